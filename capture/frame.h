@@ -1,0 +1,34 @@
+/* frame: bytes as captured, borrowed until the next one is read. */
+#ifndef WANMETER_CAPTURE_FRAME_H
+#define WANMETER_CAPTURE_FRAME_H
+
+#include <stdint.h>
+
+/* Link-layer types as in pcap files (LINKTYPE_*, https://www.tcpdump.org/linktypes.html). libpcap's
+ * DLT_* of a live interface are mapped to these where they differ (RAW is 101 here, 12 there). */
+enum link_type {
+    LINK_NULL = 0,
+    LINK_ETHERNET = 1,
+    LINK_PPP = 9,
+    LINK_PPP_HDLC = 50,
+    LINK_PPP_ETHER = 51,
+    LINK_RAW = 101,
+    LINK_C_HDLC = 104,
+    LINK_LOOP = 108,
+    LINK_LINUX_SLL = 113,
+    LINK_IPV4 = 228,
+    LINK_IPV6 = 229,
+    LINK_LINUX_SLL2 = 276,
+};
+
+struct frame {
+    const uint8_t *bytes;
+    uint32_t captured_bytes; /* in the capture */
+    uint32_t wire_bytes;     /* on the wire */
+    int64_t time_ns;
+    int32_t link_type;     /* enum link_type, or another of the registry: class non_ip */
+    uint32_t source_index; /* over all workers of the run: the order of the command line */
+    const char *interface; /* pcapng if_name, live interface, or the source's name; never NULL */
+};
+
+#endif

@@ -1,0 +1,78 @@
+/* bus: ZeroMQ sockets on the loop, with the settings that lose nothing silently.
+ *
+ *     bus_create(loop, &bus);
+ *     bus_bind(bus, BUS_ROUTER, "ipc:///run/wanmeter/tracker-0.sock", on_message, state, &socket);
+ *     bus_send(socket, peer, message)             0, -EAGAIN (full: try on the next turn),
+ * -EHOSTUNREACH (peer gone) bus_destroy(bus);
+ *
+ * ZMQ_FD is edge-triggered: it becomes readable once for many messages, and sending can consume the
+ * edge. The bus therefore asks ZMQ_EVENTS of every socket before the loop blocks, and drains up to
+ * a bounded number a turn. All sockets: LINGER 0, IMMEDIATE, ROUTER_MANDATORY, ROUTER_HANDOVER,
+ * MAXMSGSIZE, heartbeats, explicit high-water marks. Not thread-safe. */
+#ifndef WANMETER_COMMON_BUS_H
+#define WANMETER_COMMON_BUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bus;
+struct bus_socket;
+struct loop;
+
+enum bus_kind { BUS_DEALER, BUS_ROUTER, BUS_XPUB, BUS_SUB };
+
+enum { BUS_PEER_MAX = 64, BUS_MESSAGE_MAX = 16 * 1024 * 1024, BUS_HIGH_WATER_BATCHES = 16 };
+
+/* Who a ROUTER heard from, and whom it answers. Others: NULL. */
+struct bus_peer {
+    uint8_t size;
+    uint8_t id[BUS_PEER_MAX];
+};
+
+/* One message: the last frame's bytes, borrowed for the call; 'topic' is the frame before it (SUB),
+ * or empty. An XPUB's message is a subscription: byte 1 (on) or 0 (off), then the topic's prefix.
+ */
+struct bus_message {
+    const struct bus_peer *peer;
+    const uint8_t *topic;
+    size_t topic_size;
+    const uint8_t *bytes;
+    size_t size;
+};
+
+typedef void (*bus_message_fn)(void *state, const struct bus_message *message);
+
+/* 0 or -errno. 'loop' is kept, not copied, and outlives the bus. NULL: without a loop, for
+ * bus_receive(). */
+int bus_create(struct loop *loop, struct bus **bus);
+void bus_destroy(
+    struct bus *bus); /* closes every socket; what is queued to peers is dropped; accepts NULL */
+
+/* Makes a socket; 'identity' is a DEALER's routing id (NULL: chosen by ZeroMQ). 0 or -errno. */
+int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_message_fn on_message,
+             void *state, struct bus_socket **out);
+int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const char *identity,
+                bus_message_fn on_message, void *state, struct bus_socket **out);
+
+/* SUB: subscribes to a prefix. 0 or -errno. */
+int bus_subscribe(struct bus_socket *socket, const char *prefix);
+
+/* Sends one message without blocking. The bytes are copied. 0; -EAGAIN: the high-water mark is
+ * reached, or there is no peer yet; -EHOSTUNREACH: this ROUTER has no such peer; or another -errno.
+ */
+int bus_send(struct bus_socket *socket, const struct bus_peer *peer, const void *bytes,
+             size_t size);
+
+/* As bus_send(), with a topic frame before (XPUB). */
+int bus_publish(struct bus_socket *socket, const char *topic, const void *bytes, size_t size);
+
+/* Stops (or goes on with) calling on_message: what is not taken fills ZeroMQ's queue and then the
+ * sender's. */
+void bus_pause(struct bus_socket *socket, bool is_paused);
+
+/* Without a loop: waits up to 'timeout_ms' (-1: for ever) and gives on_message what has come.
+ * Returns messages given, 0 at the timeout, or -errno (-EINTR: a signal). */
+int bus_receive(struct bus_socket *socket, long timeout_ms);
+
+#endif

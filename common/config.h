@@ -1,0 +1,203 @@
+/* config: what the operator decided. One table of options (config_table.c) is the source of file
+ * parsing, '--set',
+ * '--help', the example file and docs/configuration.md.
+ *
+ *     config_init(&config);                                           every option at its default
+ *     config_load(&config, path, &errors);                            then the file, if there is
+ * one config_set(&config, "tracker.shards=4", &errors);               then the command line
+ *     config_check(&config, &errors);                                 what only makes sense
+ * together if (errors.n) { config_errors_print(&errors, stderr); exit 2; } config_deinit(&config);
+ *
+ * A file is YAML (libyaml). Errors are collected, not returned one at a time: "file:line:col: what
+ * (got X, expected Y; did you mean Z?)". Sizes take B, KiB, MiB, GiB; times ns, us, ms, s, min, h,
+ * d; a number without its unit is an error. Not thread-safe. */
+#ifndef WANMETER_COMMON_CONFIG_H
+#define WANMETER_COMMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum {
+    CONFIG_WANS_MAX = 1000,
+    CONFIG_ACCOUNTS_MAX = 60000,
+    CONFIG_NAME_MAX = 63,
+    CONFIG_SHA256_SIZE = 32
+};
+
+/* An address block. IPv4: family 4, the first 4 bytes of 'address'. Network order, host bits 0. */
+struct config_prefix {
+    uint8_t address[16];
+    uint8_t family; /* 4 or 6 */
+    uint8_t length; /* bits */
+};
+
+struct config_mac {
+    uint8_t bytes[6];
+};
+
+/* One way to recognise a WAN: every key that is set must hold. -1 (numbers), NULL or n 0: not set.
+ */
+struct config_wan_match {
+    char *interface; /* live: the interface's name; pcapng: if_name; files: the name after NAME= or
+                        the file's base name */
+    int32_t vlan;    /* outermost 802.1Q/802.1ad id */
+    int32_t inner_vlan;
+    int32_t pppoe_session;
+    int32_t mpls_label; /* the outermost */
+    struct config_mac *gateway_macs;
+    size_t n_gateway_macs;
+    struct config_prefix *local_prefixes;
+    size_t n_local_prefixes;
+};
+
+struct config_wan {
+    char *name;      /* [A-Za-z0-9._-]{1,63}, unique, not "none" */
+    char *overhead;  /* model name: "ip" until a WAN names another */
+    char *direction; /* "auto" (by MAC or prefix), "up" or "down" (one arm of a TAP) */
+    int32_t zone;    /* -1: the source's or the default zone */
+    struct config_wan_match *matches;
+    size_t n_matches;
+};
+
+struct config_account {
+    char *name;
+    struct config_prefix *prefixes;
+    size_t n_prefixes;
+    struct config_mac *macs;
+    size_t n_macs;
+    int32_t *vlans;
+    size_t n_vlans;
+    int32_t *pppoe_sessions;
+    size_t n_pppoe_sessions;
+};
+
+/* A live interface. */
+struct config_source {
+    char *interface;
+    char *direction; /* "auto", "up", "down": of all its packets */
+    int32_t zone;    /* -1: 'zone' */
+    int32_t workers; /* by PACKET_FANOUT */
+};
+
+struct config_text_list {
+    char **items;
+    size_t n;
+};
+
+struct config {
+    char *path; /* the file; NULL: none */
+
+    char *database;                       /* wanmeter.db */
+    char *run_directory;                  /* sockets; empty: made by the supervisor */
+    int32_t zone;                         /* 0 to 65535 */
+    struct config_prefix *local_prefixes; /* direction of packets whose WAN was matched otherwise */
+    size_t n_local_prefixes;
+    struct config_source *sources;
+    size_t n_sources;
+    struct config_wan *wans;
+    size_t n_wans;
+    struct config_account *accounts;
+    size_t n_accounts;
+
+    struct {
+        int64_t workers;             /* of a replay */
+        int64_t batch_packets;       /* 1 to 65536 */
+        int64_t batch_bytes;         /* a batch is sent when it has this many */
+        int64_t batch_interval_ns;   /* and when its packets span this much packet time */
+        int64_t flush_interval_ns;   /* live: and after this much idle wall time */
+        int64_t window_bytes;        /* unacknowledged bytes a worker keeps */
+        int64_t snap_bytes;          /* live: bytes of each packet to look at */
+        int64_t ring_bytes;          /* live: the kernel's ring */
+        int64_t fragments_max;       /* datagrams remembered */
+        int64_t fragment_timeout_ns; /* packet time */
+        int64_t time_jump_max_ns;    /* a lone packet further off than this is class bad_time */
+        char *rss_key;               /* "random", "microsoft" or 80 hexadecimal digits */
+        struct config_text_list decapsulate; /* erspan, tzsp, vxlan, gre */
+        int64_t tzsp_port;                   /* 37008 */
+        int64_t vxlan_port;                  /* 4789 */
+    } capture;
+
+    struct {
+        int64_t shards;              /* 1 to 64 */
+        int64_t connections_max;     /* over all shards */
+        int64_t interim_interval_ns; /* packet time */
+        int64_t commit_interval_ns;  /* wall time between commit points when live */
+        int64_t commit_bytes;        /* and the input that makes one in any case */
+        bool flow_records;           /* off: usage rows only */
+        bool connection_events;      /* NEW, UPDATE, DESTROY */
+    } tracker;
+
+    struct {
+        int64_t tcp_syn_sent_ns, tcp_syn_recv_ns, tcp_established_ns, tcp_fin_wait_ns,
+            tcp_close_wait_ns, tcp_last_ack_ns, tcp_time_wait_ns, tcp_close_ns, tcp_syn_sent2_ns,
+            tcp_max_retrans_ns, tcp_unacknowledged_ns;
+        int64_t udp_unreplied_ns, udp_stream_ns;
+        int64_t icmp_ns, icmpv6_ns;
+        int64_t gre_unreplied_ns, gre_stream_ns;
+        int64_t sctp_closed_ns, sctp_cookie_wait_ns, sctp_cookie_echoed_ns, sctp_established_ns,
+            sctp_shutdown_sent_ns, sctp_shutdown_recd_ns, sctp_shutdown_ack_sent_ns,
+            sctp_heartbeat_sent_ns;
+        int64_t generic_ns;
+    } timeouts; /* defaults: Linux 6.18, net/netfilter/nf_conntrack_proto_*.c */
+
+    struct {
+        int64_t commit_rows;        /* group commit: at most this many rows */
+        int64_t commit_interval_ns; /* and at most this long, wall time */
+        int64_t checkpoint_bytes;   /* the WAL's size that makes a checkpoint */
+    } exporter;
+
+    struct {
+        char *endpoint;         /* PUB; empty: RUN_DIRECTORY/events.sock */
+        char *control_endpoint; /* ROUTER; empty: RUN_DIRECTORY/control.sock */
+        int64_t heartbeat_interval_ns;
+        int64_t keep; /* events kept for replay from a sequence number */
+        int64_t
+            subscribers_min; /* replay: wait for this many subscriptions before the first commit */
+        int64_t subscribers_wait_ns;
+    } events;
+};
+
+struct config_error {
+    char *text; /* "file:line:col: what (got X, expected Y; did you mean Z?)" */
+};
+
+struct config_errors {
+    struct config_error *items;
+    size_t n;
+};
+
+void config_init(struct config *config);
+void config_deinit(struct config *config);
+
+/* Reads the file at 'path' over what 'config' holds. What is wrong is appended to 'errors'; a file
+ * that cannot be read is an error too. */
+void config_load(struct config *config, const char *path, struct config_errors *errors);
+
+/* Applies "NAME=VALUE" (NAME as in the file, levels joined by dots; not for lists of maps). */
+void config_set(struct config *config, const char *assignment, struct config_errors *errors);
+
+/* Checks what no single option shows: unique names, known overhead models, equal prefixes in two
+ * accounts, … */
+void config_check(const struct config *config, struct config_errors *errors);
+
+void config_errors_print(const struct config_errors *errors, FILE *out);
+void config_errors_deinit(struct config_errors *errors);
+
+/* The effective configuration as canonical YAML, every option in table order: the same text for the
+ * same decisions. The caller frees it. With 'billing_only', only what can change a bill (no paths,
+ * endpoints, batch sizes, shards). */
+char *config_text(const struct config *config, bool billing_only);
+
+/* SHA-256 of config_text(config, true). */
+void config_hash(const struct config *config, uint8_t hash[CONFIG_SHA256_SIZE]);
+
+/* The example file and the reference page (Markdown), written from the table. */
+void config_write_example(FILE *out);
+void config_write_reference(FILE *out);
+
+/* The table's one-line descriptions, for '--help-config'. */
+void config_write_help(FILE *out);
+
+#endif

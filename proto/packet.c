@@ -1,0 +1,216 @@
+#include "proto/packet.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    OFFSET_PARTS = 24,
+    OFFSET_CLASS = 27,
+    CLASS_MASK = 0x1f,
+    DIRECTION_SHIFT = 5,
+    DIRECTION_MASK = 0x3,
+    IPV6_SIZE = 32,
+    TCP_SIZE = 20,
+    ICMP_SIZE = 4,
+    INNER_SIZE = 40,
+    CLOCK_SIZE = 8,
+    LABEL_SIZE = 4,
+    L2_SIZE = 4,
+};
+
+static_assert(sizeof(struct packet_tcp) == TCP_SIZE, "packed as it is");
+static_assert(sizeof(struct packet_inner) == INNER_SIZE, "packed as it is");
+static_assert(CLASS_N <= CLASS_MASK + 1, "the class has five bits");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fields are copied as they are");
+
+static const char *const class_names[CLASS_N] = {
+    [CLASS_CONNECTION] = "connection", [CLASS_ARP] = "arp",
+    [CLASS_NON_IP] = "non_ip",         [CLASS_MALFORMED] = "malformed",
+    [CLASS_ICMP_ERROR] = "icmp_error", [CLASS_FRAG_ORPHAN] = "frag_orphan",
+    [CLASS_NO_PORTS] = "no_ports",     [CLASS_OVERFLOW] = "overflow",
+    [CLASS_DUPLICATE] = "duplicate",   [CLASS_BAD_TIME] = "bad_time",
+};
+
+static const char *const direction_names[DIRECTION_N] = {"none", "up", "down"};
+
+static const char *const cause_names[MALFORMED_CAUSE_N] = {
+    [MALFORMED_NONE] = "none",
+    [MALFORMED_LINK_HEADER] = "link_header",
+    [MALFORMED_LINK_DEPTH] = "link_depth",
+    [MALFORMED_IP_VERSION] = "ip_version",
+    [MALFORMED_IP_HEADER] = "ip_header",
+    [MALFORMED_IP_LENGTH] = "ip_length",
+};
+
+const char *packet_class_name(unsigned class_index)
+{
+    return class_index < CLASS_N ? class_names[class_index] : "unknown";
+}
+
+const char *direction_name(unsigned direction)
+{
+    return direction < DIRECTION_N ? direction_names[direction] : "unknown";
+}
+
+const char *malformed_cause_name(unsigned cause)
+{
+    return cause < MALFORMED_CAUSE_N ? cause_names[cause] : "unknown";
+}
+
+static size_t size_of_parts(uint8_t parts)
+{
+    size_t size = PACKET_BASE_SIZE;
+    size += parts & PACKET_PART_IPV6 ? IPV6_SIZE : 0;
+    size += parts & PACKET_PART_TCP ? TCP_SIZE : 0;
+    size += parts & PACKET_PART_ICMP ? ICMP_SIZE : 0;
+    size += parts & PACKET_PART_INNER ? INNER_SIZE : 0;
+    size += parts & PACKET_PART_CLOCK ? CLOCK_SIZE : 0;
+    size += parts & PACKET_PART_LABEL ? LABEL_SIZE : 0;
+    size += parts & PACKET_PART_L2 ? L2_SIZE : 0;
+    return size;
+}
+
+size_t packet_encoded_size(const uint8_t *base)
+{
+    return size_of_parts(base[OFFSET_PARTS]);
+}
+
+/* The parts that a packet's fields ask for. */
+static uint8_t needed_parts(const struct packet *packet)
+{
+    uint8_t parts = packet->parts & (PACKET_PART_TCP | PACKET_PART_ICMP | PACKET_PART_INNER);
+    if (packet->marks & PACKET_MARK_IPV6)
+        parts |= PACKET_PART_IPV6;
+    if (packet->clock_ns != packet->time_ns)
+        parts |= PACKET_PART_CLOCK;
+    if (packet->flow_label)
+        parts |= PACKET_PART_LABEL;
+    if (packet->l2_account || packet->malformed_cause)
+        parts |= PACKET_PART_L2;
+    return parts;
+}
+
+static uint8_t *put(uint8_t *room, const void *field, size_t size)
+{
+    memcpy(room, field, size);
+    return room + size;
+}
+
+static const uint8_t *get(const uint8_t *bytes, void *field, size_t size)
+{
+    memcpy(field, bytes, size);
+    return bytes + size;
+}
+
+size_t packet_encode(const struct packet *packet, uint8_t *room)
+{
+    uint8_t parts = needed_parts(packet);
+    uint8_t class_and_direction =
+        (uint8_t)(packet->class_index | (unsigned)packet->direction << DIRECTION_SHIFT);
+
+    uint8_t *at = room;
+    at = put(at, &packet->time_ns, 8);
+    at = put(at, &packet->l2_bytes, 4);
+    at = put(at, &packet->l3_bytes, 4);
+    at = put(at, &packet->rss, 4);
+    at = put(at, &packet->source_port, 2);
+    at = put(at, &packet->destination_port, 2);
+    *at++ = parts;
+    *at++ = packet->marks;
+    *at++ = packet->protocol;
+    *at++ = class_and_direction;
+    at = put(at, &packet->zone, 2);
+    at = put(at, &packet->wan, 2);
+    if (parts & PACKET_PART_IPV6) {
+        memset(at, 0, 8);
+        at += 8;
+        at = put(at, packet->source_address, 16);
+        at = put(at, packet->destination_address, 16);
+    } else {
+        at = put(at, packet->source_address, 4);
+        at = put(at, packet->destination_address, 4);
+    }
+    if (parts & PACKET_PART_TCP)
+        at = put(at, &packet->tcp, TCP_SIZE);
+    if (parts & PACKET_PART_ICMP) {
+        *at++ = packet->icmp_type;
+        *at++ = packet->icmp_code;
+        *at++ = 0;
+        *at++ = 0;
+    }
+    if (parts & PACKET_PART_INNER)
+        at = put(at, &packet->inner, INNER_SIZE);
+    if (parts & PACKET_PART_CLOCK)
+        at = put(at, &packet->clock_ns, 8);
+    if (parts & PACKET_PART_LABEL)
+        at = put(at, &packet->flow_label, 4);
+    if (parts & PACKET_PART_L2) {
+        at = put(at, &packet->l2_account, 2);
+        *at++ = packet->malformed_cause;
+        *at++ = 0;
+    }
+    return (size_t)(at - room);
+}
+
+static bool is_valid_base(const struct packet *packet)
+{
+    bool has_both = (packet->marks & PACKET_MARK_IPV4) && (packet->marks & PACKET_MARK_IPV6);
+    bool ipv6_agrees = !(packet->marks & PACKET_MARK_IPV6) == !(packet->parts & PACKET_PART_IPV6);
+    return packet->class_index < CLASS_N && packet->direction < DIRECTION_N &&
+           !(packet->parts & 0x80) && !has_both && ipv6_agrees;
+}
+
+enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struct packet *packet,
+                                        size_t *used)
+{
+    if (size < PACKET_BASE_SIZE || size < packet_encoded_size(bytes))
+        return PACKET_TRUNCATED;
+
+    memset(packet, 0, sizeof *packet);
+    const uint8_t *at = bytes;
+    at = get(at, &packet->time_ns, 8);
+    at = get(at, &packet->l2_bytes, 4);
+    at = get(at, &packet->l3_bytes, 4);
+    at = get(at, &packet->rss, 4);
+    at = get(at, &packet->source_port, 2);
+    at = get(at, &packet->destination_port, 2);
+    packet->parts = *at++;
+    packet->marks = *at++;
+    packet->protocol = *at++;
+    packet->class_index = *at & CLASS_MASK;
+    packet->direction = (*at >> DIRECTION_SHIFT) & DIRECTION_MASK;
+    at++;
+    at = get(at, &packet->zone, 2);
+    at = get(at, &packet->wan, 2);
+    packet->clock_ns = packet->time_ns;
+    if (!is_valid_base(packet))
+        return PACKET_INVALID;
+
+    if (packet->parts & PACKET_PART_IPV6) {
+        at = get(at + 8, packet->source_address, 16);
+        at = get(at, packet->destination_address, 16);
+    } else {
+        at = get(at, packet->source_address, 4);
+        at = get(at, packet->destination_address, 4);
+    }
+    if (packet->parts & PACKET_PART_TCP)
+        at = get(at, &packet->tcp, TCP_SIZE);
+    if (packet->parts & PACKET_PART_ICMP) {
+        packet->icmp_type = at[0];
+        packet->icmp_code = at[1];
+        at += ICMP_SIZE;
+    }
+    if (packet->parts & PACKET_PART_INNER)
+        at = get(at, &packet->inner, INNER_SIZE);
+    if (packet->parts & PACKET_PART_CLOCK)
+        at = get(at, &packet->clock_ns, 8);
+    if (packet->parts & PACKET_PART_LABEL)
+        at = get(at, &packet->flow_label, 4);
+    if (packet->parts & PACKET_PART_L2) {
+        at = get(at, &packet->l2_account, 2);
+        packet->malformed_cause = *at;
+        at += 2;
+    }
+    *used = (size_t)(at - bytes);
+    return PACKET_DECODED;
+}

@@ -1,0 +1,178 @@
+/* packet: what decoding made of a frame, and its packed form on the way to a tracker.
+ *
+ *     size = packet_encode(&packet, room);                      capture: append to a batch
+ *     packet_decode(bytes, size, &packet, &used)                 tracker: read the next one
+ *
+ * The packed form (the "descriptor") is little-endian: a base of 40 bytes that every packet has,
+ * then the parts that 'parts' names, in the order of enum packet_part, each a multiple of 4 bytes:
+ *
+ *     offset size  base
+ *          0    8  time_ns
+ *          8    4  l2_bytes
+ *         12    4  l3_bytes
+ *         16    4  rss
+ *         20    2  source_port
+ *         22    2  destination_port
+ *         24    2  parts and marks       bits 0-7 enum packet_part, bits 8-15 enum packet_mark
+ *         26    1  protocol
+ *         27    1  class and direction   bits 0-4 enum packet_class, bits 5-6 enum direction
+ *         28    2  zone
+ *         30    2  wan
+ *         32    4  source address        IPv4; zero where the part PACKET_PART_IPV6 has the
+ * addresses 36    4  destination address
+ *
+ * No function here allocates or keeps anything. */
+#ifndef WANMETER_PROTO_PACKET_H
+#define WANMETER_PROTO_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where a packet's bytes are counted. CONNECTION: in a flow. All others: in no flow (docs/loss.md).
+ */
+enum packet_class {
+    CLASS_CONNECTION,
+    CLASS_ARP,
+    CLASS_NON_IP,
+    CLASS_MALFORMED,   /* L2 bytes only */
+    CLASS_ICMP_ERROR,  /* billed to the WAN and account of the flow it is about */
+    CLASS_FRAG_ORPHAN, /* a later fragment whose first never came */
+    CLASS_NO_PORTS,    /* cut before the ports */
+    CLASS_OVERFLOW,    /* the connection table was full */
+    CLASS_DUPLICATE,
+    CLASS_BAD_TIME,
+    CLASS_N,
+};
+
+/* The class's name as in the database, JSON and events; "unknown" out of range. */
+const char *packet_class_name(unsigned class_index);
+
+enum direction { DIRECTION_NONE, DIRECTION_UP, DIRECTION_DOWN, DIRECTION_N };
+
+/* "none", "up" (towards the WAN), "down"; "unknown" out of range. */
+const char *direction_name(unsigned direction);
+
+/* Why a packet is malformed; goes into the loss-free class 'malformed', counted by cause. */
+enum malformed_cause {
+    MALFORMED_NONE,
+    MALFORMED_LINK_HEADER, /* the frame ends within its link-layer headers */
+    MALFORMED_LINK_DEPTH,  /* more stacked tags or labels than LINK_HEADERS_MAX */
+    MALFORMED_IP_VERSION,
+    MALFORMED_IP_HEADER, /* IPv4 header length below 20, or the header is not all there */
+    MALFORMED_IP_LENGTH, /* total length below the header length */
+    MALFORMED_CAUSE_N,
+};
+
+const char *malformed_cause_name(unsigned cause);
+
+enum packet_part {
+    PACKET_PART_IPV6 = 1 << 0,  /* 32 bytes: source and destination address, network order */
+    PACKET_PART_TCP = 1 << 1,   /* 20 bytes: struct packet_tcp */
+    PACKET_PART_ICMP = 1 << 2,  /* 4 bytes: type, code, two of zero */
+    PACKET_PART_INNER = 1 << 3, /* 40 bytes: the packet inside an ICMP error */
+    PACKET_PART_CLOCK = 1 << 4, /* 8 bytes: clock_ns, where it is not time_ns */
+    PACKET_PART_LABEL = 1 << 5, /* 4 bytes: the IPv6 flow label, where it is not 0 */
+    PACKET_PART_L2 = 1 << 6,    /* 4 bytes: l2_account, malformed_cause */
+};
+
+enum packet_mark {
+    PACKET_MARK_IPV4 = 1 << 0,           /* has a usable IPv4 header */
+    PACKET_MARK_IPV6 = 1 << 1,           /* has a usable IPv6 header */
+    PACKET_MARK_PORTS = 1 << 2,          /* ports (or the ICMP id) are valid */
+    PACKET_MARK_SOURCE_IS_HIGH = 1 << 3, /* (source, port) orders after (destination, port) */
+    PACKET_MARK_FIRST_FRAGMENT = 1 << 4,
+    PACKET_MARK_LATER_FRAGMENT = 1 << 5,
+    PACKET_MARK_SNAPPED = 1 << 6, /* the capture holds less of the frame than the wire did */
+    PACKET_MARK_BAD_CHECKSUM = 1 << 7,
+};
+
+enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32 };
+
+enum {
+    TCP_OPTION_SACK_PERMITTED = 1 << 0,
+    TCP_OPTION_WINDOW_SCALE = 1 << 1,
+    TCP_OPTION_SACK = 1 << 2,
+    TCP_OPTION_ANY = 1 << 3,
+    TCP_HEADER_CUT = 1 << 4,
+    TCP_HEADER_INVALID = 1 << 5
+};
+
+/* All numbers in host order. Source: RFC 9293, section 3.1; RFC 7323; RFC 2018. */
+struct packet_tcp {
+    uint32_t sequence;
+    uint32_t acknowledgment;
+    uint32_t sack_right_edge; /* the highest; valid with TCP_OPTION_SACK */
+    uint16_t window;          /* as sent, not scaled */
+    uint16_t payload_bytes;   /* 65535 where it is more */
+    uint8_t flags;            /* enum tcp_flag; ECE and CWR are left out */
+    uint8_t window_scale;     /* valid with TCP_OPTION_WINDOW_SCALE */
+    uint8_t options;          /* TCP_OPTION_*, TCP_HEADER_* */
+    uint8_t unused;
+};
+
+/* The tuple of the packet that an ICMP error quotes, as that packet's sender wrote it. */
+struct packet_inner {
+    uint8_t source_address[16];
+    uint8_t destination_address[16];
+    uint16_t source_port;
+    uint16_t destination_port;
+    uint8_t protocol;
+    uint8_t icmp_type; /* of a quoted ICMP packet */
+    uint8_t icmp_code;
+    uint8_t has_ports;
+};
+
+struct packet {
+    int64_t time_ns;   /* the capture's timestamp, since 1970 UTC */
+    int64_t clock_ns;  /* the stream's clock: the largest time_ns that it has had so far */
+    uint32_t l2_bytes; /* on the wire, as the capture states it; never the captured length */
+    uint32_t
+        l3_bytes; /* IPv4 total length, 40 + IPv6 payload length; 0 without a usable IP header */
+    uint32_t rss; /* Toeplitz hash of the canonical endpoints (capture/rss.h) */
+    uint32_t flow_label;
+    uint8_t source_address[16]; /* network order; IPv4: the first 4, the others 0 */
+    uint8_t destination_address[16];
+    uint16_t source_port; /* host order; ICMP with an id: the id, in both */
+    uint16_t destination_port;
+    uint16_t zone;
+    uint16_t wan;        /* index into config.wans + 1; 0: none */
+    uint16_t l2_account; /* index into config.accounts + 1 that a MAC, VLAN or PPPoE session chose;
+                            0: none */
+    uint8_t protocol;    /* IANA number; of IPv6 the first that is no extension header */
+    uint8_t class_index; /* enum packet_class */
+    uint8_t direction;   /* enum direction */
+    uint8_t marks;       /* enum packet_mark */
+    uint8_t parts;       /* enum packet_part; encode decides IPV6 and CLOCK, LABEL and L2 itself */
+    uint8_t malformed_cause;
+    uint8_t icmp_type; /* with PACKET_PART_ICMP */
+    uint8_t icmp_code;
+    struct packet_tcp tcp;     /* with PACKET_PART_TCP */
+    struct packet_inner inner; /* with PACKET_PART_INNER */
+};
+
+enum { PACKET_BASE_SIZE = 40, PACKET_SIZE_MAX = 40 + 32 + 20 + 4 + 40 + 8 + 4 + 4 };
+
+/* Writes 'packet' to 'room', which has PACKET_SIZE_MAX bytes or more; returns the bytes written. */
+size_t packet_encode(const struct packet *packet, uint8_t *room);
+
+enum packet_decode_result {
+    PACKET_DECODED,
+    PACKET_TRUNCATED, /* 'size' ends within the descriptor */
+    PACKET_INVALID,   /* a class, direction or part that does not exist */
+};
+
+/* Reads the descriptor at 'bytes'. On PACKET_DECODED '*used' is its size. Fields of absent parts
+ * are 0, clock_ns without its part is time_ns. */
+enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struct packet *packet,
+                                        size_t *used);
+
+/* The descriptor's size from its first 26 bytes. */
+size_t packet_encoded_size(const uint8_t *base);
+
+static inline bool packet_is_ip(const struct packet *packet)
+{
+    return (packet->marks & (PACKET_MARK_IPV4 | PACKET_MARK_IPV6)) != 0;
+}
+
+#endif

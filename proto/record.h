@@ -1,0 +1,174 @@
+/* record: what a tracker tells the exporter, as plain structs, and their packed forms within a
+ * RecordBatch.
+ *
+ * The packed forms are fixed-size, little-endian, one after the other in a 'bytes' field of the
+ * protobuf envelope: a repeated message a row would cost more than the row's INSERT. Layouts are
+ * held by static asserts in record.c. */
+#ifndef WANMETER_PROTO_RECORD_H
+#define WANMETER_PROTO_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/packet.h"
+
+/* A sum to add to the usage row with the same key. */
+struct usage_delta {
+    int64_t slot_ns; /* start of the slot, UTC */
+    uint64_t packets;
+    uint64_t l2_bytes;
+    uint64_t l3_bytes;
+    uint64_t billed_bytes;
+    uint16_t account; /* index into config.accounts + 1; 0: none */
+    uint16_t wan;     /* index into config.wans + 1; 0: none */
+    uint8_t direction;
+    uint8_t class_index;
+};
+
+enum { SLOT_SECONDS = 300 };
+
+enum flow_record_kind { RECORD_INTERIM, RECORD_FINAL, RECORD_KIND_N };
+
+enum end_reason {
+    END_NONE, /* an interim record */
+    END_TIMEOUT,
+    END_CLOSED,   /* its protocol said so (RST of an unreplied connection) */
+    END_REOPENED, /* a SYN on a closed connection began a new one */
+    END_EVICTED,  /* made room in a full table */
+    END_OF_INPUT,
+    END_REASON_N,
+};
+
+const char *flow_record_kind_name(unsigned kind);
+const char *end_reason_name(unsigned reason);
+
+/* States over all protocols; the name is the kernel's (conntrack -L) where it has one. */
+enum connection_state {
+    STATE_NONE,        /* a flow without a connection */
+    STATE_NEW,         /* one direction seen ("unreplied") */
+    STATE_ESTABLISHED, /* both directions seen */
+    STATE_CLOSED,
+    STATE_N,
+};
+
+const char *connection_state_name(unsigned state);
+
+/* Bits as in Linux's enum ip_conntrack_status. */
+enum connection_status {
+    STATUS_EXPECTED = 1 << 0,
+    STATUS_SEEN_REPLY = 1 << 1,
+    STATUS_ASSURED = 1 << 2,
+    STATUS_CONFIRMED = 1 << 3,
+    STATUS_DYING = 1 << 9,
+};
+
+struct flow_counters {
+    uint64_t packets;
+    uint64_t l2_bytes;
+    uint64_t l3_bytes;
+    uint64_t billed_bytes;
+    uint64_t ct_packets; /* what nf_conntrack would count */
+    uint64_t ct_l3_bytes;
+};
+
+enum { FLOW_ORIGINAL, FLOW_REPLY, FLOW_DIRECTIONS };
+
+/* A row of billing detail, or (with no counters) the connection of an event. */
+struct flow_record {
+    uint64_t id;        /* from zone, tuple and first packet's time (tracker/flow_id.h) */
+    uint64_t master_id; /* 0: none */
+    int64_t start_ns;   /* the flow's first packet */
+    int64_t first_ns;   /* this record's first packet; start_ns where it has none */
+    int64_t last_ns;    /* the flow's last packet so far */
+    struct flow_counters counters[FLOW_DIRECTIONS]; /* since the record before */
+    uint64_t invalid_packets;
+    uint8_t labels[16];
+    uint8_t source_address[16]; /* of the original direction: the sender of the first packet */
+    uint8_t destination_address[16];
+    uint32_t mark;
+    uint32_t status; /* enum connection_status */
+    uint32_t flow_label[FLOW_DIRECTIONS];
+    uint32_t wan_changes; /* packets of this record on another WAN than 'wan' */
+    uint16_t source_port; /* ICMP with an id: the id */
+    uint16_t destination_port;
+    uint16_t zone;
+    uint16_t wan; /* of the record's first packet */
+    uint16_t account;
+    uint8_t ip_version; /* 4 or 6 */
+    uint8_t protocol;
+    uint8_t has_ports; /* TCP, UDP, UDP-Lite, SCTP, DCCP: ports; ICMP: an id */
+    uint8_t icmp_type; /* of the first packet */
+    uint8_t icmp_code;
+    uint8_t state; /* enum connection_state */
+    uint8_t class_index;
+    uint8_t kind;       /* enum flow_record_kind */
+    uint8_t end_reason; /* enum end_reason */
+};
+
+enum event_kind { EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY, EVENT_KIND_N };
+
+const char *event_kind_name(unsigned kind);
+
+struct connection_event {
+    struct flow_record flow; /* counters: the connection's, since its start */
+    int64_t time_ns;
+    int64_t timeout_ns; /* what the last refresh set; DESTROY: what was left */
+    uint8_t kind;       /* enum event_kind */
+};
+
+enum loss_stage {
+    LOSS_NIC,
+    LOSS_KERNEL,
+    LOSS_SOURCE,
+    LOSS_CAPTURE,
+    LOSS_TRACKER,
+    LOSS_EXPORTER,
+    LOSS_STAGE_N
+};
+
+/* EXACT: counted one by one. DERIVED: from other counters. UPPER_BOUND: not more than. UNKNOWN:
+ * amounts are not known. */
+enum loss_certainty { LOSS_EXACT, LOSS_DERIVED, LOSS_UPPER_BOUND, LOSS_UNKNOWN, LOSS_CERTAINTY_N };
+
+const char *loss_stage_name(unsigned stage);
+const char *loss_certainty_name(unsigned certainty);
+
+enum { LOSS_REASON_MAX = 31, LOSS_EVIDENCE_MAX = 255, LOSS_AMOUNT_UNKNOWN = -1 };
+
+struct loss {
+    int64_t first_ns;
+    int64_t last_ns;
+    int64_t packets; /* -1: unknown; NULL in the database */
+    int64_t l2_bytes;
+    int64_t l3_bytes;
+    uint8_t stage;                        /* enum loss_stage */
+    uint8_t certainty;                    /* enum loss_certainty */
+    char reason[LOSS_REASON_MAX + 1];     /* "truncated", "ring_full", … */
+    char evidence[LOSS_EVIDENCE_MAX + 1]; /* UTF-8, for people */
+};
+
+/* A capture file or interface, as its worker counted it, sent when it ends (and, live, from time to
+ * time). */
+struct source_total {
+    char name[LOSS_EVIDENCE_MAX + 1]; /* path or interface */
+    uint8_t sha256[32];               /* identity of a file (capture/source.h); zeros: none */
+    uint64_t packets;                 /* frames read */
+    uint64_t l2_bytes;
+    int64_t first_ns;
+    int64_t last_ns;
+    uint32_t source_index; /* over all workers */
+    bool is_complete;      /* read to its end */
+};
+
+/* ---- packed forms: put writes at 'room' (…_SIZE bytes), get returns false on values out of range
+ * ---- */
+
+enum { USAGE_DELTA_SIZE = 48, FLOW_RECORD_SIZE = 248 };
+
+void usage_delta_put(const struct usage_delta *delta, uint8_t *room);
+bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta);
+void flow_record_put(const struct flow_record *record, uint8_t *room);
+bool flow_record_get(const uint8_t *bytes, struct flow_record *record);
+
+#endif
