@@ -1,0 +1,124 @@
+/* message: the envelopes between processes (proto/pipeline.proto), checked and as plain structs.
+ *
+ *     if (message_decode(bytes, size, &message) == MESSAGE_OK) …      a Batch, from a sender
+ *     message_release(&message);
+ *     bytes = message_encode(&message, &size);                       malloc'ed
+ *     reply_encode() / reply_decode() / reply_release()              a Reply, from a receiver
+ *
+ * Decoding trusts nothing: sizes, ranges, names and packed lengths are checked; a message that is
+ * refused changes nothing. Pointers into a decoded message are valid until it is released. Not
+ * thread-safe. */
+#ifndef WANMETER_PROTO_MESSAGE_H
+#define WANMETER_PROTO_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/record.h"
+
+enum { PRODUCER_NAME_MAX = 63, PIPELINE_VERSION = 1 };
+
+struct stream_id {
+    char producer[PRODUCER_NAME_MAX + 1]; /* "capture-0", "tracker-3" */
+    uint64_t epoch;
+    uint32_t shard;
+};
+
+bool stream_id_equal(const struct stream_id *a, const struct stream_id *b);
+
+struct totals {
+    uint64_t packets;
+    uint64_t l2_bytes;
+    uint64_t l3_bytes;
+};
+
+/* How far a stream's effect reaches; totals: of the packets applied. */
+struct high_water {
+    struct stream_id stream;
+    int64_t seq;                /* -1: none */
+    uint64_t packets_into_next; /* of batch seq + 1 */
+    struct totals totals;
+};
+
+struct stream_loss {
+    struct stream_id stream;
+    struct loss loss;
+};
+
+struct stream_source {
+    struct stream_id stream;
+    struct source_total total;
+};
+
+enum message_kind { MESSAGE_HELLO, MESSAGE_PACKETS, MESSAGE_RECORDS, MESSAGE_BYE };
+
+struct message {
+    enum message_kind kind;
+    struct stream_id stream;
+    int64_t seq;          /* PACKETS and RECORDS: 0, 1, 2, … */
+    struct totals totals; /* of the stream, up to and including this batch */
+    bool end_of_stream;
+
+    /* HELLO */
+    int64_t started_ns;
+    int64_t oldest_seq;
+
+    /* PACKETS and RECORDS */
+    int64_t watermark_ns;
+    const struct stream_loss *losses;
+    size_t n_losses;
+    const struct stream_source *sources;
+    size_t n_sources;
+
+    /* PACKETS: descriptors, one after the other (proto/packet.h) */
+    const uint8_t *packets;
+    size_t packets_size;
+    uint32_t n_packets;
+
+    /* RECORDS */
+    const struct high_water *applied;
+    size_t n_applied;
+    const uint8_t *usage; /* n_usage * USAGE_DELTA_SIZE bytes */
+    size_t n_usage;
+    const uint8_t *flows; /* n_flows * FLOW_RECORD_SIZE bytes */
+    size_t n_flows;
+    const struct connection_event *events;
+    size_t n_events;
+
+    void *owned[2]; /* what message_release() frees */
+};
+
+enum message_result {
+    MESSAGE_OK,
+    MESSAGE_MALFORMED, /* no protobuf of ours, or unknown fields */
+    MESSAGE_INVALID,   /* ours, but a value is out of range */
+    MESSAGE_NO_MEMORY,
+};
+
+enum message_result message_decode(const uint8_t *bytes, size_t size, struct message *message);
+void message_release(struct message *message); /* a zeroed one as well */
+
+/* malloc'ed bytes; NULL: no memory. 'owned' is not looked at. */
+uint8_t *message_encode(const struct message *message, size_t *size);
+
+enum reply_kind { REPLY_WELCOME, REPLY_ACK, REPLY_RESEND };
+
+struct reply {
+    enum reply_kind kind;
+    struct stream_id stream;
+    int64_t committed_seq;
+    int64_t next_seq; /* WELCOME and RESEND: what the receiver wants next */
+
+    /* WELCOME, exporter to tracker: the capture streams of its shard, as committed */
+    const struct high_water *applied;
+    size_t n_applied;
+
+    void *owned[2];
+};
+
+enum message_result reply_decode(const uint8_t *bytes, size_t size, struct reply *reply);
+void reply_release(struct reply *reply);
+uint8_t *reply_encode(const struct reply *reply, size_t *size);
+
+#endif
