@@ -26,6 +26,7 @@ enum { BUS_PEER_MAX = 64, BUS_MESSAGE_MAX = 16 * 1024 * 1024, BUS_HIGH_WATER_BAT
 
 /* Who a ROUTER heard from, and whom it answers. Others: NULL. */
 struct bus_peer {
+    bool has_delimiter; /* a REQ: an empty frame goes before the message */
     uint8_t size;
     uint8_t id[BUS_PEER_MAX];
 };

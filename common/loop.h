@@ -1,9 +1,9 @@
 /* loop: the process's event loop (libuv), with what our processes need of it.
  *
- *     loop_open(&loop);
- *     loop_timer(&loop, 1000, on_tick, state);
- *     loop_run(&loop);                            until loop_stop()
- *     loop_close(&loop);
+ *     loop_create(&loop);
+ *     loop_add_timer(loop, 1000, on_tick, state);
+ *     loop_run(loop);                             until loop_stop()
+ *     loop_destroy(loop);
  *
  * Callbacks run one at a time, in this thread. Process timers only: packet time never comes from
  * here. Not thread-safe. */
@@ -34,10 +34,12 @@ int loop_add_signals(struct loop *loop, loop_signal_fn on_signal, void *state);
 /* Calls 'on_readable' when the descriptor is readable (level-triggered by epoll). 0 or -errno. */
 int loop_add_reader(struct loop *loop, int descriptor, loop_fn on_readable, void *state);
 
-/* Calls 'on_turn' before the loop blocks, once a turn, whatever woke it. With loop_set_busy(true)
- * the loop does not block: another turn follows at once. 0 or -errno. */
+/* Calls 'on_turn' before the loop blocks, once a turn, whatever woke it, in the order of adding. 0
+ * or -errno. */
 int loop_add_turn(struct loop *loop, loop_fn on_turn, void *state);
-void loop_set_busy(struct loop *loop, bool is_busy);
+
+/* From a callback: this turn does not block; another follows at once. */
+void loop_again(struct loop *loop);
 
 /* Monotonic wall time of this turn in ms. */
 uint64_t loop_now_ms(const struct loop *loop);

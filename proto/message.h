@@ -83,10 +83,10 @@ struct message {
     size_t n_usage;
     const uint8_t *flows; /* n_flows * FLOW_RECORD_SIZE bytes */
     size_t n_flows;
-    const struct connection_event *events;
+    const uint8_t *events; /* n_events * CONNECTION_EVENT_SIZE bytes */
     size_t n_events;
 
-    void *owned[2]; /* what message_release() frees */
+    void *owned; /* what message_release() frees */
 };
 
 enum message_result {
@@ -102,7 +102,7 @@ void message_release(struct message *message); /* a zeroed one as well */
 /* malloc'ed bytes; NULL: no memory. 'owned' is not looked at. */
 uint8_t *message_encode(const struct message *message, size_t *size);
 
-enum reply_kind { REPLY_WELCOME, REPLY_ACK, REPLY_RESEND };
+enum reply_kind { REPLY_WELCOME, REPLY_ACK, REPLY_RESEND, REPLY_SAY_HELLO };
 
 struct reply {
     enum reply_kind kind;
@@ -114,7 +114,7 @@ struct reply {
     const struct high_water *applied;
     size_t n_applied;
 
-    void *owned[2];
+    void *owned; /* what reply_release() frees */
 };
 
 enum message_result reply_decode(const uint8_t *bytes, size_t size, struct reply *reply);

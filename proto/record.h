@@ -24,6 +24,7 @@ struct usage_delta {
     uint16_t wan;     /* index into config.wans + 1; 0: none */
     uint8_t direction;
     uint8_t class_index;
+    uint8_t unused[2];
 };
 
 enum { SLOT_SECONDS = 300 };
@@ -104,6 +105,7 @@ struct flow_record {
     uint8_t class_index;
     uint8_t kind;       /* enum flow_record_kind */
     uint8_t end_reason; /* enum end_reason */
+    uint8_t unused;
 };
 
 enum event_kind { EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY, EVENT_KIND_N };
@@ -115,6 +117,7 @@ struct connection_event {
     int64_t time_ns;
     int64_t timeout_ns; /* what the last refresh set; DESTROY: what was left */
     uint8_t kind;       /* enum event_kind */
+    uint8_t unused[7];
 };
 
 enum loss_stage {
@@ -164,11 +167,13 @@ struct source_total {
 /* ---- packed forms: put writes at 'room' (…_SIZE bytes), get returns false on values out of range
  * ---- */
 
-enum { USAGE_DELTA_SIZE = 48, FLOW_RECORD_SIZE = 248 };
+enum { USAGE_DELTA_SIZE = 48, FLOW_RECORD_SIZE = 232, CONNECTION_EVENT_SIZE = 256 };
 
 void usage_delta_put(const struct usage_delta *delta, uint8_t *room);
 bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta);
 void flow_record_put(const struct flow_record *record, uint8_t *room);
 bool flow_record_get(const uint8_t *bytes, struct flow_record *record);
+void connection_event_put(const struct connection_event *event, uint8_t *room);
+bool connection_event_get(const uint8_t *bytes, struct connection_event *event);
 
 #endif

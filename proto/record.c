@@ -1,0 +1,110 @@
+#include "proto/record.h"
+
+#include <assert.h>
+#include <string.h>
+
+static_assert(sizeof(struct usage_delta) == USAGE_DELTA_SIZE, "packed as it is");
+static_assert(offsetof(struct usage_delta, class_index) == 45, "no holes");
+static_assert(sizeof(struct flow_record) == FLOW_RECORD_SIZE, "packed as it is");
+static_assert(offsetof(struct flow_record, mark) == 192, "no holes");
+static_assert(offsetof(struct flow_record, end_reason) == 230, "no holes");
+
+static_assert(sizeof(struct connection_event) == CONNECTION_EVENT_SIZE, "packed as it is");
+static_assert(offsetof(struct connection_event, kind) == 248, "no holes");
+
+static const char *const flow_record_kind_names[RECORD_KIND_N] = {"interim", "final"};
+
+static const char *const end_reason_names[END_REASON_N] = {
+    [END_NONE] = "none",         [END_TIMEOUT] = "timeout", [END_CLOSED] = "closed",
+    [END_REOPENED] = "reopened", [END_EVICTED] = "evicted", [END_OF_INPUT] = "end_of_input",
+};
+
+static const char *const connection_state_names[STATE_N] = {
+    [STATE_NONE] = "none",
+    [STATE_NEW] = "new",
+    [STATE_ESTABLISHED] = "established",
+    [STATE_CLOSED] = "closed",
+};
+
+static const char *const event_kind_names[EVENT_KIND_N] = {"new", "update", "destroy"};
+
+static const char *const loss_stage_names[LOSS_STAGE_N] = {
+    "nic", "kernel", "source", "capture", "tracker", "exporter",
+};
+
+static const char *const loss_certainty_names[LOSS_CERTAINTY_N] = {
+    "exact",
+    "derived",
+    "upper_bound",
+    "unknown",
+};
+
+static const char *name_of(const char *const *names, unsigned n_names, unsigned index)
+{
+    return index < n_names ? names[index] : "unknown";
+}
+
+const char *flow_record_kind_name(unsigned kind)
+{
+    return name_of(flow_record_kind_names, RECORD_KIND_N, kind);
+}
+
+const char *end_reason_name(unsigned reason)
+{
+    return name_of(end_reason_names, END_REASON_N, reason);
+}
+
+const char *connection_state_name(unsigned state)
+{
+    return name_of(connection_state_names, STATE_N, state);
+}
+
+const char *event_kind_name(unsigned kind)
+{
+    return name_of(event_kind_names, EVENT_KIND_N, kind);
+}
+
+const char *loss_stage_name(unsigned stage)
+{
+    return name_of(loss_stage_names, LOSS_STAGE_N, stage);
+}
+
+const char *loss_certainty_name(unsigned certainty)
+{
+    return name_of(loss_certainty_names, LOSS_CERTAINTY_N, certainty);
+}
+
+void usage_delta_put(const struct usage_delta *delta, uint8_t *room)
+{
+    memcpy(room, delta, sizeof *delta);
+}
+
+bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta)
+{
+    memcpy(delta, bytes, sizeof *delta);
+    return delta->direction < DIRECTION_N && delta->class_index < CLASS_N;
+}
+
+void flow_record_put(const struct flow_record *record, uint8_t *room)
+{
+    memcpy(room, record, sizeof *record);
+}
+
+bool flow_record_get(const uint8_t *bytes, struct flow_record *record)
+{
+    memcpy(record, bytes, sizeof *record);
+    return (record->ip_version == 4 || record->ip_version == 6) && record->has_ports <= 1 &&
+           record->state < STATE_N && record->class_index < CLASS_N &&
+           record->kind < RECORD_KIND_N && record->end_reason < END_REASON_N;
+}
+
+void connection_event_put(const struct connection_event *event, uint8_t *room)
+{
+    memcpy(room, event, sizeof *event);
+}
+
+bool connection_event_get(const uint8_t *bytes, struct connection_event *event)
+{
+    memcpy(event, bytes, sizeof *event);
+    return event->kind < EVENT_KIND_N && flow_record_get(bytes, &event->flow);
+}
