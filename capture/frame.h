@@ -2,6 +2,7 @@
 #ifndef WANMETER_CAPTURE_FRAME_H
 #define WANMETER_CAPTURE_FRAME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Link-layer types as in pcap files (LINKTYPE_*, https://www.tcpdump.org/linktypes.html). libpcap's
@@ -21,14 +22,23 @@ enum link_type {
     LINK_LINUX_SLL2 = 276,
 };
 
+/* FRAME_BYTES_MAX: the largest captured length that any common capture program writes (libpcap's
+ * MAXIMUM_SNAPLEN). FRAME_TIME_MAX_NS: year 2255; what lies beyond is clamped to it, and leaves
+ * room for adding timeouts. */
+enum { FRAME_BYTES_MAX = 262144 };
+#define FRAME_TIME_MAX_NS INT64_C(9000000000000000000)
+
 struct frame {
     const uint8_t *bytes;
-    uint32_t captured_bytes; /* in the capture */
-    uint32_t wire_bytes;     /* on the wire */
-    int64_t time_ns;
-    int32_t link_type;     /* enum link_type, or another of the registry: class non_ip */
-    uint32_t source_index; /* over all workers of the run: the order of the command line */
-    const char *interface; /* pcapng if_name, live interface, or the source's name; never NULL */
+    uint32_t captured_bytes; /* in the capture, at most FRAME_BYTES_MAX */
+    uint32_t wire_bytes;     /* on the wire; at least captured_bytes */
+    int64_t time_ns;         /* 0 to FRAME_TIME_MAX_NS; with is_bad_time: clock_ns */
+    int64_t clock_ns;        /* the largest time_ns that this file or interface has had so far */
+    int32_t link_type;       /* enum link_type, or another of the registry: class non_ip */
+    uint32_t source_index;   /* over all workers of the run: the order of the command line */
+    const char *interface;   /* pcapng if_name, live interface, or the source's name; never NULL;
+                                valid until the source is closed */
+    bool is_bad_time;        /* a lone outlier in time (time_check.h): class bad_time */
 };
 
 #endif
