@@ -1,0 +1,111 @@
+#include "capture/decode.h"
+
+#include "capture/decode_walk.h"
+
+static bool names(const struct config_text_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (strcmp(list->items[i], name) == 0)
+            return true;
+    return false;
+}
+
+void decode_init(struct decoder *decoder, const struct config *config)
+{
+    const struct config_text_list *carriers = &config->capture.decapsulate;
+    *decoder = (struct decoder){
+        .unwrap_erspan = names(carriers, "erspan"),
+        .unwrap_tzsp = names(carriers, "tzsp"),
+        .unwrap_vxlan = names(carriers, "vxlan"),
+        .unwrap_gre = names(carriers, "gre"),
+        .tzsp_port = (uint16_t)config->capture.tzsp_port,
+        .vxlan_port = (uint16_t)config->capture.vxlan_port,
+    };
+}
+
+static void set_malformed(struct packet *packet, enum malformed_cause cause)
+{
+    packet->class_index = CLASS_MALFORMED;
+    packet->malformed_cause = (uint8_t)cause;
+}
+
+static void decode_ip_packet(struct walk *walk, enum network network)
+{
+    enum malformed_cause cause = ip_decode(walk, network);
+    if (cause != MALFORMED_NONE)
+        set_malformed(walk->packet, cause);
+    else if (walk->packet->class_index == CLASS_CONNECTION)
+        transport_decode(walk);
+}
+
+/* One frame, without looking into what it carries. */
+static void decode_layers(struct walk *walk, int32_t link_type, int64_t time_ns)
+{
+    struct packet *packet = walk->packet;
+    memset(packet, 0, sizeof *packet);
+    packet->time_ns = time_ns;
+    packet->l2_bytes = walk->wire_bytes;
+    if (walk->captured_bytes < walk->wire_bytes)
+        packet->marks = PACKET_MARK_SNAPPED;
+    *walk->layers =
+        (struct layers){.vlan = -1, .inner_vlan = -1, .pppoe_session = -1, .mpls_label = -1};
+
+    enum network network = link_decode(walk, link_type);
+    switch (network) {
+    case NETWORK_IP:
+    case NETWORK_IPV4:
+    case NETWORK_IPV6:
+        decode_ip_packet(walk, network);
+        break;
+    case NETWORK_ARP:
+        packet->class_index = CLASS_ARP;
+        break;
+    case NETWORK_NON_IP:
+        packet->class_index = CLASS_NON_IP;
+        break;
+    case NETWORK_LINK_CUT:
+        set_malformed(packet, MALFORMED_LINK_HEADER);
+        break;
+    case NETWORK_LINK_DEEP:
+        set_malformed(packet, MALFORMED_LINK_DEPTH);
+        break;
+    }
+}
+
+/* Replaces the carrier by the frame inside, and that by the one inside it. A carrier whose inside
+ * cannot be decoded counts itself. */
+static void unwrap(const struct decoder *decoder, struct walk *walk)
+{
+    struct walk inner;
+    int32_t link_type;
+    for (int n = 0; n < DECAPSULATIONS_MAX; n++) {
+        if (!carrier_decode(decoder, walk, &inner, &link_type))
+            return;
+        struct packet carrier = *walk->packet;
+        struct layers carrier_layers = *walk->layers;
+        decode_layers(&inner, link_type, carrier.time_ns);
+        if (walk->packet->class_index == CLASS_MALFORMED) {
+            *walk->packet = carrier;
+            *walk->layers = carrier_layers;
+            return;
+        }
+        *walk = inner;
+    }
+}
+
+/* A frame that holds more than it says was on the wire is looked at as far as the wire goes. */
+void decode_frame(const struct decoder *decoder, const struct frame *frame, struct packet *packet,
+                  struct layers *layers)
+{
+    struct walk walk = {
+        .bytes = frame->bytes,
+        .captured_bytes =
+            frame->captured_bytes < frame->wire_bytes ? frame->captured_bytes : frame->wire_bytes,
+        .wire_bytes = frame->wire_bytes,
+        .packet = packet,
+        .layers = layers,
+    };
+    decode_layers(&walk, frame->link_type, frame->time_ns);
+    if (packet->protocol == PROTOCOL_UDP || packet->protocol == PROTOCOL_GRE)
+        unwrap(decoder, &walk);
+}

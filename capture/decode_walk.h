@@ -1,0 +1,123 @@
+/* decode_walk: how far into a frame the decoder has come; what its parts share.
+ *
+ *     network = link_decode(&walk, link_type);     decode_link.c: to the network header
+ *     cause = ip_decode(&walk, network);           decode_ip.c: to the transport header
+ *     transport_decode(&walk);                     decode_transport.c: ports, TCP, ICMP
+ *     carrier_decode(decoder, &walk, &inner)       decode_carrier.c: to the frame inside
+ *
+ * Offsets count from the beginning of the frame that is looked at (the captured one, or one inside
+ * a mirror's carrier). 'at' never passes captured_bytes; nothing at or past it has been read. */
+#ifndef WANMETER_CAPTURE_DECODE_WALK_H
+#define WANMETER_CAPTURE_DECODE_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "capture/decode.h"
+
+/* What the link layer says comes next. */
+enum network {
+    NETWORK_NON_IP,
+    NETWORK_ARP,
+    NETWORK_IP, /* IP of the version that its first bits name */
+    NETWORK_IPV4,
+    NETWORK_IPV6,
+    NETWORK_LINK_CUT,  /* the frame ends within a link-layer header */
+    NETWORK_LINK_DEEP, /* more than LINK_HEADERS_MAX of them */
+};
+
+/* IANA protocol numbers. */
+enum protocol_number {
+    PROTOCOL_HOP_BY_HOP = 0,
+    PROTOCOL_ICMP = 1,
+    PROTOCOL_TCP = 6,
+    PROTOCOL_UDP = 17,
+    PROTOCOL_DCCP = 33,
+    PROTOCOL_ROUTING = 43,
+    PROTOCOL_FRAGMENT = 44,
+    PROTOCOL_GRE = 47,
+    PROTOCOL_AH = 51,
+    PROTOCOL_ICMPV6 = 58,
+    PROTOCOL_NO_NEXT_HEADER = 59,
+    PROTOCOL_DESTINATION_OPTIONS = 60,
+    PROTOCOL_SCTP = 132,
+    PROTOCOL_UDPLITE = 136,
+};
+
+enum {
+    IPV4_HEADER_MIN = 20,
+    IPV6_HEADER_SIZE = 40,
+    ETHERTYPE_IPV4 = 0x0800,
+    ETHERTYPE_IPV6 = 0x86dd
+};
+
+struct walk {
+    const uint8_t *bytes;
+    uint32_t captured_bytes;
+    uint32_t wire_bytes;
+    uint32_t at;             /* of the next header */
+    uint32_t n_link_headers; /* tags and labels so far */
+    uint32_t ip_at;          /* of the IP header */
+    uint32_t ip_end;         /* of what is captured of the IP packet; padding lies behind it */
+    struct packet *packet;
+    struct layers *layers;
+};
+
+/* What stands before the first protocol that is no IPv6 extension header. */
+struct extensions {
+    uint32_t jumbo_bytes; /* 0: no jumbo payload option */
+    uint32_t fragment_id;
+    bool has_fragment_header; /* of several the first counts */
+    bool more_fragments;
+    bool is_later_fragment; /* the walk stops there: what follows is no header */
+};
+
+static inline uint16_t read_be16(const uint8_t *bytes)
+{
+    uint16_t number;
+    memcpy(&number, bytes, sizeof number);
+    return __builtin_bswap16(number);
+}
+
+static inline uint32_t read_be32(const uint8_t *bytes)
+{
+    uint32_t number;
+    memcpy(&number, bytes, sizeof number);
+    return __builtin_bswap32(number);
+}
+
+/* The next 'size' bytes, and steps over them; NULL: not all of them are captured. */
+static inline const uint8_t *walk_take(struct walk *walk, uint32_t size)
+{
+    if (walk->captured_bytes - walk->at < size)
+        return NULL;
+    const uint8_t *header = walk->bytes + walk->at;
+    walk->at += size;
+    return header;
+}
+
+/* Steps over all link-layer headers of a frame of 'link_type', and notes them in walk->layers. */
+enum network link_decode(struct walk *walk, int32_t link_type);
+
+/* Reads the IP header at walk->at and steps over it and its extensions. On MALFORMED_NONE the
+ * packet has addresses, l3_bytes and marks, and CLASS_NO_PORTS if its extension headers are not all
+ * there. */
+enum malformed_cause ip_decode(struct walk *walk, enum network network);
+
+/* Walks from '*at', where a header of '*protocol' begins, to the first that is no extension header,
+ * as in RFC 8200, section 4. False: the chain is not all before 'end', or longer than
+ * EXTENSION_HEADERS_MAX. */
+bool ipv6_skip_extensions(const uint8_t *bytes, uint32_t end, uint32_t *at, uint8_t *protocol,
+                          struct extensions *extensions);
+
+/* Reads ports, TCP and ICMP fields of what begins at walk->at and ends at walk->ip_end; sets the
+ * class. */
+void transport_decode(struct walk *walk);
+
+/* Is the decoded packet the carrier of a mirrored frame that the decoder is to look into? Then
+ * 'inner' is a walk at the beginning of that frame, and '*link_type' its link layer. */
+bool carrier_decode(const struct decoder *decoder, const struct walk *walk, struct walk *inner,
+                    int32_t *link_type);
+
+#endif
