@@ -1,0 +1,76 @@
+/* store: the one door to SQLite, and the only connection in the system that writes.
+ *
+ *     store_open("wanmeter.db", checkpoint_bytes, &store, error);
+ *     store_start_run(store, &run);
+ *     store_begin(store);
+ *     store_apply(store, &batch);                 any number of batches
+ *     store_commit(store);                        rows, losses and high-water marks together
+ *     store_finish_run(store, now_ns);
+ *     store_close(store);
+ *
+ * WAL with synchronous FULL: what store_commit() has returned for survives a crash. The WAL is
+ * checkpointed here and nowhere else. A batch that does not add up is refused before anything of it
+ * is written. A second exporter on the same database is kept out by flock() on "DATABASE-lock",
+ * which exists while the database is open here.
+ *
+ * Functions return 0 or -errno; store_error() then says what happened, for people. After a failure
+ * within a transaction, store_rollback(): nothing of it is there. Not thread-safe. */
+#ifndef WANMETER_EXPORTER_STORE_H
+#define WANMETER_EXPORTER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "proto/message.h"
+
+struct store;
+
+enum { STORE_ERROR_MAX = 1024, STORE_PROTOCOLS = 256 };
+
+/* Opens the database at 'path', or makes it, or brings its schema up to date. On failure 'error'
+ * names the file and the cause, and the file is as it was: -EISDIR, -EACCES, -EROFS; -EBUSY:
+ * another exporter has it; -EEXIST: it is another program's, or no database; -ENOTSUP: its schema
+ * is newer than this program's; -EUCLEAN: it is damaged; … */
+int store_open(const char *path, int64_t checkpoint_bytes, struct store **out,
+               char error[STORE_ERROR_MAX]);
+
+/* Rolls back what is not committed, checkpoints, closes. Accepts NULL. */
+void store_close(struct store *store);
+
+const char *store_error(const struct store *store);
+
+struct store_run {
+    int64_t started_ns;  /* wall time */
+    const char *version; /* of this program */
+    const struct config *config;
+};
+
+/* Writes the run's row, and gives every WAN and account of the configuration its number in the
+ * database, by name. Call it before the first store_apply(). */
+int store_start_run(struct store *store, const struct store_run *run);
+int store_finish_run(struct store *store, int64_t finished_ns);
+
+int store_begin(struct store *store);
+int store_commit(struct store *store);
+void store_rollback(struct store *store); /* nothing where no transaction is open */
+bool store_has_transaction(const struct store *store);
+
+/* Applies a RECORDS message within the open transaction. -EBADMSG: it does not add up (what is
+ * counted and lost in it is not the increase of its capture streams' totals), a total went back, or
+ * it names a WAN or account that the configuration does not have; nothing was written. -ERANGE: a
+ * number is beyond SQLite's 64-bit integers. */
+int store_apply(struct store *store, const struct message *message);
+
+/* The high-water mark of a stream. -ENOENT: never heard of. */
+int store_find_stream(struct store *store, const struct stream_id *id, struct high_water *mark);
+
+/* The high-water marks of the capture streams that lead to 'shard' and have not ended. '*marks' is
+ * malloc'ed; NULL with '*n' 0. */
+int store_find_applied(struct store *store, uint32_t shard, struct high_water **marks, size_t *n);
+
+/* The database's name of an IANA protocol number; "unknown". Valid until store_close(). */
+const char *store_protocol_name(const struct store *store, uint8_t protocol);
+
+#endif

@@ -1,0 +1,113 @@
+/* store_internal: what the parts of the store (store*.c) share. Nobody else includes it or
+ * sqlite3.h. */
+#ifndef WANMETER_EXPORTER_STORE_INTERNAL_H
+#define WANMETER_EXPORTER_STORE_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "exporter/store.h"
+
+enum store_statement {
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_ROLLBACK,
+    STATEMENT_RUN_START,
+    STATEMENT_RUN_FINISH,
+    STATEMENT_STREAM_FIND,
+    STATEMENT_STREAM_ADD,
+    STATEMENT_STREAM_UPDATE,
+    STATEMENT_STREAM_CLOSE,
+    STATEMENT_STREAM_CLOSE_SHARD,
+    STATEMENT_STREAM_APPLIED,
+    STATEMENT_SOURCE_PUT,
+    STATEMENT_LOSS_ADD,
+    STATEMENT_USAGE_ADD,
+    STATEMENT_FLOW_ADD,
+    STATEMENT_N,
+};
+
+/* A stream as it stands within the open transaction. */
+struct store_stream {
+    int64_t row_id;
+    struct high_water mark;
+};
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_N];
+    char *path;
+    char *lock_path;
+    int lock_descriptor; /* -1: none */
+    bool has_transaction;
+    int64_t run_id;
+
+    /* Configuration index + 1 (0: none) to the row's id. */
+    int64_t *account_ids;
+    size_t n_accounts;
+    int64_t *wan_ids;
+    int64_t *model_ids; /* by WAN: its overhead model */
+    size_t n_wans;
+
+    struct store_stream *streams; /* those heard of since the last rollback */
+    size_t n_streams;
+    size_t streams_room;
+
+    char *protocol_names[STORE_PROTOCOLS]; /* NULL: without a name */
+
+    int64_t checkpoint_bytes;
+    int64_t page_bytes;
+    int wal_pages;        /* after the last commit */
+    int wal_pages_at_try; /* when a checkpoint was last tried */
+    char error[STORE_ERROR_MAX];
+};
+
+/* Writes store->error. Returns 'result', so that a failure is one line. */
+int store_fail(struct store *store, int result, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same, of SQLite's last error: "PATH: what: SQLite's words". Returns its -errno. */
+int store_fail_sqlite(struct store *store, const char *what);
+
+/* Runs a statement to its end and resets it. 0 or -errno. */
+int store_run_statement(struct store *store, enum store_statement statement, const char *what);
+
+/* The single number that 'sql' selects. */
+int store_select_number(struct store *store, const char *sql, int64_t *number);
+
+int store_prepare(struct store *store);
+void store_finalize(struct store *store);
+
+/* store_lock.c */
+int store_lock(struct store *store);
+void store_unlock(struct store *store);
+
+/* store_migrate.c: refuses what is not ours; brings it up to date. */
+int store_check_owner(struct store *store);
+int store_migrate(struct store *store);
+
+/* store_stream.c: finds, or adds with nothing applied. The pointer holds until the next call. */
+int store_stream_get(struct store *store, const struct stream_id *id, const char *kind,
+                     struct store_stream **out);
+int store_stream_update(struct store *store, const struct store_stream *stream);
+int store_stream_close(struct store *store, const struct stream_id *id);
+void store_streams_forget(struct store *store);
+
+/* store_balance.c: 0, or -EBADMSG with both sides in store->error. */
+int store_check_balance(struct store *store, const struct message *message);
+
+/* ---- binding: by position, checked ---- */
+
+/* False: beyond SQLite's integers. */
+static inline bool store_fits(uint64_t value)
+{
+    return value <= INT64_MAX;
+}
+
+void store_bind_integer(sqlite3_stmt *statement, int position, int64_t value);
+void store_bind_null(sqlite3_stmt *statement, int position);
+
+/* Not copied: valid until the statement is reset. 'length' in bytes. */
+void store_bind_text(sqlite3_stmt *statement, int position, const char *text, size_t length);
+void store_bind_blob(sqlite3_stmt *statement, int position, const void *bytes, size_t size);
+
+#endif

@@ -1,0 +1,22 @@
+/* migrations: the numbered steps that make a database, as text (schema/NNNN_name.sql, embedded when
+ * building).
+ *
+ * A database at version n has had steps 1 to n; PRAGMA user_version is n. A step that has been
+ * released is never edited: what comes next is a new step. */
+#ifndef WANMETER_SCHEMA_MIGRATIONS_H
+#define WANMETER_SCHEMA_MIGRATIONS_H
+
+enum {
+    SCHEMA_APPLICATION_ID = 0x77616e6d, /* PRAGMA application_id: "wanm" */
+};
+
+struct migration {
+    int version;      /* 1, 2, 3, … */
+    const char *name; /* the file's */
+    const char *sql;
+};
+
+extern const struct migration migrations[];
+extern const int n_migrations; /* the newest version */
+
+#endif
