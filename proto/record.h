@@ -113,7 +113,7 @@ enum event_kind { EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY, EVENT_KIND_N };
 const char *event_kind_name(unsigned kind);
 
 struct connection_event {
-    struct flow_record flow; /* counters: the connection's, since its start */
+    struct flow_record flow; /* counters: of the record of that moment; 0 where there is none */
     int64_t time_ns;
     int64_t timeout_ns; /* what the last refresh set; DESTROY: what was left */
     uint8_t kind;       /* enum event_kind */

@@ -1,0 +1,228 @@
+#include "proto/downlink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "proto/stream.h"
+
+/* What one peer is still to be told. Only the newest of each kind matters. */
+struct end {
+    struct stream_id stream;
+    struct bus_peer peer;
+    struct receiver receiver;
+    bool has_peer;
+    bool is_welcome_due;
+    bool is_resend_due;
+    bool is_ack_due;
+    bool has_said_bye;
+};
+
+struct downlink {
+    struct downlink_options options;
+    struct bus_socket *socket;
+    struct end *ends;
+    bool is_started;
+    uint64_t n_malformed;
+};
+
+static void on_message(void *state, const struct bus_message *incoming);
+
+int downlink_open(struct bus *bus, const struct downlink_options *options, struct downlink **out)
+{
+    struct downlink *downlink = calloc(1, sizeof *downlink);
+    if (!downlink)
+        return -ENOMEM;
+    downlink->options = *options;
+    downlink->ends = calloc(options->n_streams, sizeof *downlink->ends);
+    int result = downlink->ends ? bus_bind(bus, BUS_ROUTER, options->endpoint, on_message, downlink,
+                                           &downlink->socket)
+                                : -ENOMEM;
+    if (result < 0) {
+        downlink_close(downlink);
+        return result;
+    }
+    *out = downlink;
+    return 0;
+}
+
+void downlink_close(struct downlink *downlink)
+{
+    if (!downlink)
+        return;
+    free(downlink->ends);
+    free(downlink);
+}
+
+/* ---- who speaks ---- */
+
+/* The index in "PRODUCER-INDEX"; n_streams: not one of ours. */
+static size_t index_of(const struct downlink *downlink, const struct stream_id *stream)
+{
+    size_t none = downlink->options.n_streams;
+    size_t length = strlen(downlink->options.producer);
+    if (strncmp(stream->producer, downlink->options.producer, length) != 0 ||
+        stream->producer[length] != '-')
+        return none;
+    const char *digits = stream->producer + length + 1;
+    char *end;
+    unsigned long index = strtoul(digits, &end, 10);
+    if (end == digits || *end || index >= none)
+        return none;
+    uint32_t shard =
+        downlink->options.shard == UINT32_MAX ? (uint32_t)index : downlink->options.shard;
+    return stream->shard == shard ? index : none;
+}
+
+static void refuse(struct downlink *downlink, const char *why)
+{
+    if (downlink->n_malformed++ == 0)
+        log_warning("%s: a message was refused: %s (further ones are only counted)",
+                    downlink->options.endpoint, why);
+}
+
+/* ---- answers ---- */
+
+static bool send_reply(struct downlink *downlink, const struct end *end, const struct reply *reply)
+{
+    size_t size;
+    uint8_t *bytes = reply_encode(reply, &size);
+    int result = bytes ? bus_send(downlink->socket, &end->peer, bytes, size) : -ENOMEM;
+    free(bytes);
+    return result != -EAGAIN; /* a peer that is gone says hello when it is back */
+}
+
+static bool send_welcome(struct downlink *downlink, struct end *end)
+{
+    size_t index = (size_t)(end - downlink->ends);
+    struct high_water resume = {.stream = end->stream, .seq = -1};
+    struct reply reply = {.kind = REPLY_WELCOME, .stream = end->stream};
+    downlink->options.on_hello(downlink->options.state, index, &end->stream, &resume,
+                               &reply.applied, &reply.n_applied);
+    receiver_hello(&end->receiver, end->stream.epoch, resume.seq);
+    reply.committed_seq = end->receiver.committed_seq;
+    reply.next_seq = end->receiver.next_seq;
+    return send_reply(downlink, end, &reply);
+}
+
+static bool send_due(struct downlink *downlink, struct end *end, enum reply_kind kind)
+{
+    struct reply reply = {
+        .kind = kind,
+        .stream = end->stream,
+        .committed_seq = end->receiver.committed_seq,
+        .next_seq = end->receiver.next_seq,
+    };
+    return send_reply(downlink, end, &reply);
+}
+
+void downlink_flush(struct downlink *downlink)
+{
+    for (size_t i = 0; i < downlink->options.n_streams; i++) {
+        struct end *end = &downlink->ends[i];
+        if (end->is_welcome_due && downlink->is_started)
+            end->is_welcome_due = !send_welcome(downlink, end);
+        if (end->is_resend_due)
+            end->is_resend_due = !send_due(downlink, end, REPLY_RESEND);
+        if (end->is_ack_due)
+            end->is_ack_due = !send_due(downlink, end, REPLY_ACK);
+    }
+}
+
+void downlink_start(struct downlink *downlink)
+{
+    downlink->is_started = true;
+}
+
+void downlink_commit(struct downlink *downlink, size_t index, int64_t seq)
+{
+    struct end *end = &downlink->ends[index];
+    if (seq <= end->receiver.committed_seq)
+        return;
+    end->receiver.committed_seq = seq;
+    end->is_ack_due = true;
+}
+
+bool downlink_is_done(const struct downlink *downlink)
+{
+    for (size_t i = 0; i < downlink->options.n_streams; i++)
+        if (!downlink->ends[i].has_said_bye)
+            return false;
+    return true;
+}
+
+uint64_t downlink_n_malformed(const struct downlink *downlink)
+{
+    return downlink->n_malformed;
+}
+
+/* ---- what comes ---- */
+
+static void take_batch(struct downlink *downlink, struct end *end, struct message *message)
+{
+    size_t index = (size_t)(end - downlink->ends);
+    switch (receiver_accept(&end->receiver, message->stream.epoch, message->seq)) {
+    case RECEIVER_APPLY:
+        downlink->options.on_batch(downlink->options.state, index, message);
+        break;
+    case RECEIVER_DUPLICATE:
+        end->is_ack_due = true;
+        break;
+    case RECEIVER_GAP:
+        end->is_resend_due = !end->receiver.gap_asked;
+        end->receiver.gap_asked = true;
+        break;
+    case RECEIVER_FOREIGN:
+        end->stream = message->stream;
+        send_due(downlink, end, REPLY_SAY_HELLO);
+        break;
+    }
+}
+
+static void take_message(struct downlink *downlink, const struct bus_peer *peer,
+                         struct message *message)
+{
+    size_t index = index_of(downlink, &message->stream);
+    if (index == downlink->options.n_streams) {
+        refuse(downlink, "it is of a stream that is not expected here");
+        return;
+    }
+    struct end *end = &downlink->ends[index];
+    end->peer = *peer;
+    end->has_peer = true;
+    switch (message->kind) {
+    case MESSAGE_HELLO:
+        end->stream = message->stream;
+        end->is_welcome_due = true;
+        break;
+    case MESSAGE_BYE:
+        end->has_said_bye = true;
+        break;
+    case MESSAGE_PACKETS:
+    case MESSAGE_RECORDS:
+        take_batch(downlink, end, message);
+        break;
+    }
+}
+
+static void on_message(void *state, const struct bus_message *incoming)
+{
+    struct downlink *downlink = state;
+    struct message message;
+    switch (message_decode(incoming->bytes, incoming->size, &message)) {
+    case MESSAGE_OK:
+        take_message(downlink, incoming->peer, &message);
+        break;
+    case MESSAGE_MALFORMED:
+        refuse(downlink, "it is no message of this protocol");
+        break;
+    case MESSAGE_INVALID:
+        refuse(downlink, "a value in it is out of range");
+        break;
+    case MESSAGE_NO_MEMORY:
+        refuse(downlink, "there is no memory for it");
+        break;
+    }
+    message_release(&message);
+}

@@ -1,0 +1,57 @@
+/* downlink: the receiving end of several streams, on the bus: who may speak, what to apply, what to
+ * acknowledge.
+ *
+ *     downlink_open(bus, &options, &downlink);
+ *     … on_batch(state, index, &message)              in order, once each; may take the message
+ * over downlink_commit(downlink, index, seq);          everything up to 'seq' is safe: tell the
+ * sender downlink_flush(downlink);                       once a turn of the loop
+ *     downlink_close(downlink);
+ *
+ * Streams are "PRODUCER-INDEX": capture-0, capture-1, … A hello is answered when downlink_start()
+ * was called: a receiver that must first learn where to resume lets them wait. Malformed messages
+ * are counted, logged once, and ignored. Not thread-safe. */
+#ifndef WANMETER_PROTO_DOWNLINK_H
+#define WANMETER_PROTO_DOWNLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/bus.h"
+#include "proto/message.h"
+
+struct downlink;
+
+struct downlink_options {
+    const char *endpoint;
+    const char *producer; /* "capture" */
+    uint32_t shard;       /* that they must lead to; UINT32_MAX: their own index */
+    size_t n_streams;
+
+    /* A stream begins: where does it resume? Fills '*resume' (seq -1: at its beginning) and, for a
+     * welcome that carries them, '*applied' and '*n_applied' (borrowed until the next call). */
+    void (*on_hello)(void *state, size_t index, const struct stream_id *stream,
+                     struct high_water *resume, const struct high_water **applied,
+                     size_t *n_applied);
+    void (*on_batch)(void *state, size_t index, struct message *message);
+    void *state;
+};
+
+/* 0 or -errno. */
+int downlink_open(struct bus *bus, const struct downlink_options *options, struct downlink **out);
+void downlink_close(struct downlink *downlink); /* accepts NULL */
+
+/* From now on hellos are answered, also those that came before. */
+void downlink_start(struct downlink *downlink);
+
+void downlink_commit(struct downlink *downlink, size_t index, int64_t seq);
+
+/* Sends the answers that are due. */
+void downlink_flush(struct downlink *downlink);
+
+/* Have all streams said goodbye? */
+bool downlink_is_done(const struct downlink *downlink);
+
+uint64_t downlink_n_malformed(const struct downlink *downlink);
+
+#endif

@@ -1,0 +1,152 @@
+#include "proto/uplink.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "proto/stream.h"
+
+struct uplink {
+    struct uplink_options options;
+    struct bus_socket *socket;
+    struct sender sender;
+    struct totals totals;
+    bool is_hello_sent;
+};
+
+uint64_t uplink_epoch(void)
+{
+    uint64_t epoch;
+    randombytes_buf(&epoch, sizeof epoch);
+    return epoch;
+}
+
+static int64_t wall_time_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void on_reply(void *state, const struct bus_message *incoming)
+{
+    struct uplink *uplink = state;
+    struct reply reply;
+    if (reply_decode(incoming->bytes, incoming->size, &reply) != MESSAGE_OK) {
+        log_warning("%s: a malformed reply was ignored", uplink->options.endpoint);
+        return;
+    }
+    if (stream_id_equal(&reply.stream, &uplink->options.stream)) {
+        if (reply.kind == REPLY_SAY_HELLO) {
+            uplink->is_hello_sent = false;
+            sender_disconnect(&uplink->sender);
+        } else {
+            sender_commit(&uplink->sender, reply.committed_seq);
+        }
+        if (reply.kind == REPLY_WELCOME || reply.kind == REPLY_RESEND)
+            sender_rewind(&uplink->sender, reply.next_seq);
+        if (reply.kind == REPLY_WELCOME && uplink->options.on_welcome)
+            uplink->options.on_welcome(uplink->options.state, &reply);
+        if (reply.kind == REPLY_ACK && uplink->options.on_committed)
+            uplink->options.on_committed(uplink->options.state, reply.committed_seq);
+    }
+    reply_release(&reply);
+}
+
+int uplink_open(struct bus *bus, const struct uplink_options *options, struct uplink **out)
+{
+    struct uplink *uplink = calloc(1, sizeof *uplink);
+    if (!uplink)
+        return -ENOMEM;
+    uplink->options = *options;
+    int result = sender_init(&uplink->sender, options->window_bytes);
+    if (result == 0)
+        result = bus_connect(bus, BUS_DEALER, options->endpoint, options->stream.producer, on_reply,
+                             uplink, &uplink->socket);
+    if (result < 0) {
+        uplink_close(uplink);
+        return result;
+    }
+    *out = uplink;
+    return 0;
+}
+
+void uplink_close(struct uplink *uplink)
+{
+    if (!uplink)
+        return;
+    sender_deinit(&uplink->sender);
+    free(uplink);
+}
+
+int uplink_push(struct uplink *uplink, struct message *message, const struct totals *added)
+{
+    struct totals totals = {
+        .packets = uplink->totals.packets + added->packets,
+        .l2_bytes = uplink->totals.l2_bytes + added->l2_bytes,
+        .l3_bytes = uplink->totals.l3_bytes + added->l3_bytes,
+    };
+    message->stream = uplink->options.stream;
+    message->seq = uplink->sender.next_seq;
+    message->totals = totals;
+    size_t size;
+    uint8_t *bytes = message_encode(message, &size);
+    if (!bytes)
+        return -ENOMEM;
+    if (sender_push(&uplink->sender, bytes, size) < 0) {
+        free(bytes);
+        return -ENOMEM;
+    }
+    uplink->totals = totals;
+    return 0;
+}
+
+bool uplink_has_room(const struct uplink *uplink)
+{
+    return sender_has_room(&uplink->sender);
+}
+
+int64_t uplink_next_seq(const struct uplink *uplink)
+{
+    return uplink->sender.next_seq;
+}
+
+bool uplink_is_committed(const struct uplink *uplink)
+{
+    return sender_is_empty(&uplink->sender);
+}
+
+/* Sends a message that is no batch; true: it went. */
+static bool send_word(struct uplink *uplink, enum message_kind kind)
+{
+    struct message message = {
+        .kind = kind,
+        .stream = uplink->options.stream,
+        .totals = uplink->totals,
+        .started_ns = wall_time_ns(),
+        .oldest_seq = uplink->sender.oldest_seq,
+    };
+    size_t size;
+    uint8_t *bytes = message_encode(&message, &size);
+    bool is_sent = bytes && bus_send(uplink->socket, NULL, bytes, size) == 0;
+    free(bytes);
+    return is_sent;
+}
+
+void uplink_flush(struct uplink *uplink)
+{
+    if (!uplink->is_hello_sent)
+        uplink->is_hello_sent = send_word(uplink, MESSAGE_HELLO);
+    const uint8_t *bytes;
+    size_t size;
+    while (sender_next(&uplink->sender, &bytes, &size) &&
+           bus_send(uplink->socket, NULL, bytes, size) == 0)
+        sender_sent(&uplink->sender);
+}
+
+bool uplink_say_bye(struct uplink *uplink)
+{
+    return send_word(uplink, MESSAGE_BYE);
+}

@@ -1,0 +1,63 @@
+/* uplink: the sending end of a stream, on the bus: hello, batches, what is asked for again,
+ * goodbye.
+ *
+ *     uplink_open(bus, &options, &uplink);
+ *     uplink_push(uplink, &message);               numbers it and keeps it until it is committed at
+ * the other end uplink_flush(uplink);                        once a turn of the loop: sends what
+ * the socket takes uplink_say_bye(uplink);                      when everything is committed
+ *     uplink_close(uplink);                        the bus then closes the socket
+ *
+ * Not thread-safe. */
+#ifndef WANMETER_PROTO_UPLINK_H
+#define WANMETER_PROTO_UPLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/bus.h"
+#include "proto/message.h"
+
+struct uplink;
+
+/* The other end has committed everything up to and including 'seq'. */
+typedef void (*committed_fn)(void *state, int64_t seq);
+
+/* The other end has answered the hello: 'reply' is a REPLY_WELCOME. */
+typedef void (*welcome_fn)(void *state, const struct reply *reply);
+
+struct uplink_options {
+    const char *endpoint;
+    struct stream_id stream;
+    size_t window_bytes;       /* kept unacknowledged before has_room says no */
+    committed_fn on_committed; /* or NULL */
+    welcome_fn on_welcome;     /* or NULL */
+    void *state;
+};
+
+/* A stream's epoch: 64 random bits. */
+uint64_t uplink_epoch(void);
+
+/* 0 or -errno. */
+int uplink_open(struct bus *bus, const struct uplink_options *options, struct uplink **out);
+void uplink_close(struct uplink *uplink); /* accepts NULL */
+
+/* 'message' is PACKETS or RECORDS; stream, seq and totals are filled in here. 'added' is what the
+ * batch adds to the stream's totals. 0 or -ENOMEM. */
+int uplink_push(struct uplink *uplink, struct message *message, const struct totals *added);
+
+bool uplink_has_room(const struct uplink *uplink);
+
+/* The seq that the next pushed batch will have. */
+int64_t uplink_next_seq(const struct uplink *uplink);
+
+/* Is everything pushed so far committed at the other end? */
+bool uplink_is_committed(const struct uplink *uplink);
+
+/* Sends what the socket takes now. */
+void uplink_flush(struct uplink *uplink);
+
+/* Says that the stream's end is committed; false: the socket did not take it now. */
+bool uplink_say_bye(struct uplink *uplink);
+
+#endif
