@@ -14,7 +14,8 @@ struct overhead;
 /* The model with this name (as a WAN's 'overhead' gives it), or NULL. */
 const struct overhead *overhead_find(const char *name);
 
-/* Billed bytes of one packet of 'l3_bytes'; 0 for 0 (a packet without an IP header is not billed). */
-uint32_t overhead_billed_bytes(const struct overhead *model, uint32_t l3_bytes);
+/* Billed bytes of one packet of 'l3_bytes'; 0 for 0 (a packet without an IP header is not billed).
+ */
+uint64_t overhead_billed_bytes(const struct overhead *model, uint32_t l3_bytes);
 
 #endif

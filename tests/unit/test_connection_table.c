@@ -1,0 +1,417 @@
+/* The table against a model so simple that it is right by sight: an array with a flag and a time
+ * for each of a few tuples. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "tracker/connection_table.h"
+#include "tracker/siphash.h"
+
+enum { UNIVERSE = 1200 };
+
+struct model {
+    struct connection *connection; /* NULL: not in the table */
+    int64_t timer_ns;              /* INT64_MAX: none */
+};
+
+struct world {
+    struct connection_table *table;
+    struct model model[UNIVERSE];
+    uint64_t (*hash)(const struct world *world, unsigned number);
+    size_t connections_max;
+    size_t count;
+    int64_t now_ns;
+    uint64_t random;
+};
+
+static uint64_t random_next(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static struct tuple tuple_of(unsigned number)
+{
+    struct tuple tuple = {.protocol = 6, .has_ports = 1, .ip_version = number % 3 ? 4 : 6};
+    tuple.low_address[0] = 10;
+    tuple.low_address[number % 3 ? 3 : 15] = (uint8_t)number;
+    tuple.high_address[0] = 192;
+    tuple.low_port = (uint16_t)(1024 + number / 256);
+    tuple.high_port = 443;
+    tuple.zone = (uint16_t)(number % 2);
+    return tuple;
+}
+
+static uint64_t hash_keyed(const struct world *world, unsigned number)
+{
+    struct tuple tuple = tuple_of(number);
+    return connection_table_hash(world->table, &tuple);
+}
+
+/* 3 tags and chains of many buckets, which splits by bits 6 to 9 take apart. */
+static uint64_t hash_weak(const struct world *world, unsigned number)
+{
+    (void)world;
+    return (uint64_t)(number % 3) << 48 | (number / 4 % 16) << 6 | number % 4;
+}
+
+static uint64_t hash_constant(const struct world *world, unsigned number)
+{
+    (void)world;
+    (void)number;
+    return 0;
+}
+
+static struct connection *find(struct world *world, unsigned number)
+{
+    struct tuple tuple = tuple_of(number);
+    uint64_t hash = world->hash(world, number);
+    connection_table_prefetch(world->table, hash);
+    connection_table_prefetch_entry(world->table, hash);
+    return connection_table_find(world->table, &tuple, hash);
+}
+
+static void world_open(struct world *world, size_t connections_max, uint64_t seed,
+                       uint64_t (*hash)(const struct world *, unsigned))
+{
+    *world = (struct world){.connections_max = connections_max, .random = seed, .hash = hash};
+    struct connection_limits limits = {.connections_max = connections_max,
+                                       .hash_key = "0123456789"};
+    assert_int_equal(connection_table_create(&limits, &world->table), 0);
+    for (unsigned i = 0; i < UNIVERSE; i++)
+        world->model[i].timer_ns = INT64_MAX;
+    world->now_ns = (int64_t)(random_next(&world->random) >> 2);
+}
+
+static unsigned number_of(const struct connection *connection)
+{
+    return connection->mark;
+}
+
+static void do_add(struct world *world, unsigned number)
+{
+    struct tuple tuple = tuple_of(number);
+    struct connection *connection =
+        connection_table_add(world->table, &tuple, world->hash(world, number));
+    if (world->count == world->connections_max) {
+        assert_null(connection);
+        return;
+    }
+    assert_non_null(connection);
+    struct connection expected = {.tuple = tuple,
+                                  .timer_ns = INT64_MAX,
+                                  .filed_ns = connection->filed_ns,
+                                  .slot = connection->slot,
+                                  .hash = connection->hash};
+    assert_memory_equal(connection, &expected, sizeof(expected));
+    connection->mark = number;
+    world->model[number] = (struct model){connection, INT64_MAX};
+    world->count++;
+}
+
+static void do_remove(struct world *world, unsigned number)
+{
+    connection_table_remove(world->table, world->model[number].connection);
+    world->model[number] = (struct model){NULL, INT64_MAX};
+    world->count--;
+}
+
+/* From the past over nanoseconds to centuries. */
+static int64_t random_time(struct world *world)
+{
+    uint64_t kind = random_next(&world->random);
+    if (kind % 97 == 0)
+        return INT64_MIN;
+    if (kind % 97 == 1)
+        return INT64_MAX;
+    int64_t span = (int64_t)(random_next(&world->random) >> (2 + kind % 61));
+    int64_t at_ns;
+    if (__builtin_add_overflow(world->now_ns, kind % 7 ? span : -span, &at_ns))
+        at_ns = INT64_MAX;
+    return at_ns;
+}
+
+static void do_set_timer(struct world *world, unsigned number)
+{
+    int64_t at_ns = random_time(world);
+    connection_table_set_timer(world->table, world->model[number].connection, at_ns);
+    world->model[number].timer_ns = at_ns;
+}
+
+/* Gives exactly those that the model says are due, each once, and a timer set meanwhile too. */
+static void do_time(struct world *world)
+{
+    int64_t at_ns = random_time(world);
+    if (at_ns > world->now_ns && (at_ns < INT64_MAX / 2 || world->random % 512 == 0))
+        world->now_ns = at_ns;
+    struct connection *connection;
+    while ((connection = connection_table_due(world->table, world->now_ns)) != NULL) {
+        unsigned number = number_of(connection);
+        assert_ptr_equal(world->model[number].connection, connection);
+        assert_true(world->model[number].timer_ns <= world->now_ns);
+        assert_int_equal(connection->timer_ns, INT64_MAX);
+        world->model[number].timer_ns = INT64_MAX;
+        uint64_t then = random_next(&world->random) % 3;
+        if (then == 0)
+            do_remove(world, number);
+        else if (then == 1 && world->now_ns < INT64_MAX)
+            do_set_timer(world, number);
+    }
+    for (unsigned i = 0; i < UNIVERSE; i++)
+        assert_true(world->model[i].timer_ns > world->now_ns ||
+                    world->model[i].timer_ns == INT64_MAX);
+}
+
+static void do_any(struct world *world)
+{
+    uint64_t choice = random_next(&world->random);
+    unsigned number = (unsigned)(choice >> 32) % UNIVERSE;
+    struct connection *connection = find(world, number);
+    assert_ptr_equal(connection, world->model[number].connection);
+    assert_int_equal(connection_table_count(world->table), world->count);
+    if (choice % 64 == 0)
+        do_time(world);
+    else if (connection == NULL)
+        do_add(world, number);
+    else if (choice % 4 == 0)
+        do_remove(world, number);
+    else
+        do_set_timer(world, number);
+}
+
+static void assert_next_gives_each_once(struct world *world)
+{
+    size_t n = 0;
+    struct connection *connection = NULL;
+    while ((connection = connection_table_next(world->table, connection)) != NULL) {
+        assert_ptr_equal(world->model[number_of(connection)].connection, connection);
+        n++;
+    }
+    assert_int_equal(n, world->count);
+}
+
+static void run_random(size_t connections_max, unsigned n_operations,
+                       uint64_t (*hash)(const struct world *, unsigned))
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct world world;
+        world_open(&world, connections_max, seed * 0x9e3779b97f4a7c15, hash);
+        for (unsigned i = 0; i < n_operations; i++) {
+            do_any(&world);
+            if (i % 8192 == 0)
+                assert_next_gives_each_once(&world);
+        }
+        assert_next_gives_each_once(&world);
+        connection_table_destroy(world.table);
+    }
+}
+
+static void test_random_operations_agree_with_the_model(void **state)
+{
+    (void)state;
+    run_random(UNIVERSE, 200000, hash_keyed);
+}
+
+static void test_random_operations_agree_when_tags_and_buckets_collide(void **state)
+{
+    (void)state;
+    run_random(UNIVERSE, 60000, hash_weak);
+    run_random(UNIVERSE, 20000, hash_constant);
+}
+
+static void test_random_operations_agree_when_the_table_is_often_full(void **state)
+{
+    (void)state;
+    run_random(100, 100000, hash_keyed);
+    run_random(1, 20000, hash_keyed);
+}
+
+static void test_a_removed_place_can_be_taken_again(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, 2, 7, hash_keyed);
+    do_add(&world, 1);
+    do_add(&world, 2);
+    do_add(&world, 3); /* full: asserts NULL */
+    do_remove(&world, 1);
+    do_add(&world, 3);
+    assert_null(find(&world, 1));
+    assert_non_null(find(&world, 2));
+    assert_non_null(find(&world, 3));
+    connection_table_destroy(world.table);
+}
+
+static void test_a_removed_connections_timer_is_not_its_successors(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, 1, 7, hash_keyed);
+    do_add(&world, 1);
+    connection_table_set_timer(world.table, find(&world, 1), 100);
+    do_remove(&world, 1);
+    do_add(&world, 2);
+    assert_null(connection_table_due(world.table, 150));
+    connection_table_set_timer(world.table, find(&world, 2), 200);
+    assert_null(connection_table_due(world.table, 199));
+    assert_ptr_equal(connection_table_due(world.table, 200), find(&world, 2));
+    connection_table_destroy(world.table);
+}
+
+static void test_timers_set_earlier_again_and_again_do_not_fill_the_wheel(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, 1, 7, hash_keyed);
+    do_add(&world, 1);
+    struct connection *connection = find(&world, 1);
+    for (int64_t now_ns = 1; now_ns < 1000000; now_ns++) {
+        connection_table_set_timer(world.table, connection, INT64_MAX - now_ns);
+        connection_table_set_timer(world.table, connection, now_ns);
+        assert_ptr_equal(connection_table_due(world.table, now_ns), connection);
+        assert_null(connection_table_due(world.table, now_ns));
+    }
+    connection_table_destroy(world.table);
+}
+
+static void test_centuries_without_timers_pass_at_once(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, 10, 7, hash_keyed);
+    do_add(&world, 1);
+    struct connection *connection = find(&world, 1);
+    for (int64_t now_ns = INT64_MIN + 1; now_ns < INT64_MAX / 2; now_ns += INT64_MAX / 100000) {
+        connection_table_set_timer(world.table, connection, now_ns + 3000000000);
+        assert_null(connection_table_due(world.table, now_ns + 2999999999));
+        assert_ptr_equal(connection_table_due(world.table, now_ns + 3000000000), connection);
+    }
+    connection_table_destroy(world.table);
+}
+
+static void test_the_victim_is_unreplied_and_each_in_turn(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, 16, 7, hash_keyed);
+    assert_null(connection_table_victim(world.table));
+    for (unsigned i = 0; i < 16; i++) {
+        do_add(&world, i);
+        find(&world, i)->status = i % 4 ? STATUS_SEEN_REPLY : 0;
+    }
+    for (unsigned i = 0; i < 12; i++)
+        assert_ptr_equal(connection_table_victim(world.table), find(&world, i % 4 * 4));
+    for (unsigned i = 0; i < 16; i += 4)
+        do_remove(&world, i);
+    assert_null(connection_table_victim(world.table));
+    connection_table_destroy(world.table);
+}
+
+static void test_every_field_of_a_tuple_counts(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, 10, 7, hash_keyed);
+    struct tuple v4 = tuple_of(1), v6 = tuple_of(3);
+    for (size_t i = 0; i < offsetof(struct tuple, unused) * 8; i++) {
+        struct tuple flipped = v6;
+        ((uint8_t *)&flipped)[i / 8] ^= (uint8_t)(1 << i % 8);
+        if (flipped.ip_version != 4)
+            assert_true(connection_table_hash(world.table, &flipped) !=
+                        connection_table_hash(world.table, &v6));
+        size_t at = i / 8;
+        if ((at >= 4 && at < 16) || (at >= 20 && at < 32))
+            continue; /* IPv4: unused, 0 */
+        flipped = v4;
+        ((uint8_t *)&flipped)[at] ^= (uint8_t)(1 << i % 8);
+        assert_true(connection_table_hash(world.table, &flipped) !=
+                    connection_table_hash(world.table, &v4));
+    }
+    connection_table_destroy(world.table);
+}
+
+static void test_another_key_gives_another_hash(void **state)
+{
+    (void)state;
+    struct world a, b;
+    world_open(&a, 1, 7, hash_keyed);
+    struct connection_limits limits = {.connections_max = 1, .hash_key = "0123456788"};
+    assert_int_equal(connection_table_create(&limits, &b.table), 0);
+    assert_true(hash_keyed(&a, 5) != hash_keyed(&b, 5));
+    connection_table_destroy(a.table);
+    connection_table_destroy(b.table);
+}
+
+/* libsodium has SipHash-2-4: the same function with other numbers of rounds. */
+static void test_siphash_agrees_with_libsodium(void **state)
+{
+    (void)state;
+    uint64_t random = 42;
+    for (unsigned i = 0; i < 2000; i++) {
+        uint8_t key_bytes[16], text[64], hash[8];
+        uint64_t words[8] = {0}, tail = 0;
+        for (unsigned k = 0; k < sizeof(text); k++)
+            text[k] = (uint8_t)random_next(&random);
+        memcpy(key_bytes, text + 3, sizeof(key_bytes));
+        size_t size = i % sizeof(text);
+        memcpy(words, text, size / 8 * 8);
+        memcpy(&tail, text + size / 8 * 8, size % 8);
+        struct siphash_key key;
+        siphash_key_init(&key, key_bytes);
+        uint64_t own = siphash(&key, words, size / 8, tail, size % 8, 2, 4);
+        assert_int_equal(crypto_shorthash(hash, text, size, key_bytes), 0);
+        assert_memory_equal(&own, hash, sizeof(hash));
+    }
+}
+
+static long resident_pages(void)
+{
+    long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld", &size, &resident), 2);
+    fclose(file);
+    return resident;
+}
+
+static void test_a_large_table_costs_address_space_only(void **state)
+{
+    (void)state;
+    struct connection_limits limits = {.connections_max = 64u << 20};
+    struct connection_table *table;
+    long before = resident_pages();
+    assert_int_equal(connection_table_create(&limits, &table), 0);
+    assert_int_equal(connection_table_count(table), 0);
+    assert_true(resident_pages() - before < 64);
+    assert_in_range(connection_table_entry_bytes(), sizeof(struct connection), 300);
+    connection_table_destroy(table);
+    connection_table_destroy(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_operations_agree_with_the_model),
+        cmocka_unit_test(test_random_operations_agree_when_tags_and_buckets_collide),
+        cmocka_unit_test(test_random_operations_agree_when_the_table_is_often_full),
+        cmocka_unit_test(test_a_removed_place_can_be_taken_again),
+        cmocka_unit_test(test_a_removed_connections_timer_is_not_its_successors),
+        cmocka_unit_test(test_timers_set_earlier_again_and_again_do_not_fill_the_wheel),
+        cmocka_unit_test(test_centuries_without_timers_pass_at_once),
+        cmocka_unit_test(test_the_victim_is_unreplied_and_each_in_turn),
+        cmocka_unit_test(test_every_field_of_a_tuple_counts),
+        cmocka_unit_test(test_another_key_gives_another_hash),
+        cmocka_unit_test(test_siphash_agrees_with_libsodium),
+        cmocka_unit_test(test_a_large_table_costs_address_space_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

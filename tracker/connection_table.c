@@ -1,0 +1,203 @@
+#include "tracker/connection_table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tracker/connection_index.h"
+#include "tracker/mapping.h"
+#include "tracker/siphash.h"
+#include "tracker/timer_wheel.h"
+
+enum { VICTIM_LOOKS_MAX = 64 };
+
+struct connection_table {
+    struct siphash_key key;
+    struct connection *slab;
+    size_t slab_size;
+    uint32_t connections_max;
+    uint32_t count;
+    uint32_t free;         /* place + 1, linked by 'slot'; 0: none */
+    uint32_t n_touched;    /* places ever used */
+    uint32_t victim_place; /* where the next search for one begins */
+    struct connection_index index;
+    struct timer_wheel wheel;
+};
+
+static int table_map(struct connection_table *table)
+{
+    table->slab_size = table->connections_max * sizeof(struct connection);
+    void *memory;
+    int result = mapping_create(table->slab_size, &memory);
+    if (result < 0)
+        return result;
+    table->slab = memory;
+    result = connection_index_init(&table->index, table->slab, table->connections_max);
+    if (result < 0)
+        return result;
+    return timer_wheel_init(&table->wheel, table->slab, table->connections_max);
+}
+
+int connection_table_create(const struct connection_limits *limits, struct connection_table **out)
+{
+    assert(limits->connections_max > 0 && limits->connections_max <= CONNECTIONS_MAX);
+    struct connection_table *table = calloc(1, sizeof(*table));
+    if (table == NULL)
+        return -ENOMEM;
+    table->connections_max = (uint32_t)limits->connections_max;
+    siphash_key_init(&table->key, limits->hash_key);
+    int result = table_map(table);
+    if (result < 0) {
+        connection_table_destroy(table);
+        return result;
+    }
+    *out = table;
+    return 0;
+}
+
+void connection_table_destroy(struct connection_table *table)
+{
+    if (table == NULL)
+        return;
+    timer_wheel_deinit(&table->wheel);
+    connection_index_deinit(&table->index);
+    mapping_destroy(table->slab, table->slab_size);
+    free(table);
+}
+
+/* What follows the addresses: from low_port to icmp, and from protocol to has_ports. */
+static_assert(offsetof(struct tuple, icmp) + 2 - offsetof(struct tuple, low_port) == 8,
+              "ports, zone and icmp are one word");
+static_assert(offsetof(struct tuple, has_ports) + 1 - offsetof(struct tuple, protocol) == 3,
+              "protocol, ip_version and has_ports are the tail");
+
+uint64_t connection_table_hash(const struct connection_table *table, const struct tuple *tuple)
+{
+    uint64_t words[5];
+    uint64_t tail =
+        tuple->protocol | (uint64_t)tuple->ip_version << 8 | (uint64_t)tuple->has_ports << 16;
+    if (tuple->ip_version == 4) {
+        memcpy(&words[0], tuple->low_address, 4);
+        memcpy((uint8_t *)&words[0] + 4, tuple->high_address, 4);
+        memcpy(&words[1], &tuple->low_port, 8);
+        return siphash(&table->key, words, 2, tail, 3, 1, 3);
+    }
+    memcpy(&words[0], tuple->low_address, 16);
+    memcpy(&words[2], tuple->high_address, 16);
+    memcpy(&words[4], &tuple->low_port, 8);
+    return siphash(&table->key, words, 5, tail, 3, 1, 3);
+}
+
+void connection_table_prefetch(const struct connection_table *table, uint64_t hash)
+{
+    __builtin_prefetch(connection_index_bucket(&table->index, hash));
+}
+
+void connection_table_prefetch_entry(const struct connection_table *table, uint64_t hash)
+{
+    uint32_t place = connection_index_candidate(&table->index, hash);
+    if (place == CONNECTION_INDEX_NONE)
+        return;
+    const uint8_t *entry = (const uint8_t *)&table->slab[place];
+    __builtin_prefetch(entry, 1);
+    __builtin_prefetch(entry + 64, 1);
+    __builtin_prefetch(entry + 128, 1);
+}
+
+struct connection *connection_table_find(struct connection_table *table, const struct tuple *tuple,
+                                         uint64_t hash)
+{
+    uint32_t place = connection_index_find(&table->index, tuple, hash);
+    return place == CONNECTION_INDEX_NONE ? NULL : &table->slab[place];
+}
+
+/* A place that is not used, or CONNECTION_INDEX_NONE. */
+static uint32_t place_take(struct connection_table *table)
+{
+    if (table->free != 0) {
+        uint32_t place = table->free - 1;
+        table->free = table->slab[place].slot;
+        return place;
+    }
+    if (table->n_touched == table->connections_max)
+        return CONNECTION_INDEX_NONE;
+    timer_wheel_add_place(&table->wheel);
+    return table->n_touched++;
+}
+
+struct connection *connection_table_add(struct connection_table *table, const struct tuple *tuple,
+                                        uint64_t hash)
+{
+    uint32_t place = place_take(table);
+    if (place == CONNECTION_INDEX_NONE)
+        return NULL;
+    struct connection *connection = &table->slab[place];
+    int64_t filed_ns = connection->filed_ns;
+    *connection = (struct connection){
+        .tuple = *tuple,
+        .timer_ns = INT64_MAX,
+        .filed_ns = filed_ns,
+        .slot = CONNECTION_SLOT_USED,
+        .hash = (uint32_t)hash,
+    };
+    connection_index_add(&table->index, place, hash);
+    table->count++;
+    return connection;
+}
+
+void connection_table_remove(struct connection_table *table, struct connection *connection)
+{
+    assert(connection_is_used(connection));
+    uint32_t place = (uint32_t)(connection - table->slab);
+    connection_index_remove(&table->index, place);
+    connection->slot = table->free;
+    table->free = place + 1;
+    table->count--;
+}
+
+void connection_table_set_timer(struct connection_table *table, struct connection *connection,
+                                int64_t at_ns)
+{
+    timer_wheel_set(&table->wheel, connection, at_ns);
+}
+
+struct connection *connection_table_due(struct connection_table *table, int64_t now_ns)
+{
+    return timer_wheel_due(&table->wheel, now_ns);
+}
+
+struct connection *connection_table_victim(struct connection_table *table)
+{
+    uint32_t n_looks = table->n_touched < VICTIM_LOOKS_MAX ? table->n_touched : VICTIM_LOOKS_MAX;
+    for (uint32_t i = 0; i < n_looks; i++) {
+        if (table->victim_place >= table->n_touched)
+            table->victim_place = 0;
+        struct connection *connection = &table->slab[table->victim_place++];
+        if (connection_is_used(connection) && (connection->status & STATUS_SEEN_REPLY) == 0)
+            return connection;
+    }
+    return NULL;
+}
+
+struct connection *connection_table_next(struct connection_table *table,
+                                         const struct connection *before)
+{
+    uint32_t place = before == NULL ? 0 : (uint32_t)(before - table->slab) + 1;
+    for (; place < table->n_touched; place++) {
+        if (connection_is_used(&table->slab[place]))
+            return &table->slab[place];
+    }
+    return NULL;
+}
+
+size_t connection_table_count(const struct connection_table *table)
+{
+    return table->count;
+}
+
+size_t connection_table_entry_bytes(void)
+{
+    return sizeof(struct connection) + sizeof(struct bucket) / BUCKET_ENTRIES_MEAN +
+           sizeof(struct wheel_chunk) / WHEEL_CHUNK_REFERENCES;
+}

@@ -1,0 +1,45 @@
+/* UDP and UDP-Lite. A query and its answer are short-lived; a connection is a stream, and assured,
+ * once traffic goes on after the reply: for UDP not before it is 2 s old, for UDP-Lite at once.
+ * Source: Linux nf_conntrack_proto_udp.c. */
+#include "tracker/protocol.h"
+
+enum { STREAM_AGE_NS = 2000000000 };
+
+static enum protocol_verdict accept_stream(const struct config *config,
+                                           struct connection *connection, int64_t *timeout_ns)
+{
+    connection->status |= STATUS_ASSURED;
+    *timeout_ns = config->timeouts.udp_stream_ns;
+    return VERDICT_ACCEPT;
+}
+
+static enum protocol_verdict accept_unreplied(const struct config *config, int64_t *timeout_ns)
+{
+    *timeout_ns = config->timeouts.udp_unreplied_ns;
+    return VERDICT_ACCEPT;
+}
+
+static enum protocol_verdict on_udp(const struct config *config, struct connection *connection,
+                                    unsigned direction, const struct packet *packet,
+                                    int64_t *timeout_ns)
+{
+    protocol_see_direction(connection, direction);
+    bool is_old = packet->clock_ns - connection->start_ns > STREAM_AGE_NS;
+    if ((connection->status & STATUS_SEEN_REPLY) != 0 && is_old)
+        return accept_stream(config, connection, timeout_ns);
+    return accept_unreplied(config, timeout_ns);
+}
+
+static enum protocol_verdict on_udplite(const struct config *config, struct connection *connection,
+                                        unsigned direction, const struct packet *packet,
+                                        int64_t *timeout_ns)
+{
+    (void)packet;
+    protocol_see_direction(connection, direction);
+    if ((connection->status & STATUS_SEEN_REPLY) != 0)
+        return accept_stream(config, connection, timeout_ns);
+    return accept_unreplied(config, timeout_ns);
+}
+
+const struct protocol protocol_udp = {"udp", on_udp};
+const struct protocol protocol_udplite = {"udplite", on_udplite};
