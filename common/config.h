@@ -1,16 +1,20 @@
 /* config: what the operator decided. One table of options (config_table.c) is the source of file
- * parsing, '--set',
- * '--help', the example file and docs/configuration.md.
+ * parsing, '--set', '--help-config', the example file and docs/configuration.md.
  *
- *     config_init(&config);                                           every option at its default
- *     config_load(&config, path, &errors);                            then the file, if there is
- * one config_set(&config, "tracker.shards=4", &errors);               then the command line
- *     config_check(&config, &errors);                                 what only makes sense
- * together if (errors.n) { config_errors_print(&errors, stderr); exit 2; } config_deinit(&config);
+ *     config_init(&config);                                    every option at its default
+ *     config_load(&config, path, &errors);                     then the file, if there is one
+ *     config_set(&config, "tracker.shards=4", &errors);        then the command line
+ *     config_check(&config, &errors);                          what only makes sense together
+ *     if (errors.n)
+ *         config_errors_print(&errors, stderr);                and exit 2
+ *     config_errors_deinit(&errors);
+ *     config_deinit(&config);
  *
- * A file is YAML (libyaml). Errors are collected, not returned one at a time: "file:line:col: what
- * (got X, expected Y; did you mean Z?)". Sizes take B, KiB, MiB, GiB; times ns, us, ms, s, min, h,
- * d; a number without its unit is an error. Not thread-safe. */
+ * A file is YAML (libyaml), at most CONFIG_FILE_SIZE_MAX bytes, without anchors, aliases and tags.
+ * Errors are collected, not returned one at a time: "file:line:col: what (got X, expected Y; did
+ * you mean Z?)". Sizes take B, KiB, MiB, GiB; times ns, us, ms, s, min, h, d; a number without its
+ * unit is an error. What is wrong leaves its option as it was. A lack of memory is fatal. Not
+ * thread-safe. */
 #ifndef WANMETER_COMMON_CONFIG_H
 #define WANMETER_COMMON_CONFIG_H
 
@@ -23,7 +27,15 @@ enum {
     CONFIG_WANS_MAX = 1000,
     CONFIG_ACCOUNTS_MAX = 60000,
     CONFIG_NAME_MAX = 63,
-    CONFIG_SHA256_SIZE = 32
+    CONFIG_SHA256_SIZE = 32,
+    CONFIG_FILE_SIZE_MAX = 16 * 1024 * 1024,
+    CONFIG_ERRORS_MAX = 100
+};
+
+/* Where a file says it, both from 1. Line 0: not from a file. */
+struct config_place {
+    uint32_t line;
+    uint32_t column; /* in characters */
 };
 
 /* An address block. IPv4: family 4, the first 4 bytes of 'address'. Network order, host bits 0. */
@@ -31,6 +43,7 @@ struct config_prefix {
     uint8_t address[16];
     uint8_t family; /* 4 or 6 */
     uint8_t length; /* bits */
+    struct config_place place;
 };
 
 struct config_mac {
@@ -57,8 +70,9 @@ struct config_wan {
     char *overhead;  /* model name: "ip" until a WAN names another */
     char *direction; /* "auto" (by MAC or prefix), "up" or "down" (one arm of a TAP) */
     int32_t zone;    /* -1: the source's or the default zone */
-    struct config_wan_match *matches;
+    struct config_wan_match *matches; /* none: config_check() complains */
     size_t n_matches;
+    struct config_place place;
 };
 
 struct config_account {
@@ -71,6 +85,7 @@ struct config_account {
     size_t n_vlans;
     int32_t *pppoe_sessions;
     size_t n_pppoe_sessions;
+    struct config_place place;
 };
 
 /* A live interface. */
@@ -79,6 +94,7 @@ struct config_source {
     char *direction; /* "auto", "up", "down": of all its packets */
     int32_t zone;    /* -1: 'zone' */
     int32_t workers; /* by PACKET_FANOUT */
+    struct config_place place;
 };
 
 struct config_text_list {
@@ -163,9 +179,11 @@ struct config_error {
     char *text; /* "file:line:col: what (got X, expected Y; did you mean Z?)" */
 };
 
+/* Start with zeros. */
 struct config_errors {
     struct config_error *items;
-    size_t n;
+    size_t n;          /* at most CONFIG_ERRORS_MAX */
+    size_t n_left_out; /* counted after that, not kept */
 };
 
 void config_init(struct config *config);
@@ -175,7 +193,12 @@ void config_deinit(struct config *config);
  * that cannot be read is an error too. */
 void config_load(struct config *config, const char *path, struct config_errors *errors);
 
-/* Applies "NAME=VALUE" (NAME as in the file, levels joined by dots; not for lists of maps). */
+/* The same from memory: 'text' is borrowed, 'name' stands where the path would in errors. */
+void config_read(struct config *config, const char *name, const char *text, size_t size,
+                 struct config_errors *errors);
+
+/* Applies "NAME=VALUE" (NAME as in the file, levels joined by dots; the items of a list with commas
+ * between; not for lists of maps). */
 void config_set(struct config *config, const char *assignment, struct config_errors *errors);
 
 /* Checks what no single option shows: unique names, known overhead models, equal prefixes in two
@@ -193,7 +216,7 @@ char *config_text(const struct config *config, bool billing_only);
 /* SHA-256 of config_text(config, true). */
 void config_hash(const struct config *config, uint8_t hash[CONFIG_SHA256_SIZE]);
 
-/* The example file and the reference page (Markdown), written from the table. */
+/* The example file (wanmeter.example.yaml) and the reference page (Markdown), from the table. */
 void config_write_example(FILE *out);
 void config_write_reference(FILE *out);
 
