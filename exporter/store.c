@@ -13,6 +13,21 @@ enum {
 
 /* ---- opening ---- */
 
+/* SQLite takes a file of a few bytes for an empty database, and would write over it. */
+static int check_header(struct store *store)
+{
+    static const char magic[16] = "SQLite format 3";
+    char header[sizeof magic];
+    FILE *file = fopen(store->path, "rb");
+    if (!file)
+        return store_fail(store, -errno, "%s: %s", store->path, strerror(errno));
+    size_t size = fread(header, 1, sizeof header, file);
+    fclose(file);
+    if (size == 0 || (size == sizeof magic && memcmp(header, magic, size) == 0))
+        return 0;
+    return store_fail(store, -EEXIST, "%s: not a database; it was not touched", store->path);
+}
+
 /* What SQLite would answer with less clear words, or by making the file. */
 static int check_path(struct store *store)
 {
@@ -24,7 +39,7 @@ static int check_path(struct store *store)
         return store_fail(store, -EISDIR, "%s: a directory, not a database", store->path);
     if (!S_ISREG(status.st_mode))
         return store_fail(store, -EEXIST, "%s: not a regular file", store->path);
-    return 0;
+    return check_header(store);
 }
 
 static int execute(struct store *store, const char *sql)

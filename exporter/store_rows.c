@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exporter/address.h"
+#include "common/address.h"
 
 enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
 
@@ -48,11 +48,18 @@ static int add_usage(struct store *store, const struct message *message)
 
 /* ---- flow records ---- */
 
+/* 192.0.2.1 is 0xc0000201. */
+static int64_t ipv4_number(const uint8_t address[4])
+{
+    return (int64_t)address[0] << 24 | (int64_t)address[1] << 16 | (int64_t)address[2] << 8 |
+           address[3];
+}
+
 static void bind_address(sqlite3_stmt *add, int position, const struct flow_record *flow,
                          const uint8_t address[16], char text[ADDRESS_TEXT_SIZE])
 {
     if (flow->ip_version == 4)
-        store_bind_integer(add, position, address_ipv4_number(address));
+        store_bind_integer(add, position, ipv4_number(address));
     else
         store_bind_text(add, position, text, address_text(6, address, text));
 }

@@ -1,0 +1,330 @@
+#include "store_case.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* ---- batches ---- */
+
+static void test_deltas_with_one_key_become_one_sum(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct totals totals = {0};
+    for (int64_t seq = 0; seq < 3; seq++) {
+        struct batch batch;
+        batch_init(&batch, seq, totals);
+        batch_add_usage(&batch, case_usage());
+        batch_add_usage(&batch, case_usage());
+        assert_int_equal(case_apply(c, &batch), 0);
+        totals = batch.applied.totals;
+    }
+    assert_answer(c,
+                  "SELECT count(*) || ' ' || packets || ' ' || l2_bytes || ' ' || l3_bytes || ' '"
+                  " || billed_bytes FROM usage",
+                  "1 6 600 480 540");
+}
+
+static void test_each_part_of_the_key_makes_its_own_sum(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct usage_delta deltas[6];
+    for (size_t i = 0; i < 6; i++)
+        deltas[i] = case_usage();
+    deltas[1].slot_ns = SLOT_SECONDS * INT64_C(1000000000);
+    deltas[2].account = 2;
+    deltas[3].wan = 1;
+    deltas[4].direction = DIRECTION_DOWN;
+    deltas[5].class_index = CLASS_OVERFLOW;
+    struct batch batch;
+    batch_init(&batch, 0, (struct totals){0});
+    for (size_t i = 0; i < 6; i++)
+        batch_add_usage(&batch, deltas[i]);
+    assert_int_equal(case_apply(c, &batch), 0);
+    assert_answer(c, "SELECT count(*) FROM usage WHERE packets = 1", "6");
+}
+
+static void test_an_unbalanced_batch_is_refused_whatever_is_off_by_one(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    for (int measure = 0; measure < 3; measure++) {
+        struct batch batch;
+        batch_init(&batch, 0, (struct totals){0});
+        batch_add_usage(&batch, case_usage());
+        batch_grow(&batch, measure == 0, measure == 1, measure == 2);
+        assert_int_equal(case_apply(c, &batch), -EBADMSG);
+        assert_non_null(strstr(store_error(c->store), "does not add up"));
+    }
+    assert_answer(c, "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM stream)", "0");
+}
+
+static void test_growth_counts_from_what_is_committed(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    assert_int_equal(case_apply(c, &batch), 0);
+    case_close(c);
+    case_open(c); /* the marks now come from the file */
+
+    assert_int_equal(case_apply(c, &batch), -EBADMSG); /* the same again: no growth */
+    struct batch next;
+    batch_init(&next, 1, batch.applied.totals);
+    batch_add_usage(&next, case_usage());
+    assert_int_equal(case_apply(c, &next), 0);
+    assert_answer(c, "SELECT packets FROM stream WHERE kind = 'capture'", "2");
+}
+
+static void test_an_exact_loss_after_the_capture_is_part_of_the_balance(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    struct loss *loss = batch_add_loss(&batch, LOSS_CAPTURE, LOSS_EXACT);
+    loss->packets = 3;
+    loss->l2_bytes = 30;
+    loss->l3_bytes = 20;
+    assert_int_equal(case_apply(c, &batch), -EBADMSG);
+    batch_grow(&batch, 3, 30, 20);
+    assert_int_equal(case_apply(c, &batch), 0);
+    assert_answer(c, "SELECT verdict || ' ' || lost_packets || ' ' || lost_l2_bytes FROM audit",
+                  "exact 3 30");
+}
+
+static void test_a_stream_never_goes_back(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    batch_init(&batch, 5, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    assert_int_equal(case_apply(c, &batch), 0);
+
+    struct batch back;
+    batch_init(&back, 4, batch.applied.totals);
+    assert_int_equal(case_apply(c, &back), -EBADMSG);
+    batch_init(&back, 6, (struct totals){0});
+    assert_int_equal(case_apply(c, &back), -EBADMSG);
+}
+
+static void test_one_stream_twice_in_a_batch_is_refused(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    batch_init(&batch, 0, (struct totals){0});
+    const struct high_water twice[2] = {batch.applied, batch.applied};
+    batch.message.applied = twice;
+    batch.message.n_applied = 2;
+    assert_int_equal(case_apply(c, &batch), -EBADMSG);
+}
+
+static void test_a_name_that_the_configuration_does_not_have_is_refused(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    struct usage_delta delta = case_usage();
+    delta.account = 3;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, delta);
+    assert_int_equal(case_apply(c, &batch), -EBADMSG);
+
+    struct flow_record flow = case_flow();
+    flow.wan = 3;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_flow(&batch, &flow);
+    assert_int_equal(case_apply(c, &batch), -EBADMSG);
+}
+
+static void test_numbers_beyond_64_bits_are_refused_never_wrapped(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct usage_delta huge = case_usage();
+    huge.l2_bytes = (uint64_t)INT64_MAX + 1;
+    struct batch batch;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, huge);
+    assert_int_equal(case_apply(c, &batch), -ERANGE);
+
+    huge.l2_bytes = INT64_MAX; /* fits, but the sum with the next does not */
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, huge);
+    assert_int_equal(case_apply(c, &batch), 0);
+    struct batch next;
+    batch_init(&next, 1, batch.applied.totals);
+    batch_add_usage(&next, case_usage());
+    assert_int_equal(case_apply(c, &next), -ERANGE);
+    assert_answer(c, "SELECT l2_bytes FROM usage", "9223372036854775807");
+}
+
+static void test_marks_and_streams_come_back_as_they_went_in(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    batch_init(&batch, 41, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    batch.applied.packets_into_next = 17;
+    assert_int_equal(case_apply(c, &batch), 0);
+
+    struct high_water mark;
+    assert_int_equal(store_find_stream(c->store, &case_tracker, &mark), 0);
+    assert_int_equal(mark.seq, 41);
+    struct stream_id unknown = {.producer = "tracker-0", .epoch = 8};
+    assert_int_equal(store_find_stream(c->store, &unknown, &mark), -ENOENT);
+
+    struct high_water *marks;
+    size_t n;
+    assert_int_equal(store_find_applied(c->store, 0, &marks, &n), 0);
+    assert_int_equal(n, 1);
+    assert_true(stream_id_equal(&marks[0].stream, &case_capture));
+    assert_int_equal(marks[0].packets_into_next, 17);
+    assert_int_equal(marks[0].totals.l2_bytes, 100);
+    free(marks);
+    assert_int_equal(store_find_applied(c->store, 1, &marks, &n), 0);
+    assert_int_equal(n, 0);
+    assert_null(marks);
+}
+
+static void test_a_stream_that_ended_is_not_resumed(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    batch_init(&batch, 0, (struct totals){0});
+    batch.message.end_of_stream = true;
+    assert_int_equal(case_apply(c, &batch), 0);
+    struct high_water *marks;
+    size_t n;
+    assert_int_equal(store_find_applied(c->store, 0, &marks, &n), 0);
+    assert_int_equal(n, 0);
+    assert_answer(c, "SELECT sum(closed) FROM stream", "2");
+}
+
+/* ---- transactions ---- */
+
+static void test_a_rollback_leaves_nothing_and_forgets_the_marks(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    assert_int_equal(store_begin(c->store), 0);
+    assert_int_equal(store_apply(c->store, &batch.message), 0);
+    store_rollback(c->store);
+    assert_answer(c, "SELECT count(*) FROM usage", "0");
+    assert_int_equal(case_apply(c, &batch), 0); /* balances against nothing, not against itself */
+}
+
+static void apply_and_die(struct store_case *c, const struct batch *committed,
+                          const struct batch *open)
+{
+    case_open(c);
+    if (case_apply(c, committed) != 0 || store_begin(c->store) != 0 ||
+        store_apply(c->store, &open->message) != 0)
+        _exit(1);
+    raise(SIGKILL);
+}
+
+static void test_a_kill_before_the_commit_leaves_nothing_half_applied(void **state)
+{
+    struct store_case *c = *state;
+    struct batch committed, open;
+    batch_init(&committed, 0, (struct totals){0});
+    batch_add_usage(&committed, case_usage());
+    batch_init(&open, 1, committed.applied.totals);
+    batch_add_usage(&open, case_usage());
+    struct flow_record flow = case_flow();
+    batch_add_flow(&open, &flow);
+
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        apply_and_die(c, &committed, &open);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+
+    case_open(c); /* its lock died with it */
+    assert_answer(c, "SELECT packets || ' ' || (SELECT count(*) FROM flow) FROM usage", "1 0");
+    assert_int_equal(case_apply(c, &open), 0); /* and what was not acknowledged is sent again */
+    assert_answer(c, "SELECT packets || ' ' || (SELECT count(*) FROM flow) FROM usage", "2 1");
+}
+
+/* ---- the WAL ---- */
+
+static int64_t file_bytes(const struct store_case *c, const char *suffix)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s%s", c->path, suffix);
+    struct stat status;
+    return stat(path, &status) == 0 ? status.st_size : -1;
+}
+
+static void test_the_wal_stays_bounded_and_goes_at_close(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct totals totals = {0};
+    for (int64_t seq = 0; seq < 500; seq++) {
+        struct batch batch;
+        batch_init(&batch, seq, totals);
+        batch_add_usage(&batch, case_usage());
+        assert_int_equal(case_apply(c, &batch), 0);
+        totals = batch.applied.totals;
+    }
+    int64_t wal_bytes = file_bytes(c, "-wal");
+    assert_in_range(wal_bytes, 1, 2 * CHECKPOINT_BYTES); /* 500 commits write some 12 MB */
+    case_close(c);
+    assert_true(file_bytes(c, "-wal") <= 0);
+    assert_int_equal(file_bytes(c, "-lock"), -1);
+    assert_answer(c, "PRAGMA integrity_check", "ok");
+}
+
+static void test_a_reader_does_not_stop_the_writer(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    sqlite3 *reader;
+    assert_int_equal(sqlite3_open_v2(c->path, &reader, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM usage_slot", NULL, NULL, NULL), 0);
+    struct batch batch;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    assert_int_equal(case_apply(c, &batch), 0);
+    sqlite3_close(reader);
+    assert_answer(c, "SELECT packets FROM usage", "1");
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, case_set_up, case_tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(test_deltas_with_one_key_become_one_sum),
+        CASE(test_each_part_of_the_key_makes_its_own_sum),
+        CASE(test_an_unbalanced_batch_is_refused_whatever_is_off_by_one),
+        CASE(test_growth_counts_from_what_is_committed),
+        CASE(test_an_exact_loss_after_the_capture_is_part_of_the_balance),
+        CASE(test_a_stream_never_goes_back),
+        CASE(test_one_stream_twice_in_a_batch_is_refused),
+        CASE(test_a_name_that_the_configuration_does_not_have_is_refused),
+        CASE(test_numbers_beyond_64_bits_are_refused_never_wrapped),
+        CASE(test_marks_and_streams_come_back_as_they_went_in),
+        CASE(test_a_stream_that_ended_is_not_resumed),
+        CASE(test_a_rollback_leaves_nothing_and_forgets_the_marks),
+        CASE(test_a_kill_before_the_commit_leaves_nothing_half_applied),
+        CASE(test_the_wal_stays_bounded_and_goes_at_close),
+        CASE(test_a_reader_does_not_stop_the_writer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
