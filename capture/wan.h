@@ -11,7 +11,17 @@
  * first that decides: the WAN's or the source's fixed direction; destination MAC is a gateway's:
  * up, source MAC: down; source inside the match's local prefixes and destination outside: up, the
  * reverse: down; the same by the top-level local_prefixes; else none. A packet without WAN has its
- * direction by the source's or the top-level prefixes. Not thread-safe. */
+ * direction by the source's or the top-level prefixes.
+ *
+ * The zone is the WAN's, else that of the configured source whose interface the frame has (live, or
+ * by name in a capture), else the configuration's. l2_account is the first account, in the order of
+ * the file, that names the frame's source or destination MAC, its outermost VLAN or its PPPoE
+ * session. Frames that are not IP get all of this too, by their link layer.
+ *
+ * A frame is looked up by its keys (wan_index.h), not tried against each WAN: the cost grows only
+ * with the matches that share a key, and with those that have nothing but prefixes. Not
+ * thread-safe.
+ */
 #ifndef WANMETER_CAPTURE_WAN_H
 #define WANMETER_CAPTURE_WAN_H
 

@@ -1,0 +1,13 @@
+/* source_text: what names a capture: the path of "NAME=PATH", its text for people, its identity
+ * (source_path() and source_file_identity() in source.h). */
+#ifndef WANMETER_CAPTURE_SOURCE_TEXT_H
+#define WANMETER_CAPTURE_SOURCE_TEXT_H
+
+#include <stddef.h>
+
+/* Writes 'path' as printable UTF-8 with a NUL into 'size' bytes, '?' for every byte that is none:
+ * paths are bytes, but losses and ledgers are text. Of a longer one the end is kept, which names
+ * the file better than its start. Returns the bytes before the NUL. */
+size_t source_text_path(char *room, size_t size, const char *path);
+
+#endif
