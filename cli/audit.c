@@ -1,0 +1,58 @@
+#include "cli/audit.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const unit_names[AUDIT_UNITS] = {
+    [AUDIT_PACKETS] = "packets",
+    [AUDIT_L2_BYTES] = "l2_bytes",
+    [AUDIT_L3_BYTES] = "l3_bytes",
+};
+
+static void read_row(sqlite3_stmt *statement, struct audit *audit)
+{
+    for (int i = 0; i < AUDIT_UNITS; i++)
+        audit->lines[i] = (struct audit_line){
+            .captured = sqlite3_column_int64(statement, i * 4),
+            .counted = sqlite3_column_int64(statement, i * 4 + 1),
+            .lost = sqlite3_column_int64(statement, i * 4 + 2),
+            .difference = sqlite3_column_int64(statement, i * 4 + 3),
+        };
+    const unsigned char *verdict = sqlite3_column_text(statement, AUDIT_UNITS * 4);
+    snprintf(audit->verdict, sizeof audit->verdict, "%s",
+             verdict != NULL ? (const char *)verdict : "unknown");
+}
+
+bool audit_read(struct database *database, struct audit *audit)
+{
+    sqlite3_stmt *statement = database_prepare(
+        database, "SELECT captured_packets, counted_packets, lost_packets, difference_packets, "
+                  "captured_l2_bytes, counted_l2_bytes, lost_l2_bytes, difference_l2_bytes, "
+                  "captured_l3_bytes, counted_l3_bytes, lost_l3_bytes, difference_l3_bytes, "
+                  "verdict FROM audit");
+    bool is_read = database_step(database, statement);
+    if (is_read)
+        read_row(statement, audit);
+    sqlite3_finalize(statement);
+    return is_read;
+}
+
+bool audit_is_balanced(const struct audit *audit)
+{
+    for (int i = 0; i < AUDIT_UNITS; i++)
+        if (audit->lines[i].difference != 0)
+            return false;
+    return strcmp(audit->verdict, "exact") == 0 || strcmp(audit->verdict, "bounded") == 0;
+}
+
+void audit_print(const struct audit *audit, FILE *out)
+{
+    for (int i = 0; i < AUDIT_UNITS; i++) {
+        const struct audit_line *line = &audit->lines[i];
+        fprintf(out,
+                "%-8s  captured %" PRId64 " = counted %" PRId64 " + lost %" PRId64
+                ", difference %" PRId64 "\n",
+                unit_names[i], line->captured, line->counted, line->lost, line->difference);
+    }
+    fprintf(out, "audit: %s\n", audit->verdict);
+}

@@ -1,0 +1,37 @@
+/* audit: what the database's audit says, for the command of that name and a run's summary.
+ *
+ *     if (audit_read(&database, &audit)) audit_print(&audit, stdout);
+ */
+#ifndef WANMETER_CLI_AUDIT_H
+#define WANMETER_CLI_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cli/database.h"
+
+enum audit_unit { AUDIT_PACKETS, AUDIT_L2_BYTES, AUDIT_L3_BYTES, AUDIT_UNITS };
+
+enum { AUDIT_VERDICT_MAX = 32 };
+
+struct audit {
+    struct audit_line {
+        int64_t captured;
+        int64_t counted;
+        int64_t lost;
+        int64_t difference;
+    } lines[AUDIT_UNITS];
+    char verdict[AUDIT_VERDICT_MAX + 1]; /* "exact", "bounded" or "mismatch" */
+};
+
+/* False: an error, which was logged. */
+bool audit_read(struct database *database, struct audit *audit);
+
+/* Nothing is missing: every difference is 0, and the verdict exact or bounded. */
+bool audit_is_balanced(const struct audit *audit);
+
+/* A line a unit, then the verdict. */
+void audit_print(const struct audit *audit, FILE *out);
+
+#endif

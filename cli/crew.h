@@ -1,0 +1,35 @@
+/* crew: which processes a plan needs, and each one's command line.
+ *
+ *     crew_create(&plan, run_directory, &crew);
+ *     for (i = 0; i < crew.n; i++) process_start(&crew.members[i].process, …);
+ *     crew_deinit(&crew);
+ */
+#ifndef WANMETER_CLI_CREW_H
+#define WANMETER_CLI_CREW_H
+
+#include "cli/process.h"
+#include "cli/progress.h"
+#include "cli/supervisor.h"
+
+struct crew_member {
+    struct process process;
+    struct arguments arguments;
+    bool has_standard_input;
+    size_t worker; /* of a capture worker: its number */
+};
+
+struct crew {
+    struct crew_member *members; /* exporter, trackers, capture workers */
+    size_t n;
+    size_t n_workers;
+};
+
+/* How many capture workers the plan has. */
+size_t crew_workers(const struct supervisor_plan *plan);
+
+/* 'progress': a descriptor for each worker, or NULL. 0 or -errno (logged): a program is missing. */
+int crew_create(const struct supervisor_plan *plan, const char *run_directory,
+                const struct progress *progress, struct crew *crew);
+void crew_deinit(struct crew *crew);
+
+#endif

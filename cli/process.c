@@ -1,0 +1,131 @@
+#include "cli/process.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+static const char *const role_names[PROCESS_ROLES] = {
+    [PROCESS_EXPORTER] = "exporter",
+    [PROCESS_TRACKER] = "tracker",
+    [PROCESS_CAPTURE] = "capture",
+};
+
+void arguments_add(struct arguments *arguments, const char *text)
+{
+    arguments->items = reallocarray(arguments->items, arguments->n + 2, sizeof *arguments->items);
+    assert(arguments->items != NULL);
+    arguments->items[arguments->n] = strdup(text);
+    assert(arguments->items[arguments->n] != NULL);
+    arguments->items[++arguments->n] = NULL;
+}
+
+void arguments_add_number(struct arguments *arguments, size_t number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%zu", number);
+    arguments_add(arguments, text);
+}
+
+void arguments_deinit(struct arguments *arguments)
+{
+    for (size_t i = 0; i < arguments->n; i++)
+        free(arguments->items[i]);
+    free(arguments->items);
+    *arguments = (struct arguments){0};
+}
+
+int process_program(enum process_role role, char path[PROCESS_PATH_MAX])
+{
+    char own[PROCESS_PATH_MAX];
+    const char *name = role_names[role];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
+    if (length > 0) {
+        own[length] = '\0';
+        *strrchr(own, '/') = '\0';
+        int size = snprintf(path, PROCESS_PATH_MAX, "%s/../%s/wanmeter-%s", own, name, name);
+        if (size < PROCESS_PATH_MAX && access(path, X_OK) == 0)
+            return 0;
+    }
+    snprintf(path, PROCESS_PATH_MAX, "%s/wanmeter-%s", PROCESS_DIRECTORY, name);
+    if (access(path, X_OK) == 0)
+        return 0;
+    int error = errno;
+    log_error("%s: %s", path, strerror(error));
+    return -error;
+}
+
+static void take_descriptors(const struct process_descriptors *descriptors)
+{
+    if (!descriptors->has_standard_input) {
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (null >= 0)
+            dup2(null, STDIN_FILENO);
+    }
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* standard output is for the command's result */
+    if (descriptors->passed >= 0)
+        fcntl(descriptors->passed, F_SETFD, 0);
+}
+
+/* In the child. Does not return. */
+static void become(const struct arguments *arguments, pid_t parent,
+                   const struct process_descriptors *descriptors)
+{
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before prctl() */
+        _exit(EXIT_FAILURE);
+    take_descriptors(descriptors);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execv(arguments->items[0], arguments->items);
+    log_error("%s: %s", arguments->items[0], strerror(errno));
+    _exit(EXIT_FAILURE);
+}
+
+int process_start(struct process *process, const struct arguments *arguments,
+                  const struct process_descriptors *descriptors)
+{
+    pid_t parent = getpid();
+    fflush(NULL); /* nothing buffered may be written twice */
+    pid_t pid = fork();
+    if (pid == 0)
+        become(arguments, parent, descriptors);
+    if (pid < 0) {
+        int error = errno;
+        log_error("%s: fork: %s", process->name, strerror(error));
+        return -error;
+    }
+    process->pid = pid;
+    return 0;
+}
+
+void process_signal(const struct process *process, int signal_number)
+{
+    if (process->pid > 0)
+        kill(process->pid, signal_number);
+}
+
+bool process_ended(struct process *process, int status)
+{
+    process->pid = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    if (process->is_stopped_by_us)
+        return false; /* what came first has been said */
+    if (WIFSIGNALED(status))
+        log_error("%s: killed by signal %d (%s)%s", process->name, WTERMSIG(status),
+                  strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "");
+    else
+        log_error("%s: ended with exit status %d", process->name, WEXITSTATUS(status));
+    return false;
+}

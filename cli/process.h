@@ -1,0 +1,58 @@
+/* process: one process of the pipeline, started and watched by the supervisor.
+ *
+ *     process_directory(directory);                            where the programs are
+ *     arguments_add(&arguments, "--shard"); …
+ *     process_start(&process, program, &arguments, options);
+ *     process_signal(&process, SIGTERM);
+ *     process_ended(&process, status);                         after waitpid()
+ *
+ * A process dies with its supervisor (PR_SET_PDEATHSIG), is in a process group of its own, so that
+ * a terminal's Ctrl-C reaches the supervisor only, and has no descriptor but the standard three and
+ * what it is given. */
+#ifndef WANMETER_CLI_PROCESS_H
+#define WANMETER_CLI_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { PROCESS_NAME_MAX = 31, PROCESS_PATH_MAX = 4096 };
+
+enum process_role { PROCESS_EXPORTER, PROCESS_TRACKER, PROCESS_CAPTURE, PROCESS_ROLES };
+
+struct process {
+    enum process_role role;
+    char name[PROCESS_NAME_MAX + 1]; /* "tracker-0", for messages */
+    pid_t pid;                       /* 0: not running */
+    bool is_stopped_by_us;
+};
+
+/* A NULL-terminated argv that owns its strings. Lack of memory aborts. */
+struct arguments {
+    char **items;
+    size_t n;
+};
+
+void arguments_add(struct arguments *arguments, const char *text);
+void arguments_add_number(struct arguments *arguments, size_t number);
+void arguments_deinit(struct arguments *arguments);
+
+/* The path of a role's program: beside this one in a build tree, else where they are installed. 0,
+ * or -errno (logged) if it cannot be run. */
+int process_program(enum process_role role, char path[PROCESS_PATH_MAX]);
+
+struct process_descriptors {
+    bool has_standard_input; /* else /dev/null */
+    int passed;              /* stays open, by its number; -1: none */
+};
+
+/* Starts it. 0 or -errno (logged). */
+int process_start(struct process *process, const struct arguments *arguments,
+                  const struct process_descriptors *descriptors);
+
+void process_signal(const struct process *process, int signal_number);
+
+/* Notes its end; false, and a log line that says how, if it failed. 'status' as of waitpid(). */
+bool process_ended(struct process *process, int status);
+
+#endif

@@ -1,0 +1,96 @@
+#include "cli/summary.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/audit.h"
+#include "cli/database.h"
+#include "cli/query.h"
+#include "common/log.h"
+
+/* The losses and unfinished captures of the newest run; older ones have been told. */
+#define NEWEST_RUN "run_id = (SELECT max(id) FROM run)"
+
+static int64_t count(struct database *database, const char *query)
+{
+    sqlite3_stmt *statement = database_prepare(database, query);
+    int64_t n = database_step(database, statement) ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return n;
+}
+
+static bool print_rows(struct database *database, const char *heading, const char *query)
+{
+    printf("%s\n", heading);
+    sqlite3_stmt *statement = database_prepare(database, query);
+    bool is_printed =
+        query_print(database, statement, OUTPUT_TABLE, "summary", QUERY_NAMED) == EXIT_CODE_OK;
+    printf("\n");
+    return is_printed;
+}
+
+static bool print_tables(struct database *database, int64_t n_losses)
+{
+    char heading[512];
+    snprintf(heading, sizeof heading, "%s holds:", database->path);
+    bool is_printed = print_rows(
+        database, heading,
+        "SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes, "
+        "coalesce(sum(l3_bytes), 0) AS l3_bytes, coalesce(sum(billed_bytes), 0) AS billed_bytes, "
+        "count(DISTINCT account) AS accounts, count(DISTINCT wan) AS wans FROM usage");
+    is_printed =
+        is_printed && print_rows(database, "By WAN:",
+                                 "SELECT wan, direction, sum(packets) AS packets, sum(l2_bytes) AS "
+                                 "l2_bytes, sum(l3_bytes) AS l3_bytes, sum(billed_bytes) AS "
+                                 "billed_bytes FROM usage GROUP BY wan, direction "
+                                 "ORDER BY wan, direction");
+    if (is_printed && n_losses > 0)
+        is_printed = print_rows(database, "Lost in this run:",
+                                "SELECT stage, reason, count(*) AS lines, sum(packets) AS packets, "
+                                "sum(l2_bytes) AS l2_bytes, certainty, min(evidence) AS evidence "
+                                "FROM loss WHERE " NEWEST_RUN " GROUP BY stage, reason, certainty "
+                                "ORDER BY stage, reason, certainty");
+    return is_printed;
+}
+
+static enum exit_code judge(struct database *database, enum supervisor_result result,
+                            const struct audit *audit, int64_t n_losses)
+{
+    int64_t n_unread =
+        count(database, "SELECT count(*) FROM source WHERE NOT is_complete AND sha256 IS NOT NULL "
+                        "AND " NEWEST_RUN);
+    if (result == SUPERVISOR_INTERRUPTED && n_unread > 0)
+        log_warning("interrupted: %lld of the captures were not read to their end",
+                    (long long)n_unread);
+    if (database->is_failed)
+        return EXIT_CODE_RUNTIME;
+    if (!audit_is_balanced(audit))
+        return EXIT_CODE_MISMATCH;
+    return n_losses > 0 || n_unread > 0 ? EXIT_CODE_LOSS : EXIT_CODE_OK;
+}
+
+enum exit_code summary_of_run(const char *database_path, enum supervisor_result result,
+                              bool is_quiet)
+{
+    struct database database;
+    struct audit audit;
+    if (result == SUPERVISOR_FAILED)
+        return EXIT_CODE_RUNTIME;
+    enum exit_code code = database_open(database_path, &database);
+    if (code != EXIT_CODE_OK)
+        return code;
+
+    int64_t n_losses = count(&database, "SELECT count(*) FROM loss WHERE " NEWEST_RUN);
+    bool is_printed = is_quiet || print_tables(&database, n_losses);
+    if (!is_printed || !audit_read(&database, &audit)) {
+        code = EXIT_CODE_RUNTIME;
+    } else {
+        if (!is_quiet)
+            audit_print(&audit, stdout);
+        code = judge(&database, result, &audit, n_losses);
+    }
+    database_close(&database);
+    return code;
+}

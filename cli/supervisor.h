@@ -1,0 +1,35 @@
+/* supervisor: the processes of one wanmeter, from the first to the last.
+ *
+ *     result = supervisor_run(&plan);
+ *
+ * Starts exporter, trackers and capture workers, and returns when all have ended: when the input
+ * has (a replay), after SIGINT, SIGTERM or SIGHUP (then the capture workers are told to stop, and
+ * what they have flows downstream to the end), or because one failed (then the others are
+ * terminated, and killed if they have not ended STOP_TIME later). A second signal kills all at
+ * once. No process and no socket is left behind.
+ *
+ * One at a time: it takes over SIGCHLD and these signals while it runs. */
+#ifndef WANMETER_CLI_SUPERVISOR_H
+#define WANMETER_CLI_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/settings.h"
+
+struct supervisor_plan {
+    const struct settings *settings; /* loaded; passed on to every process */
+    char *const *files;              /* "-": standard input; dealt to the workers in order */
+    size_t n_files;                  /* 0: live, a worker for each interface and fan-out */
+    bool has_progress;               /* a progress line on standard error */
+};
+
+enum supervisor_result {
+    SUPERVISOR_DONE,        /* all input is in the database */
+    SUPERVISOR_INTERRUPTED, /* a signal ended the input; what was read is in the database */
+    SUPERVISOR_FAILED,      /* why has been logged */
+};
+
+enum supervisor_result supervisor_run(const struct supervisor_plan *plan);
+
+#endif
