@@ -65,14 +65,14 @@ def matches(name, patterns):
 
 def run_meson(label, build, patterns, jobs):
     """Runs the programs of one build whose name is asked for; their output is in its testlog.json."""
-    listing = subprocess.run(["meson", "test", "-C", build, "--list"], stdout=subprocess.PIPE, text=True, check=True)
-    programs = [line.split(" / ")[-1].strip() for line in listing.stdout.splitlines() if line.strip()]
-    chosen = [program for program in programs if matches(f"{label}{program}", patterns)]
+    listing = subprocess.run(["meson", "introspect", build, "--tests"], stdout=subprocess.PIPE, text=True, check=True)
+    programs = [test["name"] for test in json.loads(listing.stdout)]
+    chosen = [program for program in programs if matches(label + program, patterns)]
     if not chosen:
         return []
     log = build / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--num-processes", str(jobs), *sorted(set(chosen))],
+    subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--num-processes", str(jobs), *chosen],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     results = [show(*meson_result(label, json.loads(line))) for line in log.read_text().splitlines()]
     missing = len(chosen) - len(results)

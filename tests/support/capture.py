@@ -34,6 +34,7 @@ class Packet:
     direction: str = "none"
     connection: tuple = None    # (version, protocol, low end, high end); an end is (address, port)
     source_is_low: bool = True
+    about: tuple = None         # the connection that it is in, or (an ICMP error, a lone fragment) tells about
     interface: int = 0          # of a pcapng file
 
     @property

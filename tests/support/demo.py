@@ -61,11 +61,8 @@ def main():
     database = str(directory / "demo.db")
     show(program, "replay", "--config", str(directory / "demo.yaml"), "--database", database,
          str(directory / "demo.pcapng"))
-    for query in ("""SELECT wan, direction, sum(packets) AS packets, sum(l3_bytes) AS l3_bytes,
-  sum(billed_bytes) AS billed_bytes FROM usage GROUP BY 1, 2 ORDER BY 1, 2 DESC""",
-                  """SELECT account, wan, sum(billed_bytes) FILTER (WHERE direction = 'up') AS up_bytes,
-  sum(billed_bytes) FILTER (WHERE direction = 'down') AS down_bytes FROM usage GROUP BY 1, 2 ORDER BY 1, 2"""):
-        show(program, "sql", "--database", database, query)
+    show(program, "usage", "--database", database, "--by", "wan,direction")
+    show(program, "usage", "--database", database, "--by", "account,wan")
     show(program, "losses", "--database", database)
     show(program, "audit", "--database", database)
     compare(program, database, known)

@@ -214,8 +214,9 @@ class Traffic:
         packet = self._raw(time_ns, path.wan, direction, *path.macs(direction), ip_packet, class_name)
         packet.l3_bytes = capture.l3_size(ip_packet)
         packet.account = path.account.name
+        packet.about = path.connection()
         if class_name == "connection":
-            packet.connection = path.connection()
+            packet.connection = packet.about
             packet.source_is_low = path.end(direction == "up") == packet.connection[2]
 
     def _raw(self, time_ns, wan, direction, destination_mac, source_mac, inner, class_name):

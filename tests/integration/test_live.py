@@ -1,0 +1,82 @@
+"""A live interface: what is sent into one end of a cable is what is billed at the other."""
+
+import os
+import select
+import signal
+import time
+
+from support import network, traffic
+from support.traffic import CONFIG
+
+N_PACKETS = 100_000
+START_TIMEOUT_S = 20
+STOP_TIMEOUT_S = 60
+SOURCES = """\
+sources:
+  - interface: mirror0
+"""
+
+
+def test_every_packet_sent_is_billed(case):
+    enter_network(case)
+    packets = traffic.mix(seed=11, n_packets=N_PACKETS)
+    monitor = start(case, CONFIG + SOURCES)
+    network.send("mirror1", (packet.frame for packet in packets))
+    stop(monitor)
+
+    assert network.statistics("mirror0") == traffic.total(packets)[:2], "something else was on the wire"
+    assert case.wanmeter.losses() == []
+    assert case.wanmeter.usage_totals() == traffic.usage_totals(packets)
+    case.wanmeter.audit()
+
+
+def test_several_workers_on_one_interface_bill_every_packet_once(case):
+    enter_network(case)
+    packets = traffic.mix(seed=12, n_packets=20_000)
+    monitor = start(case, CONFIG + SOURCES + "    workers: 2\n", "--set", "tracker.shards=2")
+    network.send("mirror1", (packet.frame for packet in packets))
+    stop(monitor)
+    assert case.wanmeter.total() == traffic.total(packets)
+    assert case.wanmeter.losses() == []
+    case.wanmeter.audit()
+
+
+def test_an_interface_without_traffic_ends_when_asked(case):
+    enter_network(case)
+    monitor = start(case, SOURCES)
+    stop(monitor)
+    assert case.wanmeter.total() == (0, 0, 0)
+    case.wanmeter.audit()
+
+
+def test_a_missing_interface_is_named(case):
+    enter_network(case)
+    done = case.wanmeter("run", "--config", case.write("live.yaml", "sources:\n  - interface: nosuch0\n"), check={1, 2})
+    assert "nosuch0" in done.stderr, done.stderr
+
+
+def enter_network(case):
+    problem = network.enter()
+    if problem:
+        case.skip(problem)
+    network.make_veth("mirror0", "mirror1")
+
+
+def start(case, config, *options):
+    """Returns when the interface is being captured."""
+    monitor = case.wanmeter.start("run", "--config", case.write("live.yaml", config), *options)
+    said, deadline = b"", time.monotonic() + START_TIMEOUT_S
+    while b"ready" not in said:
+        readable, _, _ = select.select([monitor.stderr], [], [], max(0, deadline - time.monotonic()))
+        piece = os.read(monitor.stderr.fileno(), 4096) if readable else b""
+        said += piece
+        if not piece:
+            monitor.kill()
+            raise AssertionError(f"not ready: {said.decode(errors='replace')} {monitor.communicate()[1]}")
+    return monitor
+
+
+def stop(monitor):
+    monitor.send_signal(signal.SIGTERM)
+    output, errors = monitor.communicate(timeout=STOP_TIMEOUT_S)
+    assert monitor.returncode == 0, f"exit code {monitor.returncode}\n{output}\n{errors}"
