@@ -159,6 +159,12 @@ static struct bucket *overflow_append(struct connection_index *index, struct buc
     return appended;
 }
 
+static void overflow_free(struct connection_index *index, uint32_t number)
+{
+    index->overflow[number - 1].next = index->overflow_free;
+    index->overflow_free = number;
+}
+
 static void chain_append(struct connection_index *index, struct bucket *bucket, uint16_t tag,
                          uint32_t place)
 {
@@ -188,8 +194,7 @@ static void chain_remove(struct connection_index *index, struct bucket *first, s
     hole.bucket->places[hole.slot] = last->places[slot];
     last->tags[slot] = 0;
     if (slot == 0 && before != NULL) {
-        last->next = index->overflow_free;
-        index->overflow_free = before->next;
+        overflow_free(index, before->next);
         before->next = 0;
     }
 }
@@ -200,33 +205,30 @@ static void prefetch_hashes(const struct connection_index *index, const struct b
         __builtin_prefetch(&index->slab[bucket->places[slot]].hash);
 }
 
-/* Moves what belongs there from the oldest bucket not yet split to a new last one. */
+/* Takes the chain of the oldest bucket not yet split apart: each entry goes back there, or to a new
+ * bucket at the end. */
 static void index_split(struct connection_index *index)
 {
     struct bucket *first = &index->buckets[index->n_buckets - index->base];
-    struct bucket *target = &index->buckets[index->n_buckets];
+    struct bucket *added = &index->buckets[index->n_buckets];
     uint32_t bit = index->base;
     if (++index->n_buckets == 2 * index->base)
         index->base = index->n_buckets;
 
-    struct position at = {first, 0};
-    prefetch_hashes(index, first);
-    while (at.bucket != NULL) {
-        if (at.slot == BUCKET_SLOTS || at.bucket->tags[at.slot] == 0) {
-            at = (struct position){bucket_next(index, at.bucket), 0};
-            continue;
+    struct bucket taken = *first;
+    *first = (struct bucket){0};
+    for (;;) {
+        prefetch_hashes(index, &taken);
+        for (unsigned slot = 0; slot < BUCKET_SLOTS && taken.tags[slot] != 0; slot++) {
+            uint32_t place = taken.places[slot];
+            bool moves = (index->slab[place].hash & bit) != 0;
+            chain_append(index, moves ? added : first, taken.tags[slot], place);
         }
-        uint32_t place = at.bucket->places[at.slot];
-        if ((index->slab[place].hash & bit) == 0) {
-            at.slot++;
-            continue;
-        }
-        uint16_t tag = at.bucket->tags[at.slot];
-        bool frees_this = at.bucket != first && at.slot == 0 && at.bucket->tags[1] == 0;
-        chain_remove(index, first, at);
-        chain_append(index, target, tag, place);
-        if (frees_this)
-            break; /* it was the last entry of the chain's last bucket */
+        if (taken.next == 0)
+            return;
+        uint32_t number = taken.next;
+        taken = index->overflow[number - 1];
+        overflow_free(index, number);
     }
 }
 
