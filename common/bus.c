@@ -15,6 +15,7 @@ enum {
     HEARTBEAT_TIMEOUT_MS = 10000,
     RECONNECT_INTERVAL_MS = 20,
     RECONNECT_INTERVAL_MAX_MS = 1000,
+    GOODBYE_LINGER_MS = 500,
 };
 
 struct bus_socket {
@@ -110,7 +111,7 @@ static int set_options(struct bus_socket *socket)
     const struct {
         int option, value;
     } common[] = {
-        {ZMQ_LINGER, 0},
+        {ZMQ_LINGER, socket->kind == BUS_DEALER ? GOODBYE_LINGER_MS : 0},
         {ZMQ_IMMEDIATE, 1},
         {ZMQ_SNDHWM, send_high_water(socket->kind)},
         {ZMQ_RCVHWM, receive_high_water(socket->kind)},

@@ -7,7 +7,7 @@
  *
  * ZMQ_FD is edge-triggered: it becomes readable once for many messages, and sending can consume the
  * edge. The bus therefore asks ZMQ_EVENTS of every socket before the loop blocks, and drains up to
- * a bounded number a turn. All sockets: LINGER 0, IMMEDIATE, ROUTER_MANDATORY, ROUTER_HANDOVER,
+ * a bounded number a turn. All sockets: IMMEDIATE, ROUTER_MANDATORY, ROUTER_HANDOVER,
  * MAXMSGSIZE, heartbeats, explicit high-water marks. Not thread-safe. */
 #ifndef WANMETER_COMMON_BUS_H
 #define WANMETER_COMMON_BUS_H

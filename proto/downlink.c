@@ -20,7 +20,7 @@ struct end {
 };
 
 struct downlink {
-    struct downlink_options options;
+    struct downlink_options options; /* endpoint: our copy */
     struct bus_socket *socket;
     struct end *ends;
     bool is_started;
@@ -35,10 +35,12 @@ int downlink_open(struct bus *bus, const struct downlink_options *options, struc
     if (!downlink)
         return -ENOMEM;
     downlink->options = *options;
+    downlink->options.endpoint = strdup(options->endpoint);
     downlink->ends = calloc(options->n_streams, sizeof *downlink->ends);
-    int result = downlink->ends ? bus_bind(bus, BUS_ROUTER, options->endpoint, on_message, downlink,
-                                           &downlink->socket)
-                                : -ENOMEM;
+    int result =
+        downlink->ends && downlink->options.endpoint
+            ? bus_bind(bus, BUS_ROUTER, options->endpoint, on_message, downlink, &downlink->socket)
+            : -ENOMEM;
     if (result < 0) {
         downlink_close(downlink);
         return result;
@@ -52,6 +54,7 @@ void downlink_close(struct downlink *downlink)
     if (!downlink)
         return;
     free(downlink->ends);
+    free((char *)downlink->options.endpoint);
     free(downlink);
 }
 

@@ -23,7 +23,7 @@
 struct downlink;
 
 struct downlink_options {
-    const char *endpoint;
+    const char *endpoint; /* borrowed for the call */
     const char *producer; /* "capture" */
     uint32_t shard;       /* that they must lead to; UINT32_MAX: their own index */
     size_t n_streams;

@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/log.h"
 #include "proto/stream.h"
 
 struct uplink {
-    struct uplink_options options;
+    struct uplink_options options; /* endpoint: our copy */
     struct bus_socket *socket;
     struct sender sender;
     struct totals totals;
@@ -61,7 +62,9 @@ int uplink_open(struct bus *bus, const struct uplink_options *options, struct up
     if (!uplink)
         return -ENOMEM;
     uplink->options = *options;
-    int result = sender_init(&uplink->sender, options->window_bytes);
+    uplink->options.endpoint = strdup(options->endpoint);
+    int result =
+        uplink->options.endpoint ? sender_init(&uplink->sender, options->window_bytes) : -ENOMEM;
     if (result == 0)
         result = bus_connect(bus, BUS_DEALER, options->endpoint, options->stream.producer, on_reply,
                              uplink, &uplink->socket);
@@ -78,6 +81,7 @@ void uplink_close(struct uplink *uplink)
     if (!uplink)
         return;
     sender_deinit(&uplink->sender);
+    free((char *)uplink->options.endpoint);
     free(uplink);
 }
 

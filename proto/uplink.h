@@ -27,7 +27,7 @@ typedef void (*committed_fn)(void *state, int64_t seq);
 typedef void (*welcome_fn)(void *state, const struct reply *reply);
 
 struct uplink_options {
-    const char *endpoint;
+    const char *endpoint; /* borrowed for the call */
     struct stream_id stream;
     size_t window_bytes;       /* kept unacknowledged before has_room says no */
     committed_fn on_committed; /* or NULL */

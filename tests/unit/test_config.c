@@ -284,7 +284,7 @@ static void test_an_unknown_key_is_named_with_the_nearest(void **state)
     assert_errors("capture:\n  worker: 2\n",
                   "f:2:3: capture: unknown option (got 'worker'; did you mean workers?)\n");
     assert_errors("wans:\n  - name: a\n    match:\n      vlna: 3\n",
-                  "f:4:7: wans.match: unknown option (got 'vlna'; did you mean vlan?)\n");
+                  "f:4:7: wans[0].match: unknown option (got 'vlna'; did you mean vlan?)\n");
     assert_errors("zebra: 1\n", "f:1:1: unknown option (got 'zebra')\n");
     assert_errors("tracker:\n  window: 1MiB\n", "f:2:3: tracker: unknown option (got 'window')\n");
     assert_errors("capture.window: 1MiB\n",
@@ -420,10 +420,10 @@ static void test_names_follow_their_rule(void **state)
     (void)state;
     static const char rule[] = "expected letters, digits, '.', '_' and '-', and not 'none'";
     char expected[256];
-    snprintf(expected, sizeof expected, "f:1:18: accounts[0].name: not allowed (got 'a b', %s)\n",
+    snprintf(expected, sizeof expected, "f:1:19: accounts[0].name: not allowed (got 'a b', %s)\n",
              rule);
     assert_errors("accounts: [{name: a b}]\n", expected);
-    snprintf(expected, sizeof expected, "f:1:18: accounts[0].name: not allowed (got 'none', %s)\n",
+    snprintf(expected, sizeof expected, "f:1:19: accounts[0].name: not allowed (got 'none', %s)\n",
              rule);
     assert_errors("accounts: [{name: none}]\n", expected);
     assert_errors("accounts: [{vlans: [1]}]\n", "f:1:12: accounts[0]: 'name' is missing\n");
@@ -440,7 +440,7 @@ static void test_what_only_one_may_have_is_refused_twice(void **state)
     assert_errors("accounts:\n"
                   "  - {name: a, prefixes: [10.0.0.0/8, 'fd00::/8']}\n"
                   "  - {name: b, prefixes: [10.0.0.0/9, 10.0.0.0/8]}\n",
-                  "f:3:39: account 'b': the same prefix as account 'a' at 2:26 (got "
+                  "f:3:38: account 'b': the same prefix as account 'a' at 2:26 (got "
                   "'10.0.0.0/8')\n");
     assert_errors("accounts:\n  - {name: a}\n  - {name: a}\n",
                   "f:3:5: account 'a': the same name as account 'a' at 2:5 (got 'a')\n");

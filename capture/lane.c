@@ -1,0 +1,232 @@
+#include "capture/lane.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/uplink.h"
+
+enum { LOSSES_MAX = 64, SOURCES_MAX = 1024 };
+
+struct lane {
+    struct lane_options options;
+    struct uplink *uplink;
+    bool is_welcome;
+
+    uint8_t *packets; /* the batch being gathered */
+    size_t packets_size;
+    size_t packets_room;
+    uint32_t n_packets;
+    struct totals added; /* by its packets */
+    int64_t first_clock_ns, last_clock_ns;
+    int64_t sent_clock_ns;     /* that the shard knows of */
+    int64_t first_ns, last_ns; /* smallest and largest timestamp in it */
+
+    struct stream_loss losses[LOSSES_MAX];
+    size_t n_losses;
+    struct stream_source *sources;
+    size_t n_sources;
+    struct loss unsent; /* live: packets of batches that found no room */
+};
+
+static void on_welcome(void *state, const struct reply *reply)
+{
+    (void)reply;
+    struct lane *lane = state;
+    lane->is_welcome = true;
+}
+
+int lane_open(struct bus *bus, const struct lane_options *options, struct lane **out)
+{
+    struct lane *lane = calloc(1, sizeof *lane);
+    if (!lane)
+        return -ENOMEM;
+    lane->options = *options;
+    lane->sent_clock_ns = INT64_MIN;
+    lane->packets_room = (size_t)options->config->capture.batch_bytes + PACKET_SIZE_MAX;
+    lane->packets = malloc(lane->packets_room);
+    lane->sources = calloc(SOURCES_MAX, sizeof *lane->sources);
+    struct uplink_options uplink = {
+        .endpoint = options->endpoint,
+        .stream = options->stream,
+        .window_bytes = options->window_bytes,
+        .on_welcome = on_welcome,
+        .state = lane,
+    };
+    int result =
+        lane->packets && lane->sources ? uplink_open(bus, &uplink, &lane->uplink) : -ENOMEM;
+    if (result < 0) {
+        lane_close(lane);
+        return result;
+    }
+    *out = lane;
+    return 0;
+}
+
+void lane_close(struct lane *lane)
+{
+    if (!lane)
+        return;
+    uplink_close(lane->uplink);
+    free(lane->packets);
+    free(lane->sources);
+    free(lane);
+}
+
+/* ---- sending ---- */
+
+static void begin_batch(struct lane *lane)
+{
+    lane->packets_size = 0;
+    lane->n_packets = 0;
+    lane->added = (struct totals){0};
+}
+
+/* The batch becomes part of the loss line that tells of it. */
+static void lose_batch(struct lane *lane)
+{
+    struct loss *unsent = &lane->unsent;
+    if (unsent->packets == 0 || lane->first_ns < unsent->first_ns)
+        unsent->first_ns = lane->first_ns;
+    if (unsent->packets == 0 || lane->last_ns > unsent->last_ns)
+        unsent->last_ns = lane->last_ns;
+    unsent->packets += (int64_t)lane->added.packets;
+    unsent->l2_bytes += (int64_t)lane->added.l2_bytes;
+    unsent->l3_bytes += (int64_t)lane->added.l3_bytes;
+    begin_batch(lane);
+}
+
+/* Puts the loss of unsent batches among the next one's loss lines. */
+static void declare_unsent(struct lane *lane)
+{
+    struct loss *unsent = &lane->unsent;
+    if (unsent->packets == 0 || lane->n_losses == LOSSES_MAX)
+        return;
+    unsent->stage = LOSS_CAPTURE;
+    unsent->certainty = LOSS_EXACT;
+    strcpy(unsent->reason, "ring_full");
+    snprintf(unsent->evidence, sizeof unsent->evidence,
+             "counted one by one: tracker-%u could not take them in time",
+             lane->options.stream.shard);
+    lane->added.packets += (uint64_t)unsent->packets;
+    lane->added.l2_bytes += (uint64_t)unsent->l2_bytes;
+    lane->added.l3_bytes += (uint64_t)unsent->l3_bytes;
+    lane_add_loss(lane, unsent);
+    *unsent = (struct loss){0};
+}
+
+int lane_send(struct lane *lane, int64_t clock_ns, bool end_of_stream)
+{
+    if (lane->options.is_live && !end_of_stream && !lane_has_room(lane)) {
+        if (lane->n_packets)
+            lose_batch(lane);
+        if (lane->n_losses < LOSSES_MAX)
+            return 0; /* else the window is passed: a loss line is not lost */
+    }
+    declare_unsent(lane);
+    struct message message = {
+        .kind = MESSAGE_PACKETS,
+        .end_of_stream = end_of_stream,
+        .watermark_ns = clock_ns,
+        .packets = lane->packets,
+        .packets_size = lane->packets_size,
+        .n_packets = lane->n_packets,
+        .losses = lane->losses,
+        .n_losses = lane->n_losses,
+        .sources = lane->sources,
+        .n_sources = lane->n_sources,
+    };
+    int result = uplink_push(lane->uplink, &message, &lane->added);
+    if (result < 0)
+        return result;
+    lane->n_losses = 0;
+    lane->n_sources = 0;
+    lane->sent_clock_ns = clock_ns;
+    begin_batch(lane);
+    uplink_flush(lane->uplink);
+    return 0;
+}
+
+/* ---- gathering ---- */
+
+static bool is_full(const struct lane *lane)
+{
+    return lane->n_packets >= lane->options.config->capture.batch_packets ||
+           lane->packets_size >= (size_t)lane->options.config->capture.batch_bytes;
+}
+
+int lane_add(struct lane *lane, const struct packet *packet)
+{
+    int64_t interval_ns = lane->options.config->capture.batch_interval_ns;
+    if (lane->n_packets && packet->clock_ns - lane->first_clock_ns >= interval_ns) {
+        int result = lane_send(lane, lane->last_clock_ns, false);
+        if (result < 0)
+            return result;
+    }
+    if (lane->n_packets == 0) {
+        lane->first_clock_ns = packet->clock_ns;
+        lane->first_ns = packet->time_ns;
+        lane->last_ns = packet->time_ns;
+    }
+    lane->packets_size += packet_encode(packet, lane->packets + lane->packets_size);
+    lane->n_packets++;
+    lane->last_clock_ns = packet->clock_ns;
+    lane->first_ns = packet->time_ns < lane->first_ns ? packet->time_ns : lane->first_ns;
+    lane->last_ns = packet->time_ns > lane->last_ns ? packet->time_ns : lane->last_ns;
+    lane->added.packets++;
+    lane->added.l2_bytes += packet->l2_bytes;
+    lane->added.l3_bytes += packet->l3_bytes;
+    return is_full(lane) ? lane_send(lane, packet->clock_ns, false) : 0;
+}
+
+void lane_add_loss(struct lane *lane, const struct loss *loss)
+{
+    if (lane->n_losses == LOSSES_MAX)
+        lane_send(lane, lane->last_clock_ns, false);
+    lane->losses[lane->n_losses++] =
+        (struct stream_loss){.stream = lane->options.stream, .loss = *loss};
+}
+
+void lane_add_source(struct lane *lane, const struct source_total *total)
+{
+    if (lane->n_sources == SOURCES_MAX)
+        lane_send(lane, lane->last_clock_ns, false);
+    lane->sources[lane->n_sources++] =
+        (struct stream_source){.stream = lane->options.stream, .total = *total};
+}
+
+bool lane_is_empty(const struct lane *lane)
+{
+    return lane->n_packets == 0 && lane->n_losses == 0 && lane->n_sources == 0;
+}
+
+bool lane_is_current(const struct lane *lane, int64_t clock_ns)
+{
+    return lane_is_empty(lane) && lane->sent_clock_ns >= clock_ns;
+}
+
+bool lane_has_room(const struct lane *lane)
+{
+    return uplink_has_room(lane->uplink);
+}
+
+bool lane_is_welcome(const struct lane *lane)
+{
+    return lane->is_welcome;
+}
+
+bool lane_is_committed(const struct lane *lane)
+{
+    return uplink_is_committed(lane->uplink);
+}
+
+void lane_flush(struct lane *lane)
+{
+    uplink_flush(lane->uplink);
+}
+
+bool lane_say_bye(struct lane *lane)
+{
+    return uplink_say_bye(lane->uplink);
+}

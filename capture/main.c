@@ -1,0 +1,417 @@
+/* wanmeter-capture: one worker: frames in, packed packets out to the shards. */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "capture/decode.h"
+#include "capture/fragment.h"
+#include "capture/lane.h"
+#include "capture/rss.h"
+#include "capture/source.h"
+#include "capture/wan.h"
+#include "common/arguments.h"
+#include "common/bus.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "proto/uplink.h"
+
+enum {
+    FRAMES_A_TURN = 4096,
+    PROGRESS_INTERVAL_MS = 200,
+    HEARTBEAT_INTERVAL_MS = 1000,
+    HEARTBEAT_LAG_MS = 2000, /* frames reach us within this time of their timestamp */
+};
+
+enum phase {
+    PHASE_READING,
+    PHASE_DRAINING, /* all is read and sent: wait until it is committed */
+};
+
+struct capture {
+    struct arguments arguments;
+    struct loop *loop;
+    struct bus *bus;
+    struct source *source;
+    struct decoder decoder;
+    struct wan_table *wans;
+    struct fragment_table *fragments;
+    struct rss rss;
+    struct lane *lanes[SHARDS_MAX];
+
+    enum phase phase;
+    int64_t clock_ns; /* of this worker's stream: the largest timestamp so far */
+    uint64_t n_frames;
+    uint64_t stop_signals;
+    bool is_ready;
+    int status;
+    char name[32];
+};
+
+static void fail(struct capture *capture, const char *what)
+{
+    log_error("%s", what);
+    capture->status = 1;
+    loop_stop(capture->loop);
+}
+
+/* ---- the frame's way ---- */
+
+/* A packet whose ports are settled. */
+static void on_packet(void *state, struct packet *packet)
+{
+    struct capture *capture = state;
+    packet->rss = rss_tag(&capture->rss, packet);
+    uint32_t shard = rss_shard(packet->rss, capture->arguments.n_shards);
+    if (lane_add(capture->lanes[shard], packet) < 0)
+        fail(capture, "no memory for a batch of packets");
+}
+
+static void on_frame(struct capture *capture, const struct frame *frame)
+{
+    struct packet packet;
+    struct layers layers;
+    decode_frame(&capture->decoder, frame, &packet, &layers);
+    if (frame->clock_ns > capture->clock_ns)
+        capture->clock_ns = frame->clock_ns;
+    packet.clock_ns = capture->clock_ns;
+    wan_table_apply(capture->wans, frame, &layers, &packet);
+    fragment_table_expire(capture->fragments, capture->clock_ns);
+
+    bool is_fragment = packet.marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT);
+    if (frame->is_bad_time) {
+        packet.class_index = CLASS_BAD_TIME;
+        on_packet(capture, &packet);
+    } else if (is_fragment) {
+        fragment_table_add(capture->fragments, &packet, &layers, frame->source_index);
+    } else {
+        on_packet(capture, &packet);
+    }
+}
+
+/* ---- batches ---- */
+
+/* Sends every lane what it has, or at least how far the clock is. */
+static void send_all(struct capture *capture, bool end_of_stream)
+{
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        if (lane_send(capture->lanes[i], capture->clock_ns, end_of_stream) < 0)
+            fail(capture, "no memory for a batch of packets");
+}
+
+/* Sends the lanes that do not know how far the clock is. */
+static void tell_clock(struct capture *capture)
+{
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        if (!lane_is_current(capture->lanes[i], capture->clock_ns) &&
+            lane_send(capture->lanes[i], capture->clock_ns, false) < 0)
+            fail(capture, "no memory for a batch of packets");
+}
+
+static bool all_lanes(const struct capture *capture, bool (*is_so)(const struct lane *lane))
+{
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        if (!is_so(capture->lanes[i]))
+            return false;
+    return true;
+}
+
+/* What the sources have given goes to the ledger by the first lane. */
+static void add_source_totals(struct capture *capture)
+{
+    size_t n_max = capture->arguments.n_files + 1;
+    struct source_total *totals = calloc(n_max, sizeof *totals);
+    if (!totals) {
+        fail(capture, "no memory for the sources' totals");
+        return;
+    }
+    size_t n = source_totals(capture->source, totals, n_max);
+    for (size_t i = 0; i < n; i++)
+        lane_add_source(capture->lanes[0], &totals[i]);
+    free(totals);
+}
+
+static void end_stream(struct capture *capture)
+{
+    fragment_table_flush(capture->fragments);
+    add_source_totals(capture);
+    send_all(capture, true);
+    capture->phase = PHASE_DRAINING;
+}
+
+/* ---- reading ---- */
+
+/* Reads a portion; false: nothing to read now. */
+static bool read_frames(struct capture *capture)
+{
+    struct frame frame;
+    struct loss loss;
+    for (int i = 0; i < FRAMES_A_TURN; i++) {
+        switch (source_next(capture->source, &frame, &loss)) {
+        case SOURCE_FRAME:
+            capture->n_frames++;
+            on_frame(capture, &frame);
+            break;
+        case SOURCE_LOSS:
+            lane_add_loss(capture->lanes[0], &loss);
+            break;
+        case SOURCE_NOTHING:
+            return false;
+        case SOURCE_END:
+            end_stream(capture);
+            return false;
+        case SOURCE_FAILED:
+            lane_add_loss(capture->lanes[0], &loss);
+            log_error("%s", loss.evidence);
+            capture->status = 1;
+            end_stream(capture);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Files wait for room; a live ring does not. */
+static bool may_read(struct capture *capture)
+{
+    if (capture->arguments.is_live)
+        return true;
+    if (all_lanes(capture, lane_has_room))
+        return true;
+    if (capture->arguments.n_workers > 1)
+        tell_clock(capture); /* another worker's packets may wait for it, and our room for theirs */
+    return false;
+}
+
+static void tell_ready(struct capture *capture)
+{
+    if (capture->is_ready || !all_lanes(capture, lane_is_welcome))
+        return;
+    capture->is_ready = true;
+    if (capture->arguments.is_live)
+        log_info("ready: capturing %s", capture->arguments.interface);
+}
+
+static void part(struct capture *capture)
+{
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        lane_say_bye(capture->lanes[i]);
+    loop_stop(capture->loop);
+}
+
+/* Once a turn of the loop. */
+static void on_turn(void *state)
+{
+    struct capture *capture = state;
+    if (capture->phase == PHASE_READING && may_read(capture)) {
+        bool has_more = read_frames(capture);
+        bool is_pipe_or_file = !capture->arguments.is_live && capture->phase == PHASE_READING;
+        if (has_more || is_pipe_or_file)
+            loop_again(capture->loop);
+    }
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        lane_flush(capture->lanes[i]);
+    tell_ready(capture);
+    if (capture->phase == PHASE_DRAINING && all_lanes(capture, lane_is_committed))
+        part(capture);
+}
+
+static void on_readable(void *state)
+{
+    (void)state; /* the turn that follows reads */
+}
+
+/* ---- timers, signals ---- */
+
+/* Live: what has waited is sent, also when a batch is not full. */
+static void on_flush_timer(void *state)
+{
+    struct capture *capture = state;
+    if (capture->phase != PHASE_READING)
+        return;
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        if (!lane_is_empty(capture->lanes[i]) &&
+            lane_send(capture->lanes[i], capture->clock_ns, false) < 0)
+            fail(capture, "no memory for a batch of packets");
+}
+
+/* Live: the clock goes on without packets, so that idle flows end and other workers' packets are
+ * not held up. */
+static void on_heartbeat_timer(void *state)
+{
+    struct capture *capture = state;
+    if (capture->phase != PHASE_READING || !capture->is_ready)
+        return;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t reached_ns = ((int64_t)now.tv_sec * 1000 - HEARTBEAT_LAG_MS) * 1000000 + now.tv_nsec;
+    if (reached_ns > capture->clock_ns)
+        capture->clock_ns = reached_ns;
+    fragment_table_expire(capture->fragments, capture->clock_ns);
+    send_all(capture, false);
+}
+
+static void on_progress_timer(void *state)
+{
+    struct capture *capture = state;
+    struct {
+        uint64_t done_bytes, all_bytes, n_frames;
+    } progress = {.n_frames = capture->n_frames};
+    source_progress(capture->source, &progress.done_bytes, &progress.all_bytes);
+    ssize_t written = write(capture->arguments.progress_descriptor, &progress, sizeof progress);
+    (void)written; /* nobody looks any more: no harm */
+}
+
+static void on_signal(void *state, int signal_number)
+{
+    (void)signal_number;
+    struct capture *capture = state;
+    capture->stop_signals++;
+    source_stop(capture->source);
+    if (capture->stop_signals > 1)
+        fail(capture, "stopped before everything was committed");
+}
+
+/* ---- open, close ---- */
+
+static const struct config_source *live_source(const struct arguments *arguments)
+{
+    for (size_t i = 0; i < arguments->config.n_sources; i++)
+        if (strcmp(arguments->config.sources[i].interface, arguments->interface) == 0)
+            return &arguments->config.sources[i];
+    return NULL;
+}
+
+static int open_source(struct capture *capture)
+{
+    const struct arguments *arguments = &capture->arguments;
+    char error[SOURCE_ERROR_MAX] = "no such interface in 'sources'";
+    int result = -ENODEV;
+    if (!arguments->interface)
+        result = source_open_files(
+            (const char *const *)arguments->files, arguments->n_files, arguments->first_source,
+            arguments->config.capture.time_jump_max_ns, &capture->source, error);
+    else if (live_source(arguments))
+        result = source_open_interface(&arguments->config, live_source(arguments),
+                                       arguments->first_source, &capture->source, error);
+    if (result < 0)
+        log_error("%s", error);
+    return result;
+}
+
+static int open_decoding(struct capture *capture)
+{
+    const struct config *config = &capture->arguments.config;
+    uint8_t key[RSS_KEY_SIZE];
+    if (!rss_key_parse(config->capture.rss_key, key)) {
+        log_error("capture.rss_key: got '%s', expected random, microsoft or 80 hexadecimal digits "
+                  "of a key with many distinct words",
+                  config->capture.rss_key);
+        return -EINVAL;
+    }
+    rss_init(&capture->rss, key);
+    decode_init(&capture->decoder, config);
+    int result = wan_table_create(config, &capture->wans);
+    if (result == 0)
+        result = fragment_table_create((size_t)config->capture.fragments_max,
+                                       config->capture.fragment_timeout_ns, on_packet, capture,
+                                       &capture->fragments);
+    return result;
+}
+
+static int open_lanes(struct capture *capture)
+{
+    const struct arguments *arguments = &capture->arguments;
+    struct lane_options options = {
+        .config = &arguments->config,
+        .stream = {.epoch = uplink_epoch()},
+        .window_bytes = (size_t)arguments->config.capture.window_bytes / arguments->n_shards,
+        .is_live = arguments->is_live,
+    };
+    snprintf(options.stream.producer, sizeof options.stream.producer, "%s", capture->name);
+    int result = 0;
+    for (uint32_t i = 0; i < arguments->n_shards && result == 0; i++) {
+        char endpoint[512];
+        char name[64];
+        snprintf(name, sizeof name, "tracker-%u.sock", i);
+        arguments_endpoint(arguments, name, endpoint, sizeof endpoint);
+        options.endpoint = endpoint;
+        options.stream.shard = i;
+        result = lane_open(capture->bus, &options, &capture->lanes[i]);
+    }
+    if (result == 0)
+        add_source_totals(capture); /* the ledger knows of a source from its first batch on */
+    return result;
+}
+
+static int open_timers(struct capture *capture)
+{
+    const struct arguments *arguments = &capture->arguments;
+    uint64_t flush_ms = (uint64_t)arguments->config.capture.flush_interval_ns / 1000000 + 1;
+    int result = loop_add_signals(capture->loop, on_signal, capture);
+    if (result == 0 && arguments->is_live)
+        result = loop_add_timer(capture->loop, flush_ms, on_flush_timer, capture);
+    if (result == 0 && arguments->is_live)
+        result = loop_add_timer(capture->loop, HEARTBEAT_INTERVAL_MS, on_heartbeat_timer, capture);
+    if (result == 0 && arguments->progress_descriptor >= 0)
+        result = loop_add_timer(capture->loop, PROGRESS_INTERVAL_MS, on_progress_timer, capture);
+    int descriptor = source_descriptor(capture->source);
+    if (result == 0 && descriptor >= 0)
+        result = loop_add_reader(capture->loop, descriptor, on_readable, capture);
+    return result;
+}
+
+static int capture_open(struct capture *capture)
+{
+    snprintf(capture->name, sizeof capture->name, "capture-%u", capture->arguments.worker);
+    log_open(capture->name);
+    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* batches come and go: keep their pages */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+
+    int result = open_decoding(capture);
+    if (result == 0)
+        result = loop_create(&capture->loop);
+    if (result == 0)
+        result = bus_create(capture->loop, &capture->bus);
+    if (result == 0)
+        result = open_source(capture);
+    if (result == 0)
+        result = open_lanes(capture);
+    if (result == 0)
+        result = open_timers(capture);
+    if (result == 0)
+        result = loop_add_turn(capture->loop, on_turn, capture);
+    if (result < 0)
+        log_error("cannot start: %s", strerror(-result));
+    return result;
+}
+
+static void capture_close(struct capture *capture)
+{
+    for (uint32_t i = 0; i < SHARDS_MAX; i++)
+        lane_close(capture->lanes[i]);
+    fragment_table_destroy(capture->fragments);
+    wan_table_destroy(capture->wans);
+    source_close(capture->source);
+    bus_destroy(capture->bus);
+    loop_destroy(capture->loop);
+    arguments_deinit(&capture->arguments);
+}
+
+int main(int argc, char **argv)
+{
+    static struct capture capture;
+    int status = arguments_read(argc, argv, "wanmeter-capture", &capture.arguments);
+    if (status)
+        return status;
+    if (capture_open(&capture) == 0)
+        loop_run(capture.loop);
+    else
+        capture.status = 1;
+    status = capture.status;
+    capture_close(&capture);
+    return status;
+}

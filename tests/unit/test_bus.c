@@ -1,0 +1,132 @@
+/* The bus on the loop. ZMQ_FD is edge-triggered: without another look after every send and receive,
+ * these tests hang. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/bus.h"
+#include "common/loop.h"
+
+enum { MESSAGES = 20000, WINDOW = 100 };
+
+struct end {
+    struct loop *loop;
+    struct bus_socket *router, *dealer;
+    int n_sent, n_received, n_answered, n_ticks;
+};
+
+static char directory[] = "/tmp/wanmeter-test-bus-XXXXXX";
+static char endpoint[128];
+
+static int make_directory(void **state)
+{
+    (void)state;
+    if (!mkdtemp(directory))
+        return -1;
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/bus.sock", directory);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    unlink(endpoint + strlen("ipc://"));
+    return rmdir(directory);
+}
+
+static void on_request(void *state, const struct bus_message *message)
+{
+    struct end *end = state;
+    int number;
+    assert_int_equal(message->size, sizeof number);
+    memcpy(&number, message->bytes, sizeof number);
+    assert_int_equal(number, end->n_received);
+    end->n_received++;
+    assert_int_equal(bus_send(end->router, message->peer, &number, sizeof number), 0);
+}
+
+static void on_answer(void *state, const struct bus_message *message)
+{
+    struct end *end = state;
+    assert_null(message->peer);
+    end->n_answered++;
+    if (end->n_answered == MESSAGES)
+        loop_stop(end->loop);
+}
+
+static void send_what_fits(void *state)
+{
+    struct end *end = state;
+    while (end->n_sent < MESSAGES && end->n_sent - end->n_answered < WINDOW &&
+           bus_send(end->dealer, NULL, &end->n_sent, sizeof end->n_sent) == 0)
+        end->n_sent++;
+}
+
+static void test_requests_and_answers_do_not_get_stuck_on_the_edge(void **state)
+{
+    (void)state;
+    struct end end = {0};
+    struct bus *bus;
+    assert_int_equal(loop_create(&end.loop), 0);
+    assert_int_equal(bus_create(end.loop, &bus), 0);
+    assert_int_equal(bus_bind(bus, BUS_ROUTER, endpoint, on_request, &end, &end.router), 0);
+    assert_int_equal(bus_connect(bus, BUS_DEALER, endpoint, "one", on_answer, &end, &end.dealer),
+                     0);
+    assert_int_equal(loop_add_turn(end.loop, send_what_fits, &end), 0);
+    loop_run(end.loop);
+    assert_int_equal(end.n_received, MESSAGES);
+    bus_destroy(bus);
+    loop_destroy(end.loop);
+}
+
+static void test_to_a_peer_that_is_not_there_sending_says_so(void **state)
+{
+    (void)state;
+    struct bus *bus;
+    struct bus_socket *router, *dealer;
+    struct bus_peer nobody = {.size = 3, .id = "who"};
+    assert_int_equal(bus_create(NULL, &bus), 0);
+    assert_int_equal(bus_bind(bus, BUS_ROUTER, endpoint, on_request, NULL, &router), 0);
+    assert_int_equal(bus_send(router, &nobody, "x", 1), -EHOSTUNREACH);
+    char elsewhere[160];
+    snprintf(elsewhere, sizeof elsewhere, "%s-none", endpoint);
+    assert_int_equal(bus_connect(bus, BUS_DEALER, elsewhere, NULL, on_answer, NULL, &dealer), 0);
+    assert_int_equal(bus_send(dealer, NULL, "x", 1), -EAGAIN);
+    bus_destroy(bus);
+}
+
+static void on_tick(void *state)
+{
+    struct end *end = state;
+    if (++end->n_ticks == 3)
+        loop_stop(end->loop);
+}
+
+static void test_an_idle_loop_blocks_and_its_timers_tick(void **state)
+{
+    (void)state;
+    struct end end = {0};
+    assert_int_equal(loop_create(&end.loop), 0);
+    assert_int_equal(loop_add_timer(end.loop, 1, on_tick, &end), 0);
+    loop_run(end.loop);
+    assert_int_equal(end.n_ticks, 3);
+    loop_destroy(end.loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests_and_answers_do_not_get_stuck_on_the_edge),
+        cmocka_unit_test(test_to_a_peer_that_is_not_there_sending_says_so),
+        cmocka_unit_test(test_an_idle_loop_blocks_and_its_timers_tick),
+    };
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}

@@ -1,0 +1,202 @@
+/* Several streams in one order: the same whatever way the packets are cut into batches, and
+ * whenever the batches come. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tracker/merge.h"
+
+enum { STREAMS = 3, PACKETS_MAX = 400, ORDER_MAX = STREAMS * PACKETS_MAX };
+
+/* What comes out: (stream, place within it) as one number a packet. */
+struct order {
+    uint32_t items[ORDER_MAX];
+    size_t n;
+    int n_batches_ended;
+};
+
+struct stream {
+    struct packet packets[PACKETS_MAX];
+    size_t n_packets;
+    size_t n_pushed;
+    int64_t next_seq;
+    struct totals totals;
+};
+
+static void on_packet(void *state, const struct packet *packet)
+{
+    struct order *order = state;
+    order->items[order->n++] = packet->rss;
+}
+
+static void on_batch_end(void *state, const struct message *batch)
+{
+    (void)batch;
+    struct order *order = state;
+    order->n_batches_ended++;
+}
+
+static bool never(void *state)
+{
+    (void)state;
+    return false;
+}
+
+static void fill(struct stream *stream, uint32_t index)
+{
+    int64_t clock_ns = 0;
+    *stream = (struct stream){.n_packets = (size_t)(rand() % PACKETS_MAX)};
+    for (uint32_t i = 0; i < stream->n_packets; i++) {
+        clock_ns += rand() % 3; /* many ties */
+        int64_t late_ns = rand() % 5 == 0 ? rand() % 10 : 0;
+        stream->packets[i] = (struct packet){
+            .rss = index << 16 | i,
+            .time_ns = clock_ns - late_ns,
+            .clock_ns = clock_ns,
+            .l2_bytes = 60,
+        };
+    }
+}
+
+/* Pushes the next 'n' packets of a stream as one batch. */
+static void push(struct merge *merge, struct stream *stream, uint32_t index, size_t n)
+{
+    static uint8_t room[PACKETS_MAX * PACKET_SIZE_MAX];
+    if (n > stream->n_packets - stream->n_pushed)
+        n = stream->n_packets - stream->n_pushed;
+    size_t size = 0;
+    int64_t clock_ns = stream->n_pushed ? stream->packets[stream->n_pushed - 1].clock_ns : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct packet *packet = &stream->packets[stream->n_pushed + i];
+        size += packet_encode(packet, room + size);
+        stream->totals.packets++;
+        stream->totals.l2_bytes += packet->l2_bytes;
+        clock_ns = packet->clock_ns;
+    }
+    stream->n_pushed += n;
+    struct message message = {
+        .kind = MESSAGE_PACKETS,
+        .stream = {.producer = "capture-0", .epoch = 1},
+        .seq = stream->next_seq++,
+        .totals = stream->totals,
+        .end_of_stream = stream->n_pushed == stream->n_packets,
+        .watermark_ns = clock_ns,
+        .packets = room,
+        .packets_size = size,
+        .n_packets = (uint32_t)n,
+    };
+    size_t encoded_size;
+    uint8_t *bytes = message_encode(&message, &encoded_size);
+    struct message owned;
+    assert_int_equal(message_decode(bytes, encoded_size, &owned), MESSAGE_OK);
+    free(bytes);
+    assert_int_equal(merge_push(merge, index, &owned), 0);
+}
+
+static struct merge *begin(struct order *order)
+{
+    struct merge_handlers handlers = {on_packet, on_batch_end, never, order};
+    struct merge *merge;
+    struct high_water none = {.stream = {.producer = "capture-0", .epoch = 1}, .seq = -1};
+    *order = (struct order){0};
+    assert_int_equal(merge_create(STREAMS, &handlers, &merge), 0);
+    for (size_t i = 0; i < STREAMS; i++)
+        merge_begin(merge, i, &none);
+    return merge;
+}
+
+/* Feeds the streams in random portions, in random turns. */
+static void run(const struct stream *streams, size_t batch_max, struct order *order)
+{
+    static struct stream own[STREAMS];
+    memcpy(own, streams, sizeof own);
+    struct merge *merge = begin(order);
+    enum merge_result result = MERGE_IDLE;
+    bool has_ended[STREAMS] = {false};
+    while (result != MERGE_ENDED) {
+        uint32_t i = (uint32_t)(rand() % STREAMS);
+        if (!has_ended[i]) {
+            push(merge, &own[i], i, (size_t)rand() % (batch_max + 1));
+            has_ended[i] = own[i].n_pushed == own[i].n_packets;
+        }
+        do
+            result = merge_run(merge, 7);
+        while (result == MERGE_MORE);
+        assert_int_not_equal(result, MERGE_BROKEN);
+    }
+    merge_destroy(merge);
+}
+
+static void test_the_order_does_not_depend_on_batches_or_arrival(void **state)
+{
+    (void)state;
+    static struct stream streams[STREAMS];
+    static struct order first, other;
+    const size_t batch_sizes[] = {1, 2, 13, PACKETS_MAX};
+    for (unsigned seed = 1; seed <= 30; seed++) {
+        srand(seed);
+        size_t n = 0;
+        for (uint32_t i = 0; i < STREAMS; i++) {
+            fill(&streams[i], i);
+            n += streams[i].n_packets;
+        }
+        run(streams, PACKETS_MAX, &first);
+        assert_int_equal(first.n, n);
+        for (size_t i = 0; i < sizeof batch_sizes / sizeof *batch_sizes; i++) {
+            run(streams, batch_sizes[i], &other);
+            assert_int_equal(other.n, n);
+            assert_memory_equal(other.items, first.items, n * sizeof *first.items);
+        }
+    }
+}
+
+static void test_ties_go_by_stream_and_within_a_stream_by_arrival(void **state)
+{
+    (void)state;
+    static struct stream streams[STREAMS];
+    static struct order order;
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        streams[i] = (struct stream){.n_packets = 2};
+        for (uint32_t k = 0; k < 2; k++)
+            streams[i].packets[k] = (struct packet){.rss = i * 10 + k, .time_ns = 5, .clock_ns = 5};
+    }
+    run(streams, 1, &order);
+    const uint32_t expected[] = {0, 1, 10, 11, 20, 21};
+    assert_memory_equal(order.items, expected, sizeof expected);
+}
+
+static void test_a_batch_that_does_not_add_up_is_refused(void **state)
+{
+    (void)state;
+    static struct stream stream;
+    static struct order order;
+    struct merge *merge = begin(&order);
+    stream = (struct stream){.n_packets = 1, .totals = {.l2_bytes = 1}};
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        struct stream own = stream;
+        push(merge, &own, i, 1);
+    }
+    enum merge_result result;
+    do
+        result = merge_run(merge, 100);
+    while (result == MERGE_MORE);
+    assert_int_equal(result, MERGE_BROKEN);
+    assert_non_null(strstr(merge_error(merge), "add up"));
+    merge_destroy(merge);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_order_does_not_depend_on_batches_or_arrival),
+        cmocka_unit_test(test_ties_go_by_stream_and_within_a_stream_by_arrival),
+        cmocka_unit_test(test_a_batch_that_does_not_add_up_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,239 @@
+/* The envelopes: what was encoded comes back; what is out of range or not ours does not come in. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/message.h"
+
+static const struct stream_id capture_stream = {.producer = "capture-0", .epoch = 99, .shard = 2};
+
+static struct message decoded(const struct message *message, enum message_result expected)
+{
+    size_t size;
+    uint8_t *bytes = message_encode(message, &size);
+    assert_non_null(bytes);
+    struct message out;
+    assert_int_equal(message_decode(bytes, size, &out), expected);
+    free(bytes);
+    return out;
+}
+
+static struct message packet_message(const uint8_t *packets, size_t size, uint32_t n)
+{
+    return (struct message){
+        .kind = MESSAGE_PACKETS,
+        .stream = capture_stream,
+        .seq = 5,
+        .totals = {.packets = 3, .l2_bytes = 200, .l3_bytes = 100},
+        .watermark_ns = 1234,
+        .packets = packets,
+        .packets_size = size,
+        .n_packets = n,
+    };
+}
+
+static void test_a_packet_batch_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    uint8_t packets[3 * PACKET_BASE_SIZE];
+    for (size_t i = 0; i < sizeof packets; i++)
+        packets[i] = (uint8_t)i;
+    struct stream_loss loss = {
+        .stream = capture_stream,
+        .loss = {.first_ns = 1,
+                 .last_ns = 2,
+                 .packets = 3,
+                 .l2_bytes = -1,
+                 .l3_bytes = -1,
+                 .stage = LOSS_CAPTURE,
+                 .certainty = LOSS_UNKNOWN,
+                 .reason = "cut",
+                 .evidence = "here"},
+    };
+    struct stream_source source = {
+        .stream = capture_stream,
+        .total = {.name = "a.pcap", .packets = 3, .l2_bytes = 200, .is_complete = true},
+    };
+    struct message message = packet_message(packets, sizeof packets, 3);
+    message.losses = &loss;
+    message.n_losses = 1;
+    message.sources = &source;
+    message.n_sources = 1;
+    message.end_of_stream = true;
+
+    struct message out = decoded(&message, MESSAGE_OK);
+    assert_int_equal(out.kind, MESSAGE_PACKETS);
+    assert_true(stream_id_equal(&out.stream, &capture_stream));
+    assert_int_equal(out.seq, 5);
+    assert_true(out.end_of_stream);
+    assert_int_equal(out.totals.l2_bytes, 200);
+    assert_int_equal(out.watermark_ns, 1234);
+    assert_int_equal(out.n_packets, 3);
+    assert_int_equal(out.packets_size, sizeof packets);
+    assert_memory_equal(out.packets, packets, sizeof packets);
+    assert_int_equal(out.n_losses, 1);
+    assert_memory_equal(&out.losses[0], &loss, sizeof loss);
+    assert_int_equal(out.n_sources, 1);
+    assert_memory_equal(&out.sources[0], &source, sizeof source);
+    message_release(&out);
+}
+
+static void test_a_record_batch_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct usage_delta usage = {.slot_ns = 300, .packets = 2, .class_index = CLASS_ARP};
+    struct flow_record flow = {.id = 1, .ip_version = 4, .protocol = 6, .has_ports = 1};
+    struct connection_event event = {.flow = flow, .kind = EVENT_UPDATE};
+    struct high_water mark = {
+        .stream = capture_stream, .seq = 3, .packets_into_next = 7, .totals = {.packets = 2}};
+    struct message message = {
+        .kind = MESSAGE_RECORDS,
+        .stream = {.producer = "tracker-2", .epoch = 1, .shard = 2},
+        .usage = (const uint8_t *)&usage,
+        .n_usage = 1,
+        .flows = (const uint8_t *)&flow,
+        .n_flows = 1,
+        .events = (const uint8_t *)&event,
+        .n_events = 1,
+        .applied = &mark,
+        .n_applied = 1,
+    };
+    struct message out = decoded(&message, MESSAGE_OK);
+    assert_int_equal(out.n_usage, 1);
+    assert_memory_equal(out.usage, &usage, sizeof usage);
+    assert_memory_equal(out.flows, &flow, sizeof flow);
+    assert_memory_equal(out.events, &event, sizeof event);
+    assert_int_equal(out.applied[0].packets_into_next, 7);
+    message_release(&out);
+}
+
+static void test_a_reply_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct high_water mark = {.stream = capture_stream, .seq = -1};
+    struct reply reply = {.kind = REPLY_WELCOME,
+                          .stream = capture_stream,
+                          .committed_seq = -1,
+                          .next_seq = 4,
+                          .applied = &mark,
+                          .n_applied = 1};
+    for (int kind = REPLY_WELCOME; kind <= REPLY_SAY_HELLO; kind++) {
+        reply.kind = (enum reply_kind)kind;
+        size_t size;
+        uint8_t *bytes = reply_encode(&reply, &size);
+        struct reply out;
+        assert_int_equal(reply_decode(bytes, size, &out), MESSAGE_OK);
+        assert_int_equal(out.kind, kind);
+        assert_int_equal(out.committed_seq, -1);
+        assert_int_equal(out.n_applied, kind == REPLY_WELCOME ? 1 : 0);
+        reply_release(&out);
+        free(bytes);
+    }
+}
+
+static void test_values_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    uint8_t packets[PACKET_BASE_SIZE] = {0};
+    struct message message = packet_message(packets, sizeof packets, 2); /* room for one only */
+    decoded(&message, MESSAGE_INVALID);
+
+    message = packet_message(packets, sizeof packets, 1);
+    message.seq = -1;
+    decoded(&message, MESSAGE_INVALID);
+
+    message = packet_message(packets, sizeof packets, 1);
+    strcpy(message.stream.producer, "capture 0; DROP TABLE");
+    decoded(&message, MESSAGE_INVALID);
+
+    struct usage_delta usage = {.class_index = CLASS_N};
+    struct message records = {.kind = MESSAGE_RECORDS,
+                              .stream = capture_stream,
+                              .usage = (const uint8_t *)&usage,
+                              .n_usage = 1};
+    decoded(&records, MESSAGE_INVALID);
+}
+
+static void test_every_prefix_and_every_changed_byte_is_survived(void **state)
+{
+    (void)state;
+    uint8_t packets[PACKET_BASE_SIZE] = {0};
+    struct message message = packet_message(packets, sizeof packets, 1);
+    size_t size;
+    uint8_t *bytes = message_encode(&message, &size);
+    for (size_t i = 0; i < size; i++) {
+        uint8_t *copy = malloc(size);
+        assert_non_null(copy);
+        memcpy(copy, bytes, size);
+        struct message out;
+        message_decode(copy, i, &out);
+        message_release(&out);
+        for (int change = 1; change < 256; change += 51) {
+            copy[i] = (uint8_t)(bytes[i] ^ change);
+            message_decode(copy, size, &out);
+            message_release(&out);
+        }
+        free(copy);
+    }
+    free(bytes);
+}
+
+static void test_unknown_fields_are_refused(void **state)
+{
+    (void)state;
+    uint8_t packets[PACKET_BASE_SIZE] = {0};
+    struct message message = packet_message(packets, sizeof packets, 1);
+    size_t size;
+    uint8_t *bytes = message_encode(&message, &size);
+    uint8_t *longer = malloc(size + 3);
+    assert_non_null(longer);
+    memcpy(longer, bytes, size);
+    memcpy(longer + size, "\xa0\x06\x01", 3); /* field 100, varint 1 */
+    struct message out;
+    assert_int_equal(message_decode(longer, size + 3, &out), MESSAGE_MALFORMED);
+    free(longer);
+    free(bytes);
+}
+
+/* 2 bytes on the wire make a struct of 100 bytes and more: the bound must hold against a message of
+ * nothing but those. */
+static void test_a_message_cannot_take_more_memory_than_its_size_allows(void **state)
+{
+    (void)state;
+    size_t n = 1 << 20;
+    size_t size = 6 + 2 * n;
+    uint8_t *bytes = malloc(size);
+    assert_non_null(bytes);
+    bytes[0] = 6 << 3 | 2; /* Batch.packets, length-delimited */
+    uint64_t length = 2 * n;
+    size_t at = 1;
+    for (; length >= 0x80; length >>= 7)
+        bytes[at++] = (uint8_t)(length | 0x80);
+    bytes[at++] = (uint8_t)length;
+    for (size_t i = 0; i < n; i++) {
+        bytes[at++] = 4 << 3 | 2; /* PacketBatch.losses, empty */
+        bytes[at++] = 0;
+    }
+    struct message out;
+    assert_int_not_equal(message_decode(bytes, at, &out), MESSAGE_OK);
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_packet_batch_comes_back_as_it_was),
+        cmocka_unit_test(test_a_record_batch_comes_back_as_it_was),
+        cmocka_unit_test(test_a_reply_comes_back_as_it_was),
+        cmocka_unit_test(test_values_out_of_range_are_refused),
+        cmocka_unit_test(test_every_prefix_and_every_changed_byte_is_survived),
+        cmocka_unit_test(test_unknown_fields_are_refused),
+        cmocka_unit_test(test_a_message_cannot_take_more_memory_than_its_size_allows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

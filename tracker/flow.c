@@ -1,0 +1,411 @@
+#include "tracker/flow.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tracker/connection_table.h"
+#include "tracker/protocol.h"
+#include "tracker/tuple.h"
+
+enum {
+    ENDS_A_PACKET = 8, /* flows that one packet may end besides its own: bounded work */
+    RECORD_PACKETS_MAX = INT32_MAX,
+};
+
+struct flow_table {
+    const struct config *config;
+    const struct account_table *accounts;
+    struct connection_table *connections;
+    struct flow_sink sink;
+    size_t connections_max;
+    int64_t clock_ns;
+};
+
+int flow_table_create(const struct flow_options *options, struct flow_table **out)
+{
+    struct flow_table *flows = calloc(1, sizeof *flows);
+    if (!flows)
+        return -ENOMEM;
+    *flows = (struct flow_table){
+        .config = options->config,
+        .accounts = options->accounts,
+        .sink = options->sink,
+        .connections_max = options->connections_max,
+        .clock_ns = INT64_MIN,
+    };
+    struct connection_limits limits = {.connections_max = options->connections_max};
+    randombytes_buf(limits.hash_key, sizeof limits.hash_key);
+    int result = connection_table_create(&limits, &flows->connections);
+    if (result < 0) {
+        free(flows);
+        return result;
+    }
+    *out = flows;
+    return 0;
+}
+
+void flow_table_destroy(struct flow_table *flows)
+{
+    if (!flows)
+        return;
+    connection_table_destroy(flows->connections);
+    free(flows);
+}
+
+size_t flow_table_count(const struct flow_table *flows)
+{
+    return connection_table_count(flows->connections);
+}
+
+/* ---- records and events ---- */
+
+static bool has_record(const struct connection *connection)
+{
+    return connection->counters[FLOW_ORIGINAL].packets || connection->counters[FLOW_REPLY].packets;
+}
+
+static void copy_counters(const struct connection_counters *from, struct flow_counters *to)
+{
+    *to = (struct flow_counters){
+        .packets = from->packets,
+        .l2_bytes = from->l2_bytes,
+        .l3_bytes = from->l3_bytes,
+        .billed_bytes = from->billed_bytes,
+        .ct_packets = from->ct_packets,
+        .ct_l3_bytes = from->ct_l3_bytes,
+    };
+}
+
+/* The connection as a record, without counters. */
+static void describe(const struct connection *connection, struct flow_record *record)
+{
+    const struct tuple *tuple = &connection->tuple;
+    bool is_high = connection->original_is_high;
+    *record = (struct flow_record){
+        .id = connection->id,
+        .start_ns = connection->start_ns,
+        .first_ns = connection->start_ns,
+        .last_ns = connection->last_ns,
+        .mark = connection->mark,
+        .status = connection->status,
+        .flow_label = {connection->flow_label[0], connection->flow_label[1]},
+        .source_port = is_high ? tuple->high_port : tuple->low_port,
+        .destination_port = is_high ? tuple->low_port : tuple->high_port,
+        .zone = tuple->zone,
+        .wan = connection->wan,
+        .account = connection->account,
+        .ip_version = tuple->ip_version,
+        .protocol = tuple->protocol,
+        .has_ports = tuple->has_ports,
+        .icmp_type = connection->icmp_type,
+        .icmp_code = connection->icmp_code,
+        .state = connection->state,
+        .class_index = connection->class_index,
+    };
+    memcpy(record->source_address, is_high ? tuple->high_address : tuple->low_address, 16);
+    memcpy(record->destination_address, is_high ? tuple->low_address : tuple->high_address, 16);
+}
+
+static void tell(const struct flow_table *flows, const struct connection *connection,
+                 enum event_kind kind, const struct flow_record *record, int64_t time_ns)
+{
+    if (!flows->sink.on_event)
+        return;
+    struct connection_event event = {
+        .kind = (uint8_t)kind,
+        .flow = *record,
+        .time_ns = time_ns,
+        .timeout_ns = connection->expires_ns - time_ns,
+    };
+    flows->sink.on_event(flows->sink.state, &event);
+}
+
+/* An event that no record goes with. */
+static void tell_change(const struct flow_table *flows, const struct connection *connection,
+                        enum event_kind kind, int64_t time_ns)
+{
+    if (!flows->sink.on_event)
+        return;
+    struct flow_record record;
+    describe(connection, &record);
+    tell(flows, connection, kind, &record, time_ns);
+}
+
+/* Gives what was counted since the record before, and begins anew. */
+static void cut_record(struct flow_table *flows, struct connection *connection,
+                       enum end_reason reason, int64_t time_ns)
+{
+    struct flow_record record;
+    describe(connection, &record);
+    if (has_record(connection))
+        record.first_ns = connection->first_ns;
+    copy_counters(&connection->counters[FLOW_ORIGINAL], &record.counters[FLOW_ORIGINAL]);
+    copy_counters(&connection->counters[FLOW_REPLY], &record.counters[FLOW_REPLY]);
+    record.invalid_packets = connection->invalid_packets;
+    record.wan_changes = connection->wan_changes;
+    record.kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
+    record.end_reason = (uint8_t)reason;
+
+    memset(connection->counters, 0, sizeof connection->counters);
+    connection->invalid_packets = 0;
+    connection->wan_changes = 0;
+    connection->interim_ns = INT64_MAX;
+    if (flows->sink.on_record)
+        flows->sink.on_record(flows->sink.state, &record);
+    tell(flows, connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, &record, time_ns);
+}
+
+static void end_flow(struct flow_table *flows, struct connection *connection,
+                     enum end_reason reason, int64_t time_ns)
+{
+    connection->status |= STATUS_DYING;
+    cut_record(flows, connection, reason, time_ns);
+    connection_table_remove(flows->connections, connection);
+}
+
+/* ---- time ---- */
+
+/* The next instant after 'clock_ns' at which a flow with this id has its interim records cut. */
+static int64_t next_interim_ns(const struct flow_table *flows, uint64_t id, int64_t clock_ns)
+{
+    int64_t interval_ns = flows->config->tracker.interim_interval_ns;
+    int64_t phase_ns = (int64_t)(id % (uint64_t)interval_ns);
+    int64_t into_ns = (clock_ns - phase_ns) % interval_ns;
+    if (into_ns < 0)
+        into_ns += interval_ns;
+    return clock_ns - into_ns + interval_ns;
+}
+
+static void set_timer(struct flow_table *flows, struct connection *connection)
+{
+    int64_t at_ns = connection->expires_ns;
+    if (connection->interim_ns < at_ns)
+        at_ns = connection->interim_ns;
+    connection_table_set_timer(flows->connections, connection, at_ns);
+}
+
+/* Does what the clock says is due: an interim record, the end. False: the connection is gone. */
+static bool settle(struct flow_table *flows, struct connection *connection, int64_t clock_ns)
+{
+    bool is_over = connection->expires_ns <= clock_ns;
+    bool is_interim_due =
+        connection->interim_ns <= clock_ns && connection->interim_ns < connection->expires_ns;
+    if (is_interim_due && has_record(connection))
+        cut_record(flows, connection, END_NONE, connection->interim_ns);
+    if (!is_over)
+        return true;
+    end_flow(flows, connection, END_TIMEOUT, connection->expires_ns);
+    return false;
+}
+
+/* Settles up to 'n_max' flows whose timer is due; true: there may be more. */
+static bool settle_due(struct flow_table *flows, size_t n_max)
+{
+    for (size_t i = 0; i < n_max; i++) {
+        struct connection *connection = connection_table_due(flows->connections, flows->clock_ns);
+        if (!connection)
+            return false;
+        if (settle(flows, connection, flows->clock_ns))
+            set_timer(flows, connection);
+    }
+    return true;
+}
+
+bool flow_table_advance(struct flow_table *flows, int64_t clock_ns)
+{
+    if (clock_ns > flows->clock_ns)
+        flows->clock_ns = clock_ns;
+    return settle_due(flows, ENDS_A_PACKET);
+}
+
+bool flow_table_finish(struct flow_table *flows, size_t n_max)
+{
+    if (settle_due(flows, n_max))
+        return true;
+    struct connection *connection = NULL;
+    for (size_t i = 0; i < n_max; i++) {
+        connection = connection_table_next(flows->connections, NULL);
+        if (!connection)
+            return false;
+        end_flow(flows, connection, END_OF_INPUT, flows->clock_ns);
+    }
+    return true;
+}
+
+/* ---- a packet ---- */
+
+/* Makes room in a full table; false: nobody could be evicted. */
+static bool make_room(struct flow_table *flows)
+{
+    while (settle_due(flows, SIZE_MAX))
+        ;
+    if (connection_table_count(flows->connections) < flows->connections_max)
+        return true;
+    struct connection *victim = connection_table_victim(flows->connections);
+    if (!victim)
+        return false;
+    end_flow(flows, victim, END_EVICTED, flows->clock_ns);
+    return true;
+}
+
+static struct connection *open_flow(struct flow_table *flows, const struct tuple *tuple,
+                                    uint64_t hash, const struct packet *packet)
+{
+    struct connection *connection = connection_table_add(flows->connections, tuple, hash);
+    if (!connection && make_room(flows))
+        connection = connection_table_add(flows->connections, tuple, hash);
+    if (!connection)
+        return NULL;
+    connection->id = tuple_flow_id(tuple, packet->time_ns);
+    connection->start_ns = packet->time_ns;
+    connection->last_ns = packet->time_ns;
+    connection->expires_ns = INT64_MAX;
+    connection->interim_ns = INT64_MAX;
+    connection->account = account_of_packet(flows->accounts, packet);
+    connection->wan = packet->wan;
+    connection->original_is_high = (packet->marks & PACKET_MARK_SOURCE_IS_HIGH) != 0;
+    connection->icmp_type = packet->icmp_type;
+    connection->icmp_code = packet->icmp_code;
+    connection->class_index = CLASS_CONNECTION;
+    return connection;
+}
+
+/* The flow that the packet belongs to, after what the clock ended; opened if there is none. NULL:
+ * no room. */
+static struct connection *flow_of(struct flow_table *flows, const struct tuple *tuple,
+                                  uint64_t hash, const struct packet *packet)
+{
+    struct connection *connection = connection_table_find(flows->connections, tuple, hash);
+    if (connection && settle(flows, connection, packet->clock_ns))
+        return connection;
+    return open_flow(flows, tuple, hash, packet);
+}
+
+static unsigned direction_of(const struct connection *connection, const struct packet *packet)
+{
+    bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
+    return is_high == connection->original_is_high ? FLOW_ORIGINAL : FLOW_REPLY;
+}
+
+static void count(struct flow_table *flows, struct connection *connection, unsigned direction,
+                  const struct packet *packet, uint64_t billed_bytes)
+{
+    struct connection_counters *counters = &connection->counters[direction];
+    if (counters->packets == RECORD_PACKETS_MAX)
+        cut_record(flows, connection, END_NONE, packet->clock_ns);
+    if (!has_record(connection)) {
+        connection->first_ns = packet->time_ns;
+        connection->wan = packet->wan;
+        connection->interim_ns = next_interim_ns(flows, connection->id, packet->clock_ns);
+    }
+    counters->packets++;
+    counters->l2_bytes += packet->l2_bytes;
+    counters->l3_bytes += packet->l3_bytes;
+    counters->billed_bytes += billed_bytes;
+    if (packet->time_ns < connection->first_ns)
+        connection->first_ns = packet->time_ns;
+    if (packet->time_ns > connection->last_ns)
+        connection->last_ns = packet->time_ns;
+    connection->wan_changes += packet->wan != connection->wan;
+    if (packet->flow_label)
+        connection->flow_label[direction] = packet->flow_label;
+}
+
+static void count_as_conntrack(struct connection *connection, unsigned direction,
+                               const struct packet *packet)
+{
+    connection->counters[direction].ct_packets++;
+    connection->counters[direction].ct_l3_bytes += packet->l3_bytes;
+}
+
+/* Tells NEW, or UPDATE where the state or the status is another than before. */
+static void tell_progress(const struct flow_table *flows, const struct connection *connection,
+                          unsigned state_before, uint32_t status_before, int64_t time_ns)
+{
+    if (!(status_before & STATUS_CONFIRMED))
+        tell_change(flows, connection, EVENT_NEW, time_ns);
+    else if (connection->state != state_before || connection->status != status_before)
+        tell_change(flows, connection, EVENT_UPDATE, time_ns);
+}
+
+/* What the protocol's verdict means for the connection; the packet is already counted. */
+static void apply(struct flow_table *flows, struct connection *connection, unsigned direction,
+                  const struct packet *packet, enum protocol_verdict verdict, int64_t timeout_ns)
+{
+    switch (verdict) {
+    case VERDICT_ACCEPT:
+    case VERDICT_CLOSE:
+        count_as_conntrack(connection, direction, packet);
+        connection->expires_ns = packet->clock_ns + timeout_ns;
+        break;
+    case VERDICT_INVALID:
+        connection->invalid_packets++;
+        break;
+    case VERDICT_IGNORE:
+    case VERDICT_REOPEN:
+        break;
+    }
+    if (connection->expires_ns == INT64_MAX) /* it opened the flow: a flow without a connection */
+        connection->expires_ns = packet->clock_ns + flows->config->timeouts.generic_ns;
+    if (direction == FLOW_REPLY && verdict != VERDICT_INVALID)
+        connection->status |= STATUS_SEEN_REPLY;
+    if (verdict != VERDICT_INVALID)
+        connection->status |= STATUS_CONFIRMED;
+}
+
+enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
+                                uint64_t billed_bytes, uint16_t *account)
+{
+    struct tuple tuple;
+    tuple_of_packet(packet, &tuple);
+    uint64_t hash = connection_table_hash(flows->connections, &tuple);
+    const struct protocol *protocol = protocol_of(packet->protocol, tuple.ip_version);
+    enum protocol_verdict verdict = VERDICT_REOPEN;
+    struct connection *connection;
+    unsigned direction, state_before;
+    uint32_t status_before;
+    int64_t timeout_ns = 0;
+
+    for (bool is_reopened = false;; is_reopened = true) {
+        connection = flow_of(flows, &tuple, hash, packet);
+        if (!connection) {
+            *account = account_of_packet(flows->accounts, packet);
+            return FLOW_OVERFLOW;
+        }
+        direction = direction_of(connection, packet);
+        state_before = connection->state;
+        status_before = connection->status;
+        verdict = protocol->on_packet(flows->config, connection, direction, packet, &timeout_ns);
+        if (verdict != VERDICT_REOPEN || is_reopened)
+            break;
+        end_flow(flows, connection, END_REOPENED, packet->clock_ns);
+    }
+
+    count(flows, connection, direction, packet, billed_bytes);
+    apply(flows, connection, direction, packet, verdict, timeout_ns);
+    tell_progress(flows, connection, state_before, status_before, packet->clock_ns);
+    *account = connection->account;
+    if (verdict == VERDICT_CLOSE)
+        end_flow(flows, connection, END_CLOSED, packet->clock_ns);
+    else
+        set_timer(flows, connection);
+    return FLOW_COUNTED;
+}
+
+uint16_t flow_table_account_about(const struct flow_table *flows, const struct packet *packet,
+                                  uint16_t *wan)
+{
+    struct tuple tuple;
+    const struct connection *connection = NULL;
+    if (tuple_of_inner(packet, &tuple)) {
+        uint64_t hash = connection_table_hash(flows->connections, &tuple);
+        connection = connection_table_find(flows->connections, &tuple, hash);
+    }
+    if (!connection || connection->expires_ns <= packet->clock_ns)
+        return account_of_packet(flows->accounts, packet);
+    if (!*wan)
+        *wan = connection->wan;
+    return connection->account;
+}

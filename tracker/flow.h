@@ -1,0 +1,71 @@
+/* flow: what a packet does to its flow: found or opened, judged by its protocol, counted; records
+ * cut, ends told.
+ *
+ *     flow_table_create(&options, &flows);
+ *     flow_table_advance(flows, clock_ns);                 what is over by now ends
+ *     flow_table_add(flows, &packet, billed_bytes, &account);
+ *     account = flow_table_account_about(flows, &packet);  of an ICMP error
+ *     flow_table_finish(flows, n_max);                     at the end of input, in portions
+ *     flow_table_destroy(flows);
+ *
+ * Whether a flow is over is a question of clocks only: it is over when the stream's clock reaches
+ * its expiry. It does not matter when that is noticed, by its timer or by its next packet, so
+ * records are the same whatever the shards, batches or speed. The same holds for interim records:
+ * each flow has its own phase (from its id) within the interval. Not thread-safe. */
+#ifndef WANMETER_TRACKER_FLOW_H
+#define WANMETER_TRACKER_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "proto/packet.h"
+#include "proto/record.h"
+#include "tracker/account.h"
+
+struct flow_table;
+
+/* Where records and events go; borrowed for the call. */
+struct flow_sink {
+    void (*on_record)(void *state, const struct flow_record *record);
+    void (*on_event)(void *state, const struct connection_event *event);
+    void *state;
+};
+
+struct flow_options {
+    const struct config *config;          /* kept, not copied */
+    const struct account_table *accounts; /* kept, not copied */
+    size_t connections_max;
+    struct flow_sink sink; /* on_record or on_event NULL: not wanted */
+};
+
+/* 0 or -errno. */
+int flow_table_create(const struct flow_options *options, struct flow_table **out);
+void flow_table_destroy(struct flow_table *flows); /* accepts NULL; tells the sink nothing */
+
+/* Moves the clock on (never back) and ends what is over, a bounded number of flows; true: there is
+ * more. */
+bool flow_table_advance(struct flow_table *flows, int64_t clock_ns);
+
+enum flow_result {
+    FLOW_COUNTED,
+    FLOW_OVERFLOW, /* the table is full and nobody could be evicted: class 'overflow' */
+};
+
+/* Counts a packet of CLASS_CONNECTION in its flow. '*account' is the account to bill, in either
+ * case. */
+enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
+                                uint64_t billed_bytes, uint16_t *account);
+
+/* The account, and if the packet has no WAN of its own the WAN, of the flow that an ICMP error is
+ * about; where there is no such flow, the account of the packet's own addresses. */
+uint16_t flow_table_account_about(const struct flow_table *flows, const struct packet *packet,
+                                  uint16_t *wan);
+
+/* Ends up to 'n_max' flows for the end of input; true: there are more. */
+bool flow_table_finish(struct flow_table *flows, size_t n_max);
+
+size_t flow_table_count(const struct flow_table *flows);
+
+#endif

@@ -1,0 +1,425 @@
+/* wanmeter-tracker: one shard: packets in, usage and flow records out. */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/arguments.h"
+#include "common/bus.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "proto/downlink.h"
+#include "tracker/account.h"
+#include "tracker/flow.h"
+#include "tracker/merge.h"
+#include "tracker/meter.h"
+#include "tracker/output.h"
+
+enum {
+    PACKETS_A_TURN = 8192,
+    FLOWS_A_TURN = 4096,
+    OUTPUT_BYTES_MAX = 2 * 1024 * 1024, /* rows that make a commit point */
+    OUTPUT_WINDOW_BYTES = 32 * 1024 * 1024,
+    GOODBYE_TURN_MS = 50,
+    GOODBYE_MS = 5000, /* how long to wait for peers that do not say goodbye */
+};
+
+enum phase {
+    PHASE_WAITING, /* for the exporter to say where to resume */
+    PHASE_RUNNING,
+    PHASE_FINISHING, /* the input has ended: every flow ends */
+    PHASE_DRAINING,  /* everything is sent: wait until it is committed */
+    PHASE_PARTING,   /* acknowledged upstream: wait for the goodbyes */
+};
+
+/* Which batches of each worker a commit point has the effect of. */
+struct point {
+    int64_t seq; /* of the record batch */
+    int64_t applied_seq[WORKERS_MAX];
+};
+
+enum { POINTS_MAX = 4096 };
+
+struct tracker {
+    struct arguments arguments;
+    struct loop *loop;
+    struct bus *bus;
+    struct downlink *input;
+    struct merge *merge;
+    struct account_table *accounts;
+    struct flow_table *flows;
+    struct meter *meter;
+    struct output *output;
+
+    enum phase phase;
+    struct high_water *resume; /* of the capture streams, as the exporter has them committed */
+    size_t n_resume;
+    struct point *points; /* not yet committed: a ring of POINTS_MAX */
+    size_t first_point, n_points;
+    size_t commit_bytes;
+    bool is_commit_due;
+    uint64_t parting_since_ms;
+    int status;
+    char name[32];
+};
+
+/* ---- the packet's way ---- */
+
+static void on_packet(void *state, const struct packet *packet)
+{
+    struct tracker *tracker = state;
+    struct charge charge = {.wan = packet->wan, .class_index = packet->class_index};
+
+    flow_table_advance(tracker->flows, packet->clock_ns);
+    charge.billed_bytes = meter_billed_bytes(tracker->meter, packet, packet->wan);
+    if (packet->class_index == CLASS_CONNECTION) {
+        if (flow_table_add(tracker->flows, packet, charge.billed_bytes, &charge.account) ==
+            FLOW_OVERFLOW)
+            charge.class_index = CLASS_OVERFLOW;
+    } else if (packet->class_index == CLASS_ICMP_ERROR) {
+        charge.account = flow_table_account_about(tracker->flows, packet, &charge.wan);
+    } else {
+        charge.account = account_of_packet(tracker->accounts, packet);
+    }
+    meter_add(tracker->meter, packet, &charge);
+}
+
+static void on_batch_end(void *state, const struct message *batch)
+{
+    struct tracker *tracker = state;
+    for (size_t i = 0; i < batch->n_losses; i++)
+        output_add_loss(tracker->output, &batch->losses[i]);
+    for (size_t i = 0; i < batch->n_sources; i++)
+        output_add_source(tracker->output, &batch->sources[i]);
+}
+
+static bool is_pausing(void *state)
+{
+    const struct tracker *tracker = state;
+    return meter_is_full(tracker->meter) ||
+           output_pending_bytes(tracker->output) >= OUTPUT_BYTES_MAX ||
+           merge_taken_bytes(tracker->merge) >= tracker->commit_bytes;
+}
+
+static void on_record(void *state, const struct flow_record *record)
+{
+    struct tracker *tracker = state;
+    output_add_flow(tracker->output, record);
+}
+
+static void on_event(void *state, const struct connection_event *event)
+{
+    struct tracker *tracker = state;
+    output_add_event(tracker->output, event);
+}
+
+static void on_usage(void *state, const struct usage_delta *delta)
+{
+    struct tracker *tracker = state;
+    output_add_usage(tracker->output, delta);
+}
+
+/* ---- commit points ---- */
+
+static void fail(struct tracker *tracker, const char *what)
+{
+    log_error("%s", what);
+    tracker->status = 1;
+    loop_stop(tracker->loop);
+}
+
+static void commit(struct tracker *tracker, bool end_of_stream)
+{
+    struct high_water marks[WORKERS_MAX];
+    meter_take(tracker->meter, on_usage, tracker);
+    struct commit_point point = {
+        .applied = marks,
+        .n_applied = merge_applied(tracker->merge, marks),
+        .watermark_ns = merge_clock_ns(tracker->merge),
+        .end_of_stream = end_of_stream,
+    };
+    int64_t seq = output_commit(tracker->output, &point);
+    if (seq < 0) {
+        fail(tracker, "no memory for a batch of records");
+        return;
+    }
+    size_t place = (tracker->first_point + tracker->n_points++) % POINTS_MAX;
+    tracker->points[place].seq = seq;
+    for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
+        tracker->points[place].applied_seq[i] = merge_applied_seq(tracker->merge, i);
+    merge_taken_reset(tracker->merge);
+    tracker->is_commit_due = false;
+}
+
+/* The exporter has committed: what went into those batches can be forgotten upstream. */
+static void on_committed(void *state, int64_t seq)
+{
+    struct tracker *tracker = state;
+    while (tracker->n_points && tracker->points[tracker->first_point].seq <= seq) {
+        const struct point *point = &tracker->points[tracker->first_point];
+        for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
+            downlink_commit(tracker->input, i, point->applied_seq[i]);
+        tracker->first_point = (tracker->first_point + 1) % POINTS_MAX;
+        tracker->n_points--;
+    }
+}
+
+static bool can_commit(const struct tracker *tracker)
+{
+    return output_has_room(tracker->output) && tracker->n_points < POINTS_MAX;
+}
+
+/* ---- phases ---- */
+
+/* Gives the pipeline what it can take this turn. */
+static void run_input(struct tracker *tracker)
+{
+    if (is_pausing(tracker) || tracker->is_commit_due) {
+        if (!can_commit(tracker))
+            return; /* back-pressure: the exporter's acknowledgement wakes us */
+        commit(tracker, false);
+    }
+    enum merge_result result = merge_run(tracker->merge, PACKETS_A_TURN);
+    bool has_more = flow_table_advance(tracker->flows, merge_clock_ns(tracker->merge));
+    if (result == MERGE_BROKEN)
+        fail(tracker, merge_error(tracker->merge));
+    if (result == MERGE_ENDED)
+        tracker->phase = PHASE_FINISHING;
+    if (result == MERGE_MORE || result == MERGE_ENDED || has_more)
+        loop_again(tracker->loop);
+}
+
+static void finish_flows(struct tracker *tracker)
+{
+    if (!can_commit(tracker))
+        return;
+    bool has_more = flow_table_finish(tracker->flows, FLOWS_A_TURN);
+    if (!has_more || is_pausing(tracker))
+        commit(tracker, !has_more);
+    if (!has_more)
+        tracker->phase = PHASE_DRAINING;
+    loop_again(tracker->loop);
+}
+
+static void part(struct tracker *tracker)
+{
+    bool is_late = loop_now_ms(tracker->loop) - tracker->parting_since_ms > GOODBYE_MS;
+    if (!downlink_is_done(tracker->input) && !is_late)
+        return;
+    output_say_bye(tracker->output);
+    loop_stop(tracker->loop);
+}
+
+/* Once a turn of the loop. */
+static void on_turn(void *state)
+{
+    struct tracker *tracker = state;
+    if (tracker->phase == PHASE_RUNNING)
+        run_input(tracker);
+    if (tracker->phase == PHASE_FINISHING)
+        finish_flows(tracker);
+    output_flush(tracker->output);
+    if (tracker->phase == PHASE_DRAINING && output_is_committed(tracker->output)) {
+        tracker->phase = PHASE_PARTING;
+        tracker->parting_since_ms = loop_now_ms(tracker->loop);
+    }
+    downlink_flush(tracker->input);
+    if (tracker->phase == PHASE_PARTING)
+        part(tracker);
+}
+
+static void on_commit_timer(void *state)
+{
+    struct tracker *tracker = state;
+    tracker->is_commit_due =
+        output_is_pending(tracker->output) || merge_taken_bytes(tracker->merge) > 0;
+}
+
+/* A turn now and then, for the goodbyes' time limit. */
+static void on_parting_timer(void *state)
+{
+    (void)state;
+}
+
+/* The supervisor ends a run from the capture side; a tracker goes on until its input has ended. */
+static void on_signal(void *state, int signal_number)
+{
+    (void)state;
+    (void)signal_number;
+}
+
+/* ---- peers ---- */
+
+/* The exporter knows what of each capture stream is committed. */
+static void on_welcome(void *state, const struct reply *reply)
+{
+    struct tracker *tracker = state;
+    if (tracker->phase != PHASE_WAITING)
+        return;
+    tracker->resume = calloc(reply->n_applied + 1, sizeof *tracker->resume);
+    if (!tracker->resume) {
+        fail(tracker, "no memory for the streams' marks");
+        return;
+    }
+    memcpy(tracker->resume, reply->applied, reply->n_applied * sizeof *tracker->resume);
+    tracker->n_resume = reply->n_applied;
+    tracker->phase = PHASE_RUNNING;
+    downlink_start(tracker->input);
+}
+
+static void on_hello(void *state, size_t index, const struct stream_id *stream,
+                     struct high_water *resume, const struct high_water **applied,
+                     size_t *n_applied)
+{
+    struct tracker *tracker = state;
+    (void)applied; /* a capture worker needs none */
+    (void)n_applied;
+    for (size_t i = 0; i < tracker->n_resume; i++)
+        if (stream_id_equal(&tracker->resume[i].stream, stream))
+            *resume = tracker->resume[i];
+    merge_begin(tracker->merge, index, resume);
+}
+
+static void on_batch(void *state, size_t index, struct message *message)
+{
+    struct tracker *tracker = state;
+    if (message->kind != MESSAGE_PACKETS)
+        fail(tracker, "a capture worker sent records");
+    else if (merge_push(tracker->merge, index, message) < 0)
+        fail(tracker, "no memory for a batch of packets");
+}
+
+/* ---- open, close ---- */
+
+static int open_tables(struct tracker *tracker)
+{
+    const struct config *config = &tracker->arguments.config;
+    struct flow_options flow_options = {
+        .config = config,
+        .connections_max = (size_t)config->tracker.connections_max / tracker->arguments.n_shards,
+        .sink =
+            {
+                .on_record = config->tracker.flow_records ? on_record : NULL,
+                .on_event = config->tracker.connection_events ? on_event : NULL,
+                .state = tracker,
+            },
+    };
+    if (flow_options.connections_max == 0)
+        flow_options.connections_max = 1;
+    struct merge_handlers handlers = {on_packet, on_batch_end, is_pausing, tracker};
+    int result = account_table_create(config, &tracker->accounts);
+    flow_options.accounts = tracker->accounts;
+    if (result == 0)
+        result = flow_table_create(&flow_options, &tracker->flows);
+    if (result == 0)
+        result = meter_create(config, &tracker->meter);
+    if (result == 0)
+        result = merge_create(tracker->arguments.n_workers, &handlers, &tracker->merge);
+    tracker->points = calloc(POINTS_MAX, sizeof *tracker->points);
+    return result == 0 && !tracker->points ? -1 : result;
+}
+
+static int open_output(struct tracker *tracker)
+{
+    char endpoint[512];
+    arguments_endpoint(&tracker->arguments, "exporter.sock", endpoint, sizeof endpoint);
+    struct uplink_options options = {
+        .endpoint = endpoint,
+        .stream = {.epoch = uplink_epoch(), .shard = tracker->arguments.shard},
+        .window_bytes = OUTPUT_WINDOW_BYTES,
+        .on_committed = on_committed,
+        .on_welcome = on_welcome,
+        .state = tracker,
+    };
+    snprintf(options.stream.producer, sizeof options.stream.producer, "%s", tracker->name);
+    return output_open(tracker->bus, &options, &tracker->output);
+}
+
+static int open_input(struct tracker *tracker)
+{
+    char endpoint[512];
+    char name[64];
+    snprintf(name, sizeof name, "%s.sock", tracker->name);
+    arguments_endpoint(&tracker->arguments, name, endpoint, sizeof endpoint);
+    struct downlink_options options = {
+        .endpoint = endpoint,
+        .producer = "capture",
+        .shard = tracker->arguments.shard,
+        .n_streams = tracker->arguments.n_workers,
+        .on_hello = on_hello,
+        .on_batch = on_batch,
+        .state = tracker,
+    };
+    return downlink_open(tracker->bus, &options, &tracker->input);
+}
+
+/* A commit point at the latest when half of what a worker may keep unacknowledged is taken: it must
+ * never wait for ever. */
+static size_t commit_bytes(const struct arguments *arguments)
+{
+    int64_t half_window = arguments->config.capture.window_bytes / arguments->n_shards / 2;
+    int64_t wanted = arguments->config.tracker.commit_bytes;
+    return (size_t)(wanted < half_window ? wanted : half_window);
+}
+
+static int tracker_open(struct tracker *tracker)
+{
+    snprintf(tracker->name, sizeof tracker->name, "tracker-%u", tracker->arguments.shard);
+    log_open(tracker->name);
+    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* batches come and go: keep their pages */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    tracker->commit_bytes = commit_bytes(&tracker->arguments);
+    uint64_t commit_ms =
+        (uint64_t)tracker->arguments.config.tracker.commit_interval_ns / 1000000 + 1;
+
+    int result = loop_create(&tracker->loop);
+    if (result == 0)
+        result = bus_create(tracker->loop, &tracker->bus);
+    if (result == 0)
+        result = open_tables(tracker);
+    if (result == 0)
+        result = open_output(tracker);
+    if (result == 0)
+        result = open_input(tracker);
+    if (result == 0)
+        result = loop_add_timer(tracker->loop, commit_ms, on_commit_timer, tracker);
+    if (result == 0)
+        result = loop_add_timer(tracker->loop, GOODBYE_TURN_MS, on_parting_timer, tracker);
+    if (result == 0)
+        result = loop_add_signals(tracker->loop, on_signal, tracker);
+    if (result == 0)
+        result = loop_add_turn(tracker->loop, on_turn, tracker);
+    if (result < 0)
+        log_error("cannot start: %s", strerror(-result));
+    return result;
+}
+
+static void tracker_close(struct tracker *tracker)
+{
+    downlink_close(tracker->input);
+    output_close(tracker->output);
+    merge_destroy(tracker->merge);
+    meter_destroy(tracker->meter);
+    flow_table_destroy(tracker->flows);
+    account_table_destroy(tracker->accounts);
+    bus_destroy(tracker->bus);
+    loop_destroy(tracker->loop);
+    free(tracker->resume);
+    free(tracker->points);
+    arguments_deinit(&tracker->arguments);
+}
+
+int main(int argc, char **argv)
+{
+    static struct tracker tracker;
+    int status = arguments_read(argc, argv, "wanmeter-tracker", &tracker.arguments);
+    if (status)
+        return status;
+    if (tracker_open(&tracker) == 0)
+        loop_run(tracker.loop);
+    else
+        tracker.status = 1;
+    status = tracker.status;
+    tracker_close(&tracker);
+    return status;
+}

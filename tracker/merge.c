@@ -1,0 +1,299 @@
+#include "tracker/merge.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ERROR_MAX = 256 };
+
+struct queued {
+    struct queued *next;
+    struct message message;
+};
+
+struct input {
+    struct queued *first; /* being given */
+    struct queued *last;
+    size_t offset;      /* of the next packet within the first batch */
+    bool has_packet;    /* 'packet' is the next one */
+    size_t packet_size; /* of its descriptor */
+    uint64_t n_skipped; /* packets of the first batch that were applied before a restart */
+    struct packet packet;
+    struct high_water applied;
+    int64_t watermark_ns; /* no packet with an earlier clock can come any more */
+    bool has_begun;
+    bool has_ended;
+    size_t taken_bytes;
+};
+
+struct merge {
+    struct merge_handlers handlers;
+    size_t n_inputs;
+    struct input *inputs;
+    char error[ERROR_MAX];
+};
+
+int merge_create(size_t n_streams, const struct merge_handlers *handlers, struct merge **out)
+{
+    struct merge *merge = calloc(1, sizeof *merge);
+    if (!merge)
+        return -ENOMEM;
+    merge->handlers = *handlers;
+    merge->n_inputs = n_streams;
+    merge->inputs = calloc(n_streams, sizeof *merge->inputs);
+    if (!merge->inputs) {
+        free(merge);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n_streams; i++)
+        merge->inputs[i].watermark_ns = INT64_MIN;
+    *out = merge;
+    return 0;
+}
+
+static void drop_first(struct input *input)
+{
+    struct queued *queued = input->first;
+    input->first = queued->next;
+    if (!input->first)
+        input->last = NULL;
+    message_release(&queued->message);
+    free(queued);
+}
+
+void merge_destroy(struct merge *merge)
+{
+    if (!merge)
+        return;
+    for (size_t i = 0; i < merge->n_inputs; i++)
+        while (merge->inputs[i].first)
+            drop_first(&merge->inputs[i]);
+    free(merge->inputs);
+    free(merge);
+}
+
+void merge_begin(struct merge *merge, size_t index, const struct high_water *applied)
+{
+    assert(index < merge->n_inputs);
+    struct input *input = &merge->inputs[index];
+    input->applied = *applied;
+    input->n_skipped = applied->packets_into_next;
+    input->applied.packets_into_next = 0;
+    input->has_begun = true;
+}
+
+int merge_push(struct merge *merge, size_t index, struct message *message)
+{
+    assert(index < merge->n_inputs && message->kind == MESSAGE_PACKETS);
+    struct input *input = &merge->inputs[index];
+    struct queued *queued = malloc(sizeof *queued);
+    if (!queued)
+        return -ENOMEM;
+    *queued = (struct queued){.message = *message};
+    *message = (struct message){0};
+    if (input->last)
+        input->last->next = queued;
+    else
+        input->first = queued;
+    input->last = queued;
+    return 0;
+}
+
+const char *merge_error(const struct merge *merge)
+{
+    return merge->error;
+}
+
+static enum merge_result broken(struct merge *merge, const struct input *input, const char *what)
+{
+    snprintf(merge->error, sizeof merge->error, "%s, batch %lld: %s",
+             input->applied.stream.producer, (long long)input->applied.seq + 1, what);
+    return MERGE_BROKEN;
+}
+
+/* ---- one stream ---- */
+
+static bool totals_agree(const struct totals *a, const struct totals *b)
+{
+    return a->packets == b->packets && a->l2_bytes == b->l2_bytes && a->l3_bytes == b->l3_bytes;
+}
+
+/* Losses whose amounts are exact and lie in the stream are part of its totals. */
+static void add_losses(struct totals *totals, const struct message *batch)
+{
+    for (size_t i = 0; i < batch->n_losses; i++) {
+        const struct loss *loss = &batch->losses[i].loss;
+        if (loss->stage != LOSS_CAPTURE || loss->certainty != LOSS_EXACT)
+            continue;
+        totals->packets += (uint64_t)loss->packets;
+        totals->l2_bytes += (uint64_t)loss->l2_bytes;
+        totals->l3_bytes += (uint64_t)loss->l3_bytes;
+    }
+}
+
+/* The first batch is given wholly: on to the next. */
+static enum merge_result end_batch(struct merge *merge, struct input *input)
+{
+    const struct message *batch = &input->first->message;
+    add_losses(&input->applied.totals, batch);
+    if (!totals_agree(&input->applied.totals, &batch->totals))
+        return broken(merge, input, "its packets do not add up to the totals it states");
+    if (input->applied.packets_into_next != batch->n_packets)
+        return broken(merge, input, "it has another number of packets than it states");
+    input->applied.seq = batch->seq;
+    input->applied.packets_into_next = 0;
+    input->watermark_ns = batch->watermark_ns;
+    input->has_ended = batch->end_of_stream;
+    input->offset = 0;
+    merge->handlers.on_batch_end(merge->handlers.state, batch);
+    drop_first(input);
+    return MERGE_MORE;
+}
+
+/* Makes 'packet' the stream's next, if its batch has come. */
+static enum merge_result peek(struct merge *merge, struct input *input)
+{
+    while (!input->has_packet && input->first) {
+        const struct message *batch = &input->first->message;
+        size_t left = batch->packets_size - input->offset;
+        if (left == 0) {
+            enum merge_result result = end_batch(merge, input);
+            if (result == MERGE_BROKEN)
+                return result;
+            continue;
+        }
+        if (packet_decode(batch->packets + input->offset, left, &input->packet,
+                          &input->packet_size) != PACKET_DECODED)
+            return broken(merge, input, "a packet's descriptor is malformed");
+        if (input->n_skipped == 0) {
+            input->has_packet = true;
+        } else {
+            input->n_skipped--;
+            input->offset += input->packet_size;
+            input->applied.packets_into_next++;
+        }
+    }
+    return MERGE_MORE;
+}
+
+static void give(struct merge *merge, struct input *input)
+{
+    const struct packet *packet = &input->packet;
+    input->has_packet = false;
+    input->offset += input->packet_size;
+    input->taken_bytes += input->packet_size;
+    input->applied.packets_into_next++;
+    input->applied.totals.packets++;
+    input->applied.totals.l2_bytes += packet->l2_bytes;
+    input->applied.totals.l3_bytes += packet->l3_bytes;
+    merge->handlers.on_packet(merge->handlers.state, packet);
+}
+
+/* ---- all streams ---- */
+
+/* Can this stream, which has no packet now, still bring one that goes before 'clock_ns' of stream
+ * 'index'? */
+static bool may_precede(const struct merge *merge, size_t empty, size_t index, int64_t clock_ns)
+{
+    const struct input *input = &merge->inputs[empty];
+    if (input->has_ended)
+        return false;
+    return input->watermark_ns < clock_ns || (input->watermark_ns == clock_ns && empty < index);
+}
+
+/* The stream whose packet is next; n_inputs: none, or it is not known yet. */
+static size_t next_input(const struct merge *merge)
+{
+    size_t best = merge->n_inputs;
+    for (size_t i = 0; i < merge->n_inputs; i++) {
+        const struct input *input = &merge->inputs[i];
+        if (input->has_packet && (best == merge->n_inputs ||
+                                  input->packet.clock_ns < merge->inputs[best].packet.clock_ns))
+            best = i;
+    }
+    if (best == merge->n_inputs)
+        return best;
+    for (size_t i = 0; i < merge->n_inputs; i++)
+        if (!merge->inputs[i].has_packet &&
+            may_precede(merge, i, best, merge->inputs[best].packet.clock_ns))
+            return merge->n_inputs;
+    return best;
+}
+
+static bool has_ended(const struct merge *merge)
+{
+    for (size_t i = 0; i < merge->n_inputs; i++)
+        if (!merge->inputs[i].has_ended || merge->inputs[i].first)
+            return false;
+    return true;
+}
+
+enum merge_result merge_run(struct merge *merge, size_t n_packets_max)
+{
+    for (size_t n = 0; n < n_packets_max; n++) {
+        for (size_t i = 0; i < merge->n_inputs; i++)
+            if (!merge->inputs[i].has_packet && peek(merge, &merge->inputs[i]) == MERGE_BROKEN)
+                return MERGE_BROKEN;
+        size_t next = next_input(merge);
+        if (next == merge->n_inputs)
+            return has_ended(merge) ? MERGE_ENDED : MERGE_IDLE;
+        give(merge, &merge->inputs[next]);
+        if (merge->handlers.is_pausing(merge->handlers.state))
+            return MERGE_MORE;
+    }
+    return MERGE_MORE;
+}
+
+int64_t merge_clock_ns(const struct merge *merge)
+{
+    int64_t clock_ns = INT64_MAX;
+    for (size_t i = 0; i < merge->n_inputs; i++) {
+        const struct input *input = &merge->inputs[i];
+        int64_t reached_ns = input->has_packet ? input->packet.clock_ns : input->watermark_ns;
+        if (input->has_ended && !input->has_packet)
+            continue;
+        if (reached_ns < clock_ns)
+            clock_ns = reached_ns;
+    }
+    return clock_ns == INT64_MAX ? merge_end_ns(merge) : clock_ns;
+}
+
+int64_t merge_end_ns(const struct merge *merge)
+{
+    int64_t end_ns = INT64_MIN;
+    for (size_t i = 0; i < merge->n_inputs; i++)
+        if (merge->inputs[i].watermark_ns > end_ns)
+            end_ns = merge->inputs[i].watermark_ns;
+    return end_ns;
+}
+
+size_t merge_applied(const struct merge *merge, struct high_water *marks)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < merge->n_inputs; i++)
+        if (merge->inputs[i].has_begun)
+            marks[n++] = merge->inputs[i].applied;
+    return n;
+}
+
+int64_t merge_applied_seq(const struct merge *merge, size_t index)
+{
+    return merge->inputs[index].applied.seq;
+}
+
+size_t merge_taken_bytes(const struct merge *merge)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < merge->n_inputs; i++)
+        if (merge->inputs[i].taken_bytes > most)
+            most = merge->inputs[i].taken_bytes;
+    return most;
+}
+
+void merge_taken_reset(struct merge *merge)
+{
+    for (size_t i = 0; i < merge->n_inputs; i++)
+        merge->inputs[i].taken_bytes = 0;
+}

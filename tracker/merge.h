@@ -1,0 +1,71 @@
+/* merge: the packets of several capture streams in one order, by clock.
+ *
+ *     merge_create(n_streams, &handlers, &merge);
+ *     merge_push(merge, stream_index, &message);     takes the message over
+ *     merge_run(merge, n_packets_max);               gives on_packet what is next, as far as it is
+ * known merge_destroy(merge);
+ *
+ * Each stream comes in order of its clock (the largest timestamp so far); a packet is next when no
+ * other stream can still bring one that goes before it. Ties: the lower stream index first, within
+ * a stream the order of arrival. So the order is the same however batches are cut and whenever they
+ * come. Each batch's stated totals are checked against what its packets add up to. Not thread-safe.
+ */
+#ifndef WANMETER_TRACKER_MERGE_H
+#define WANMETER_TRACKER_MERGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+#include "proto/packet.h"
+
+struct merge;
+
+struct merge_handlers {
+    void (*on_packet)(void *state, const struct packet *packet);
+    /* A batch is wholly given: its losses and source totals are now due. Borrowed for the call. */
+    void (*on_batch_end)(void *state, const struct message *batch);
+    /* After on_packet and on_batch_end: stop here for now? (A commit point is due.) */
+    bool (*is_pausing)(void *state);
+    void *state;
+};
+
+/* 0 or -ENOMEM. */
+int merge_create(size_t n_streams, const struct merge_handlers *handlers, struct merge **out);
+void merge_destroy(struct merge *merge); /* accepts NULL */
+
+/* Names a stream before its first batch, and what of it is applied already (seq -1: nothing). */
+void merge_begin(struct merge *merge, size_t index, const struct high_water *applied);
+
+/* Appends a batch; its seq is that after the one before. The message is the merge's now. 0 or
+ * -ENOMEM. */
+int merge_push(struct merge *merge, size_t index, struct message *message);
+
+enum merge_result {
+    MERGE_IDLE,   /* nothing more can be given now */
+    MERGE_MORE,   /* stopped at n_packets_max or by is_pausing */
+    MERGE_ENDED,  /* every stream has ended and all is given */
+    MERGE_BROKEN, /* a batch does not decode, or does not add up: merge_error() says which */
+};
+
+enum merge_result merge_run(struct merge *merge, size_t n_packets_max);
+const char *merge_error(const struct merge *merge);
+
+/* The clock that all streams have reached: INT64_MIN before the first batch of each. */
+int64_t merge_clock_ns(const struct merge *merge);
+
+/* The largest clock that any stream has reached: the end of input, once all have ended. */
+int64_t merge_end_ns(const struct merge *merge);
+
+/* How far each stream is applied; 'marks' has n_streams places. Returns how many have begun. */
+size_t merge_applied(const struct merge *merge, struct high_water *marks);
+
+/* Seq of the last batch of a stream that is wholly applied; -1: none. */
+int64_t merge_applied_seq(const struct merge *merge, size_t index);
+
+/* Bytes of packets given since the last call of merge_taken_reset(), the largest of any stream. */
+size_t merge_taken_bytes(const struct merge *merge);
+void merge_taken_reset(struct merge *merge);
+
+#endif

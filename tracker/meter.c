@@ -1,0 +1,141 @@
+#include "tracker/meter.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tracker/overhead.h"
+
+enum {
+    KEYS_MAX = 1 << 15, /* between two commit points */
+    PLACES = KEYS_MAX * 2,
+    PLACE_EMPTY = 0,
+};
+
+static const int64_t slot_ns_length = SLOT_SECONDS * INT64_C(1000000000);
+
+struct meter {
+    struct usage_delta *sums; /* n_sums of them, in order of appearance */
+    uint32_t *places;         /* open addressing: index into sums + 1 */
+    uint32_t n_sums;
+    struct usage_delta *last;       /* most packets have the key of the one before */
+    const struct overhead **models; /* by WAN; 0: none */
+    size_t n_models;
+};
+
+/* The models, by WAN; packets of no WAN are billed their L3 bytes. */
+static int find_models(const struct config *config, struct meter *meter)
+{
+    meter->n_models = config->n_wans + 1;
+    meter->models = calloc(meter->n_models, sizeof(const struct overhead *));
+    if (!meter->models)
+        return -ENOMEM;
+    meter->models[0] = overhead_find("ip");
+    for (size_t i = 0; i < config->n_wans; i++)
+        meter->models[i + 1] = overhead_find(config->wans[i].overhead);
+    for (size_t i = 0; i < meter->n_models; i++)
+        if (!meter->models[i])
+            return -EINVAL;
+    return 0;
+}
+
+int meter_create(const struct config *config, struct meter **out)
+{
+    struct meter *meter = calloc(1, sizeof *meter);
+    if (!meter)
+        return -ENOMEM;
+    meter->sums = calloc(KEYS_MAX, sizeof *meter->sums);
+    meter->places = calloc(PLACES, sizeof *meter->places);
+    int result = meter->sums && meter->places ? find_models(config, meter) : -ENOMEM;
+    if (result < 0) {
+        meter_destroy(meter);
+        return result;
+    }
+    *out = meter;
+    return 0;
+}
+
+void meter_destroy(struct meter *meter)
+{
+    if (!meter)
+        return;
+    free(meter->sums);
+    free(meter->places);
+    free(meter->models);
+    free(meter);
+}
+
+uint64_t meter_billed_bytes(const struct meter *meter, const struct packet *packet, uint16_t wan)
+{
+    assert(wan < meter->n_models);
+    return overhead_billed_bytes(meter->models[wan], packet->l3_bytes);
+}
+
+static int64_t slot_of(int64_t time_ns)
+{
+    int64_t into_ns = time_ns % slot_ns_length;
+    return time_ns - into_ns - (into_ns < 0 ? slot_ns_length : 0);
+}
+
+static bool has_key(const struct usage_delta *sum, const struct usage_delta *key)
+{
+    return sum->slot_ns == key->slot_ns && sum->account == key->account && sum->wan == key->wan &&
+           sum->direction == key->direction && sum->class_index == key->class_index;
+}
+
+static uint32_t hash_of(const struct usage_delta *key)
+{
+    uint64_t hash = (uint64_t)(key->slot_ns / slot_ns_length);
+    hash = (hash << 32 ^ (uint64_t)key->account << 16 ^ key->wan) * UINT64_C(0x9e3779b97f4a7c15);
+    hash ^= (uint64_t)key->direction << 8 | key->class_index;
+    return (uint32_t)((hash * UINT64_C(0xff51afd7ed558ccd)) >> 40);
+}
+
+static struct usage_delta *find_or_add(struct meter *meter, const struct usage_delta *key)
+{
+    uint32_t place = hash_of(key) % PLACES;
+    while (meter->places[place] != PLACE_EMPTY) {
+        struct usage_delta *sum = &meter->sums[meter->places[place] - 1];
+        if (has_key(sum, key))
+            return sum;
+        place = (place + 1) % PLACES;
+    }
+    assert(meter->n_sums < KEYS_MAX); /* the caller asks meter_is_full() after every packet */
+    meter->sums[meter->n_sums] = *key;
+    meter->places[place] = ++meter->n_sums;
+    return &meter->sums[meter->n_sums - 1];
+}
+
+void meter_add(struct meter *meter, const struct packet *packet, const struct charge *charge)
+{
+    struct usage_delta key = {
+        .slot_ns = slot_of(packet->time_ns),
+        .account = charge->account,
+        .wan = charge->wan,
+        .direction = packet->direction,
+        .class_index = charge->class_index,
+    };
+    struct usage_delta *sum = meter->last;
+    if (!sum || !has_key(sum, &key))
+        sum = find_or_add(meter, &key);
+    meter->last = sum;
+    sum->packets++;
+    sum->l2_bytes += packet->l2_bytes;
+    sum->l3_bytes += packet->l3_bytes;
+    sum->billed_bytes += charge->billed_bytes;
+}
+
+bool meter_is_full(const struct meter *meter)
+{
+    return meter->n_sums == KEYS_MAX;
+}
+
+void meter_take(struct meter *meter, usage_fn on_usage, void *state)
+{
+    for (uint32_t i = 0; i < meter->n_sums; i++)
+        on_usage(state, &meter->sums[i]);
+    meter->n_sums = 0;
+    meter->last = NULL;
+    memset(meter->places, 0, PLACES * sizeof *meter->places);
+}

@@ -1,0 +1,94 @@
+#include "tracker/tuple.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
+
+/* The request's type of the pairs that share a connection; others: the type itself.
+ * Source: Linux nf_conntrack_proto_icmp.c and nf_conntrack_proto_icmpv6.c, the invmaps. */
+static uint8_t request_type(uint8_t protocol, uint8_t type)
+{
+    if (protocol == PROTOCOL_ICMPV6)
+        return type == 129 ? 128 : type == 140 ? 139 : type;
+    switch (type) {
+    case 0:
+        return 8;
+    case 14:
+        return 13;
+    case 16:
+        return 15;
+    case 18:
+        return 17;
+    default:
+        return type;
+    }
+}
+
+static uint16_t icmp_of(uint8_t protocol, uint8_t type, uint8_t code)
+{
+    if (protocol != PROTOCOL_ICMP && protocol != PROTOCOL_ICMPV6)
+        return 0;
+    return (uint16_t)(request_type(protocol, type) << 8 | code);
+}
+
+void tuple_of_packet(const struct packet *packet, struct tuple *tuple)
+{
+    bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
+    *tuple = (struct tuple){
+        .low_port = is_high ? packet->destination_port : packet->source_port,
+        .high_port = is_high ? packet->source_port : packet->destination_port,
+        .zone = packet->zone,
+        .icmp = icmp_of(packet->protocol, packet->icmp_type, packet->icmp_code),
+        .protocol = packet->protocol,
+        .ip_version = packet->marks & PACKET_MARK_IPV6 ? 6 : 4,
+        .has_ports = (packet->marks & PACKET_MARK_PORTS) != 0,
+    };
+    memcpy(is_high ? tuple->high_address : tuple->low_address, packet->source_address, 16);
+    memcpy(is_high ? tuple->low_address : tuple->high_address, packet->destination_address, 16);
+}
+
+static bool source_is_high(const struct packet_inner *inner)
+{
+    int order = memcmp(inner->source_address, inner->destination_address, 16);
+    return order > 0 || (order == 0 && inner->source_port > inner->destination_port);
+}
+
+bool tuple_of_inner(const struct packet *packet, struct tuple *tuple)
+{
+    if (!(packet->parts & PACKET_PART_INNER))
+        return false;
+    const struct packet_inner *inner = &packet->inner;
+    struct packet quoted = {
+        .zone = packet->zone,
+        .protocol = inner->protocol,
+        .icmp_type = inner->icmp_type,
+        .icmp_code = inner->icmp_code,
+        .source_port = inner->source_port,
+        .destination_port = inner->destination_port,
+    };
+    unsigned marks = packet->marks & (PACKET_MARK_IPV4 | PACKET_MARK_IPV6);
+    marks |= inner->has_ports ? PACKET_MARK_PORTS : 0;
+    marks |= source_is_high(inner) ? PACKET_MARK_SOURCE_IS_HIGH : 0;
+    quoted.marks = (uint8_t)marks;
+    memcpy(quoted.source_address, inner->source_address, 16);
+    memcpy(quoted.destination_address, inner->destination_address, 16);
+    tuple_of_packet(&quoted, tuple);
+    return true;
+}
+
+uint64_t tuple_flow_id(const struct tuple *tuple, int64_t start_ns)
+{
+    static const uint8_t key[crypto_shorthash_KEYBYTES] = "wanmeter flow id";
+    struct {
+        struct tuple tuple;
+        int64_t start_ns;
+    } content = {.tuple = *tuple, .start_ns = start_ns};
+    static_assert(sizeof content == sizeof(struct tuple) + 8, "no holes: it is hashed as bytes");
+
+    uint64_t id;
+    static_assert(sizeof id == crypto_shorthash_BYTES, "SipHash-2-4 gives 64 bits");
+    crypto_shorthash((uint8_t *)&id, (const uint8_t *)&content, sizeof content, key);
+    return id;
+}
