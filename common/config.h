@@ -13,8 +13,8 @@
  * A file is YAML (libyaml), at most CONFIG_FILE_SIZE_MAX bytes, without anchors, aliases and tags.
  * Errors are collected, not returned one at a time: "file:line:col: what (got X, expected Y; did
  * you mean Z?)". Sizes take B, KiB, MiB, GiB; times ns, us, ms, s, min, h, d; a number without its
- * unit is an error. What is wrong leaves its option as it was. A lack of memory is fatal. Not
- * thread-safe. */
+ * unit is an error. A value that is wrong leaves its option as it was, an item that is wrong is
+ * left out of its list. A lack of memory is fatal. Not thread-safe. */
 #ifndef WANMETER_COMMON_CONFIG_H
 #define WANMETER_COMMON_CONFIG_H
 

@@ -39,7 +39,7 @@ static size_t item_size(const struct config_option *option)
     case CONFIG_MAP_LIST:
         return option->table->object_size;
     default:
-        assert(!"a list");
+        assert(config_option_is_list(option));
         return 0;
     }
 }

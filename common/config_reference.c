@@ -35,12 +35,6 @@ static const char *type_name(const struct config_option *option)
     return "";
 }
 
-static void write_words(const char *words, FILE *out)
-{
-    for (; *words; words++)
-        fputs(*words == ' ' ? ", " : (char[]){*words, '\0'}, out);
-}
-
 static void write_range(const struct config_option *option, FILE *out)
 {
     char min[CONFIG_NUMBER_TEXT_SIZE], max[CONFIG_NUMBER_TEXT_SIZE];
@@ -50,11 +44,13 @@ static void write_range(const struct config_option *option, FILE *out)
     fprintf(out, ", %s to %s", min, max);
 }
 
-void config_value_describe(const struct config_option *option, FILE *out)
+/* "size, 1MiB to 64GiB", "one of auto, up, down". */
+static void describe(const struct config_option *option, FILE *out)
 {
     if (option->words) {
-        fputs(config_option_is_list(option) ? "list of " : "one of ", out);
-        write_words(option->words, out);
+        char words[160];
+        config_words_text(option->words, words, sizeof words);
+        fprintf(out, "%s%s", config_option_is_list(option) ? "list of " : "one of ", words);
         return;
     }
     fputs(type_name(option), out);
@@ -88,7 +84,7 @@ static void write_example_option(const struct config_option *option, int indent,
 {
     fprintf(out, "\n%*s## %s\n", indent, "", option->help);
     fprintf(out, "%*s## (", indent, "");
-    config_value_describe(option, out);
+    describe(option, out);
     fputs(")\n", out);
     if (!option->example) {
         fprintf(out, "%*s#%s: %s\n", indent, "", config_option_key(option), initial_text(option));
@@ -134,7 +130,7 @@ static void write_row(const struct config_option *option, FILE *out)
 {
     const char *initial = initial_text(option);
     fprintf(out, "| `%s` | ", option->name);
-    config_value_describe(option, out);
+    describe(option, out);
     if (option->is_required)
         fputs(" | required", out);
     else if (*initial)
@@ -216,7 +212,7 @@ static void write_help_table(const struct config_table *table, const char *path,
         const char *initial = initial_text(option);
         fprintf(out, "  %s%s%s%s\n      %s\n      ", path, option->name, *initial ? "=" : "",
                 initial, option->help);
-        config_value_describe(option, out);
+        describe(option, out);
         fputc('\n', out);
         if (option->type != CONFIG_MAP_LIST)
             continue;

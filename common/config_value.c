@@ -30,10 +30,16 @@ static bool read_bool(const char *text, bool *value, struct config_complaint *co
 
 /* ---- texts ---- */
 
-static void list_words(const char *words, FILE *out)
+void config_words_text(const char *words, char *out, size_t size)
 {
-    for (const char *c = words; *c; c++)
-        fputs(*c == ' ' ? ", " : (char[]){*c, '\0'}, out);
+    size_t length = 0;
+    out[0] = '\0';
+    for (const char *at = words; *at && length < size;) {
+        size_t n = strcspn(at, " ");
+        length +=
+            (size_t)snprintf(out + length, size - length, "%s%.*s", length ? ", " : "", (int)n, at);
+        at += n + (at[n] == ' ');
+    }
 }
 
 static bool is_word(const struct config_option *option, const char *text,
@@ -49,10 +55,7 @@ static bool is_word(const struct config_option *option, const char *text,
         at += length + (at[length] == ' ');
     }
     complaint->what = "unknown value";
-    FILE *out = fmemopen(complaint->expected, sizeof complaint->expected, "w");
-    assert(out);
-    list_words(option->words, out);
-    fclose(out);
+    config_words_text(option->words, complaint->expected, sizeof complaint->expected);
     snprintf(complaint->suggestion, sizeof complaint->suggestion, "%s", suggestion.word);
     return false;
 }

@@ -37,8 +37,8 @@ bool config_value_read_item(const struct config_option *option, const char *text
 /* Writes any value but a list of maps, as YAML in flow style. */
 void config_value_write(const struct config_option *option, const void *object, FILE *out);
 
-/* "size, 1MiB to 64GiB", "one of auto, up, down": what values an option takes. */
-void config_value_describe(const struct config_option *option, FILE *out);
+/* "auto, up, down" from "auto up down". */
+void config_words_text(const char *words, char *out, size_t size);
 
 /* "10.0.0.0/8" in 'out'. */
 enum { CONFIG_PREFIX_TEXT_SIZE = 50 };

@@ -210,7 +210,8 @@ static void complain_unknown(struct walk *walk, const yaml_node_t *key, const ch
 {
     struct config_suggestion suggestion;
     config_suggestion_init(&suggestion, text);
-    for (size_t i = 0; i < level->table->n_options; i++) {
+    bool is_kept = walk->errors->n < CONFIG_ERRORS_MAX; /* else nobody will read it */
+    for (size_t i = 0; is_kept && i < level->table->n_options; i++) {
         size_t length;
         const char *known = key_at_level(level, i, &length);
         if (known)
