@@ -321,6 +321,10 @@ static void test_a_wrong_kind_of_value_is_refused(void **state)
                   "or 80 hexadecimal digits)\n");
     assert_errors("database: ''\n", "f:1:11: database: empty (got '', expected 1 to 4095 bytes)\n");
     assert_errors("database: \"a\\0b\"\n", "f:1:11: database: a NUL character (got 'a')\n");
+    assert_errors("database: \"a\\u2028b\"\n",
+                  "f:1:11: database: not printable UTF-8 text (got 'a\\xe2\\x80\\xa8b')\n");
+    assert_errors("database: \"a\\u202eb\"\n",
+                  "f:1:11: database: not printable UTF-8 text (got 'a\\xe2\\x80\\xaeb')\n");
     assert_errors("database: \"a\\nb\"\n",
                   "f:1:11: database: not printable UTF-8 text (got 'a\\x0ab')\n");
 }
@@ -397,9 +401,12 @@ static void test_addresses_are_checked(void **state)
     assert_errors("local_prefixes: ['fd00::/129']\n",
                   "f:1:18: local_prefixes[0]: not a prefix length (got 'fd00::/129', expected 0 "
                   "to 128 after the slash)\n");
-    static const char *const bad[] = {"10.0.0/8", "10.0.0.256/32", "fd00:/8", "1.2.3.4.5", "x"};
+    static const char *const bad[] = {
+        "10.0.0/8", "10.0.0.256/32",
+        "fd00:/8",  "1.2.3.4.5",
+        "x",        "1111111111111111111111111111111111111111111111111/8"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        char yaml[64], expected[200];
+        char yaml[128], expected[256];
         snprintf(yaml, sizeof yaml, "local_prefixes: '%s'\n", bad[i]);
         snprintf(expected, sizeof expected,
                  "f:1:17: local_prefixes: not an address block (got '%s', expected an address "
@@ -507,6 +514,14 @@ static void test_errors_are_bounded_and_the_rest_counted(void **state)
     read_into(&config, yaml, &errors);
     assert_int_equal(errors.n, CONFIG_ERRORS_MAX);
     assert_int_equal(errors.n_left_out, 23);
+    char *printed = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&printed, &size);
+    config_errors_print(&errors, out);
+    fclose(out);
+    assert_non_null(strstr(printed, "f:100:1: unknown option (got 'unheard_of_99')\n"
+                                    "... and 23 more\n"));
+    free(printed);
     config_errors_deinit(&errors);
     config_deinit(&config);
 }
@@ -523,6 +538,7 @@ static void test_broken_yaml_is_refused_with_its_place(void **state)
                   "the next token that begins at 2:1\n");
     assert_errors("zone: 1\n---\nzone: 2\n", "f:2:1: a second document (expected one)\n");
     assert_errors("a: &x 1\nb: *x\n", "f:1:4: anchors and aliases are not allowed (got 'x')\n");
+    assert_errors("b: *x\n", "f:1:4: anchors and aliases are not allowed (got 'x')\n");
     assert_errors("zone: !!int 5\n", "f:1:7: tags are not allowed (got 'tag:yaml.org,2002:int')\n");
     assert_errors("a: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n",
                   "f:1:19: nested too deep (expected 16 levels at most)\n");
@@ -536,6 +552,8 @@ static void test_bytes_that_are_no_text_are_refused(void **state)
     assert_errors("zone: \xed\xa0\x80\n", "f:1:7: not UTF-8 (got '\\xed')\n");
     assert_errors("zone: \xc0\x80\n", "f:1:7: not UTF-8 (got '\\xc0')\n");
     assert_errors("zone: \xff\xfe\n", "f:1:7: not UTF-8 (got '\\xff')\n");
+    assert_errors("zone: \xc3(\n", "f:1:7: not UTF-8 (got '\\xc3')\n");
+    assert_errors("zone: \xf4\x90\x80\x80\n", "f:1:7: not UTF-8 (got '\\xf4')\n");
     assert_errors("zone: \x1b[2J\n", "f:1:7: a control character (expected text)\n");
 
     struct config config;
@@ -629,6 +647,10 @@ static void test_an_assignment_is_checked_as_the_file_is(void **state)
     assert_set_error("tracker.shards=4", "");
     assert_set_error("local_prefixes=10.0.0.0/8,fd00::/8", "");
     assert_set_error("local_prefixes=", "");
+    assert_set_error("database=\xf0\x9f\xa7\xbe.db", "");
+    assert_set_error("capture.rss_key=000102030405060708090a0b0c0d0e0f10111213141516171819"
+                     "1A1B1C1D1E1F2021222324252627",
+                     "");
     assert_set_error("tracker.shards=65", "--set tracker.shards: out of range (got '65', expected "
                                           "1 to 64)");
     assert_set_error("tracker.shard=4",
