@@ -29,6 +29,15 @@ static void set_malformed(struct packet *packet, enum malformed_cause cause)
     packet->malformed_cause = (uint8_t)cause;
 }
 
+/* In two halves: GCC makes of one memset of this size a 'rep stos', which takes longer than all the
+ * rest of decoding. */
+static inline void clear_packet(struct packet *packet)
+{
+    enum { HALF = sizeof *packet / 2 };
+    memset(packet, 0, HALF);
+    memset((uint8_t *)packet + HALF, 0, sizeof *packet - HALF);
+}
+
 static void decode_ip_packet(struct walk *walk, enum network network)
 {
     enum malformed_cause cause = ip_decode(walk, network);
@@ -42,7 +51,7 @@ static void decode_ip_packet(struct walk *walk, enum network network)
 static void decode_layers(struct walk *walk, int32_t link_type, int64_t time_ns)
 {
     struct packet *packet = walk->packet;
-    memset(packet, 0, sizeof *packet);
+    clear_packet(packet);
     packet->time_ns = time_ns;
     packet->l2_bytes = walk->wire_bytes;
     if (walk->captured_bytes < walk->wire_bytes)
@@ -63,8 +72,9 @@ static void decode_layers(struct walk *walk, int32_t link_type, int64_t time_ns)
     case NETWORK_NON_IP:
         packet->class_index = CLASS_NON_IP;
         break;
-    case NETWORK_LINK_CUT:
-        set_malformed(packet, MALFORMED_LINK_HEADER);
+    case NETWORK_LINK_CUT: /* nothing says that an IP packet was to follow */
+        packet->class_index = CLASS_NON_IP;
+        packet->malformed_cause = MALFORMED_LINK_HEADER;
         break;
     case NETWORK_LINK_DEEP:
         set_malformed(packet, MALFORMED_LINK_DEPTH);
@@ -74,7 +84,7 @@ static void decode_layers(struct walk *walk, int32_t link_type, int64_t time_ns)
 
 /* Replaces the carrier by the frame inside, and that by the one inside it. A carrier whose inside
  * cannot be decoded counts itself. */
-static void unwrap(const struct decoder *decoder, struct walk *walk)
+static __attribute__((noinline)) void unwrap(const struct decoder *decoder, struct walk *walk)
 {
     struct walk inner;
     int32_t link_type;
@@ -84,7 +94,7 @@ static void unwrap(const struct decoder *decoder, struct walk *walk)
         struct packet carrier = *walk->packet;
         struct layers carrier_layers = *walk->layers;
         decode_layers(&inner, link_type, carrier.time_ns);
-        if (walk->packet->class_index == CLASS_MALFORMED) {
+        if (walk->packet->malformed_cause != MALFORMED_NONE) {
             *walk->packet = carrier;
             *walk->layers = carrier_layers;
             return;

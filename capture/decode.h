@@ -1,8 +1,12 @@
 /* decode: from a frame to a packet.
  *
- *     decode_init(&decoder, &config->capture);
- *     decode_frame(&decoder, &frame, &packet, &layers);      always succeeds: what cannot be
- * decoded is a class
+ *     decode_init(&decoder, &config);
+ *     decode_frame(&decoder, &frame, &packet, &layers);      always succeeds
+ *
+ * What cannot be decoded is a class: 'malformed' where the link layer says IP and the IP header is
+ * unusable or not all there, 'no_ports' where only what follows it is not, 'non_ip' else; also a
+ * frame that ends within its link-layer headers (malformed_cause tells), and a link type that is
+ * not in enum link_type.
  *
  * Counts the outermost IP packet, unless its carrier is named in 'decapsulate:'. Nothing is read
  * past captured_bytes; lengths come from headers and the wire length, never from the captured
@@ -18,7 +22,7 @@
 #include "common/config.h"
 #include "proto/packet.h"
 
-enum { LINK_HEADERS_MAX = 16, EXTENSION_HEADERS_MAX = 64, DECAPSULATIONS_MAX = 4 };
+enum { LINK_HEADERS_MAX = 16, EXTENSION_HEADERS_MAX = 256, DECAPSULATIONS_MAX = 4 };
 
 struct decoder {
     bool unwrap_erspan, unwrap_tzsp, unwrap_vxlan, unwrap_gre;

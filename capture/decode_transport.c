@@ -104,6 +104,8 @@ static void tcp_decode(struct packet *packet, const uint8_t *header, uint32_t ca
     if (header_bytes < TCP_HEADER_MIN ||
         (is_short && !(packet->marks & PACKET_MARK_FIRST_FRAGMENT)))
         tcp->options |= TCP_HEADER_INVALID;
+    if (header_bytes < TCP_HEADER_MIN)
+        header_bytes = TCP_HEADER_MIN;
     uint32_t payload = length > header_bytes ? length - header_bytes : 0;
     tcp->payload_bytes = payload < UINT16_MAX ? (uint16_t)payload : UINT16_MAX;
 

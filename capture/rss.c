@@ -119,10 +119,11 @@ uint32_t rss_hash_bytes(const struct rss *rss, const uint8_t *bytes, size_t size
     return hash;
 }
 
-static inline uint32_t hash_address(const struct rss *rss, size_t at, const uint8_t *address,
-                                    size_t size)
+static inline __attribute__((always_inline)) uint32_t
+hash_address(const struct rss *rss, size_t at, const uint8_t *address, size_t size)
 {
     uint32_t hash = 0;
+#pragma GCC unroll 16
     for (size_t i = 0; i < size; i++)
         hash ^= rss->table[at + i][address[i]];
     return hash;
@@ -143,15 +144,24 @@ static inline __attribute__((always_inline)) uint32_t hash_endpoints(const struc
            table[2][high->port >> 8] ^ table[3][high->port & 0xff];
 }
 
+static inline uint64_t ipv4_order(const struct endpoint *end)
+{
+    uint32_t address;
+    memcpy(&address, end->address, sizeof address);
+    return (uint64_t)__builtin_bswap32(address) << 16 | end->port;
+}
+
 static inline bool orders_after(const struct endpoint *a, const struct endpoint *b, bool is_ipv6)
 {
-    int order = memcmp(a->address, b->address, is_ipv6 ? IPV6_SIZE : IPV4_SIZE);
+    if (!is_ipv6)
+        return ipv4_order(a) > ipv4_order(b);
+    int order = memcmp(a->address, b->address, IPV6_SIZE);
     return order > 0 || (order == 0 && a->port > b->port);
 }
 
-static uint32_t hash_canonical(const struct rss *rss, const struct endpoint *source,
-                               const struct endpoint *destination, bool source_is_high,
-                               bool is_ipv6, bool has_ports)
+static inline uint32_t hash_canonical(const struct rss *rss, const struct endpoint *source,
+                                      const struct endpoint *destination, bool source_is_high,
+                                      bool is_ipv6, bool has_ports)
 {
     const struct endpoint *low = source_is_high ? destination : source;
     const struct endpoint *high = source_is_high ? source : destination;
