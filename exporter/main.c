@@ -1,0 +1,373 @@
+/* wanmeter-exporter: records in; a database, and events of what is in it, out. */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/arguments.h"
+#include "common/bus.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "exporter/publish.h"
+#include "exporter/store.h"
+#include "proto/downlink.h"
+#include "proto/uplink.h"
+
+enum {
+    TICK_MS = 50,
+    GOODBYE_MS = 5000,     /* how long to wait for trackers that do not say goodbye */
+    UNSUBSCRIBE_MS = 2000, /* how long subscribers may take to read to the bye */
+    ENDPOINT_SIZE = 512,
+    NS_PER_MS = 1000000,
+};
+
+enum phase {
+    PHASE_WAITING, /* for subscribers: trackers get no welcome yet */
+    PHASE_RUNNING,
+    PHASE_PARTING, /* all is committed and told: wait for the goodbyes */
+};
+
+/* One tracker's stream. */
+struct input {
+    int64_t applied_seq; /* within the open transaction, or committed */
+    bool has_ended;
+};
+
+struct exporter {
+    struct arguments arguments;
+    struct loop *loop;
+    struct bus *bus;
+    struct downlink *input;
+    struct publisher *publisher;
+    struct store *store;
+    const char *protocol_names[STORE_PROTOCOLS];
+
+    enum phase phase;
+    uint64_t phase_since_ms;
+    struct input inputs[SHARDS_MAX];
+    struct high_water *resume; /* what the last welcome carried */
+    size_t n_rows;             /* in the open transaction */
+    uint64_t begun_ms;         /* when it began */
+    bool has_heard;            /* a batch came since the turn before */
+    int n_signals;
+    int status;
+};
+
+/* ---- the records' way ---- */
+
+static void fail(struct exporter *exporter, const char *what)
+{
+    if (exporter->status == 0)
+        log_error("%s", what);
+    exporter->status = 1;
+    store_rollback(exporter->store);
+    loop_stop(exporter->loop);
+}
+
+/* After this the trackers may forget what is committed, and subscribers may hear of it. */
+static void commit(struct exporter *exporter)
+{
+    if (store_commit(exporter->store) < 0) {
+        fail(exporter, store_error(exporter->store));
+        return;
+    }
+    exporter->n_rows = 0;
+    for (uint32_t i = 0; i < exporter->arguments.n_shards; i++)
+        downlink_commit(exporter->input, i, exporter->inputs[i].applied_seq);
+    if (publisher_flush(exporter->publisher) < 0)
+        fail(exporter, "no memory for events");
+}
+
+static bool is_transaction_full(const struct exporter *exporter)
+{
+    const struct config *config = &exporter->arguments.config;
+    uint64_t age_ms = loop_now_ms(exporter->loop) - exporter->begun_ms;
+    return exporter->n_rows >= (size_t)config->exporter.commit_rows ||
+           age_ms >= (uint64_t)(config->exporter.commit_interval_ns / NS_PER_MS);
+}
+
+static int apply(struct exporter *exporter, const struct message *message)
+{
+    int result = 0;
+    if (!store_has_transaction(exporter->store)) {
+        exporter->begun_ms = loop_now_ms(exporter->loop);
+        result = store_begin(exporter->store);
+    }
+    return result == 0 ? store_apply(exporter->store, message) : result;
+}
+
+/* A batch's whole way: into the open transaction, and from there, once committed, to subscribers.
+ */
+static void on_batch(void *state, size_t index, struct message *message)
+{
+    struct exporter *exporter = state;
+    if (exporter->status)
+        return; /* what was on the way when the run failed: not acknowledged */
+    if (message->kind != MESSAGE_RECORDS) {
+        fail(exporter, "a tracker sent packets");
+        return;
+    }
+    if (apply(exporter, message) < 0) {
+        fail(exporter, store_error(exporter->store));
+        return;
+    }
+    if (publisher_add(exporter->publisher, message) < 0) {
+        fail(exporter, "no memory for events");
+        return;
+    }
+    exporter->inputs[index].applied_seq = message->seq;
+    exporter->inputs[index].has_ended = message->end_of_stream;
+    exporter->has_heard = true;
+    exporter->n_rows += message->n_usage + message->n_flows + message->n_losses + message->n_events;
+    if (is_transaction_full(exporter))
+        commit(exporter);
+}
+
+/* A tracker begins, or is back: what of it, and of the capture streams that lead to it, is here? */
+static void on_hello(void *state, size_t index, const struct stream_id *stream,
+                     struct high_water *resume, const struct high_water **applied,
+                     size_t *n_applied)
+{
+    struct exporter *exporter = state;
+    free(exporter->resume);
+    exporter->resume = NULL;
+    if (exporter->status)
+        return;
+    if (store_has_transaction(exporter->store))
+        commit(exporter);                               /* what is told is what is safe */
+    store_find_stream(exporter->store, stream, resume); /* not there: from its beginning */
+    exporter->inputs[index].applied_seq = resume->seq;
+    if (store_find_applied(exporter->store, stream->shard, &exporter->resume, n_applied) < 0)
+        fail(exporter, store_error(exporter->store));
+    *applied = exporter->resume;
+}
+
+/* ---- phases ---- */
+
+static int64_t wall_time_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void enter(struct exporter *exporter, enum phase phase)
+{
+    exporter->phase = phase;
+    exporter->phase_since_ms = loop_now_ms(exporter->loop);
+}
+
+static uint64_t phase_age_ms(const struct exporter *exporter)
+{
+    return loop_now_ms(exporter->loop) - exporter->phase_since_ms;
+}
+
+static void wait_for_subscribers(struct exporter *exporter)
+{
+    const struct config *config = &exporter->arguments.config;
+    bool is_there =
+        publisher_subscriptions(exporter->publisher) >= (size_t)config->events.subscribers_min;
+    bool is_late =
+        phase_age_ms(exporter) >= (uint64_t)(config->events.subscribers_wait_ns / NS_PER_MS);
+    if (!is_there && !is_late)
+        return;
+    downlink_start(exporter->input);
+    enter(exporter, PHASE_RUNNING);
+}
+
+static bool has_ended(const struct exporter *exporter)
+{
+    for (uint32_t i = 0; i < exporter->arguments.n_shards; i++)
+        if (!exporter->inputs[i].has_ended)
+            return false;
+    return !store_has_transaction(exporter->store);
+}
+
+static void run_input(struct exporter *exporter)
+{
+    /* Nothing waits on the socket: committing now costs nobody, and the trackers go on. */
+    if (store_has_transaction(exporter->store) && !exporter->has_heard)
+        commit(exporter);
+    else if (exporter->has_heard)
+        loop_again(exporter->loop);
+    exporter->has_heard = false;
+    if (exporter->status || !has_ended(exporter))
+        return;
+    if (store_finish_run(exporter->store, wall_time_ns()) < 0) {
+        fail(exporter, store_error(exporter->store));
+        return;
+    }
+    publisher_say_bye(exporter->publisher);
+    enter(exporter, PHASE_PARTING);
+}
+
+static void part(struct exporter *exporter)
+{
+    uint64_t age_ms = phase_age_ms(exporter);
+    bool is_done = downlink_is_done(exporter->input) || age_ms >= GOODBYE_MS;
+    bool is_heard = publisher_subscriptions(exporter->publisher) == 0 || age_ms >= UNSUBSCRIBE_MS;
+    if (is_done && is_heard)
+        loop_stop(exporter->loop);
+}
+
+/* Once a turn of the loop, after the bus has given what was there. */
+static void on_turn(void *state)
+{
+    struct exporter *exporter = state;
+    if (exporter->status)
+        return;
+    if (exporter->phase == PHASE_WAITING)
+        wait_for_subscribers(exporter);
+    if (exporter->phase == PHASE_RUNNING)
+        run_input(exporter);
+    downlink_flush(exporter->input);
+    if (exporter->phase == PHASE_PARTING)
+        part(exporter);
+}
+
+/* A turn now and then, for the time limits. */
+static void on_tick(void *state)
+{
+    (void)state;
+}
+
+/* The supervisor ends a run from the capture side: the first signal is only noted. */
+static void on_signal(void *state, int signal_number)
+{
+    struct exporter *exporter = state;
+    exporter->n_signals++;
+    if (exporter->n_signals > 1)
+        fail(exporter, "stopped by a second signal; what is committed stays");
+    else if (!exporter->arguments.is_live)
+        log_warning("%s: going on until what was captured is in the database",
+                    strsignal(signal_number));
+}
+
+/* ---- open, close ---- */
+
+static int open_store(struct exporter *exporter)
+{
+    const struct config *config = &exporter->arguments.config;
+    char error[STORE_ERROR_MAX];
+    int result =
+        store_open(config->database, config->exporter.checkpoint_bytes, &exporter->store, error);
+    if (result < 0) {
+        log_error("%s", error);
+        return result;
+    }
+    struct store_run run = {wall_time_ns(), WANMETER_VERSION, config};
+    result = store_start_run(exporter->store, &run);
+    if (result < 0)
+        log_error("%s", store_error(exporter->store));
+    for (unsigned i = 0; i < STORE_PROTOCOLS; i++)
+        exporter->protocol_names[i] = store_protocol_name(exporter->store, (uint8_t)i);
+    return result;
+}
+
+/* The configured endpoint, or the run directory's. */
+static const char *endpoint_of(const struct exporter *exporter, const char *configured,
+                               const char *name, char room[ENDPOINT_SIZE])
+{
+    if (configured && *configured)
+        return configured;
+    arguments_endpoint(&exporter->arguments, name, room, ENDPOINT_SIZE);
+    return room;
+}
+
+static int open_publisher(struct exporter *exporter)
+{
+    const struct config *config = &exporter->arguments.config;
+    char events[ENDPOINT_SIZE], control[ENDPOINT_SIZE];
+    struct publisher_settings settings = {
+        .bus = exporter->bus,
+        .loop = exporter->loop,
+        .context = {.epoch = uplink_epoch(),
+                    .config = config,
+                    .protocol_names = exporter->protocol_names},
+        .endpoint = endpoint_of(exporter, config->events.endpoint, "events.sock", events),
+        .control_endpoint =
+            endpoint_of(exporter, config->events.control_endpoint, "control.sock", control),
+    };
+    return publisher_open(&settings, &exporter->publisher);
+}
+
+static int open_input(struct exporter *exporter)
+{
+    char endpoint[ENDPOINT_SIZE];
+    arguments_endpoint(&exporter->arguments, "exporter.sock", endpoint, sizeof endpoint);
+    struct downlink_options options = {
+        .endpoint = endpoint,
+        .producer = "tracker",
+        .shard = UINT32_MAX, /* tracker-N leads its own shard */
+        .n_streams = exporter->arguments.n_shards,
+        .on_hello = on_hello,
+        .on_batch = on_batch,
+        .state = exporter,
+    };
+    int result = downlink_open(exporter->bus, &options, &exporter->input);
+    if (result < 0)
+        log_error("%s: cannot listen there: %s", endpoint, strerror(-result));
+    return result;
+}
+
+static int open_loop(struct exporter *exporter)
+{
+    int result = loop_create(&exporter->loop);
+    if (result == 0)
+        result = bus_create(exporter->loop, &exporter->bus);
+    if (result == 0)
+        result = loop_add_turn(exporter->loop, on_turn, exporter);
+    if (result == 0)
+        result = loop_add_timer(exporter->loop, TICK_MS, on_tick, exporter);
+    if (result == 0)
+        result = loop_add_signals(exporter->loop, on_signal, exporter);
+    if (result < 0)
+        log_error("cannot start: %s", strerror(-result));
+    return result;
+}
+
+static int exporter_open(struct exporter *exporter)
+{
+    log_open("exporter");
+    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* batches come and go: keep their pages */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    for (size_t i = 0; i < SHARDS_MAX; i++)
+        exporter->inputs[i].applied_seq = -1;
+    int result = open_store(exporter);
+    if (result == 0)
+        result = open_loop(exporter);
+    if (result == 0)
+        result = open_publisher(exporter);
+    if (result == 0)
+        result = open_input(exporter);
+    if (result == 0)
+        enter(exporter, PHASE_WAITING);
+    return result;
+}
+
+static void exporter_close(struct exporter *exporter)
+{
+    downlink_close(exporter->input);
+    publisher_close(exporter->publisher);
+    bus_destroy(exporter->bus);
+    loop_destroy(exporter->loop);
+    store_close(exporter->store);
+    free(exporter->resume);
+    arguments_deinit(&exporter->arguments);
+}
+
+int main(int argc, char **argv)
+{
+    static struct exporter exporter;
+    int status = arguments_read(argc, argv, "wanmeter-exporter", &exporter.arguments);
+    if (status)
+        return status;
+    if (exporter_open(&exporter) == 0)
+        loop_run(exporter.loop);
+    else
+        exporter.status = 1;
+    status = exporter.status;
+    exporter_close(&exporter);
+    return status;
+}
