@@ -10,6 +10,7 @@
 
 void *config_allocate(size_t n, size_t size)
 {
+    assert(size > 0);
     void *memory = calloc(n ? n : 1, size);
     if (!memory) {
         log_error("configuration: out of memory");

@@ -151,33 +151,27 @@ static const char accounts_example[] = "  - name: bakery\n"
                                        "    prefixes: [192.0.2.64/26]\n"
                                        "    macs: [02:00:5e:20:00:01, 02:00:5e:20:00:02]\n";
 
-#define SIZE_OPTION(name_, member, initial_, min_, max_, ...)                                      \
+#define NUMBER_OPTION(type_, name_, member, initial_, min_, max_, ...)                             \
     {                                                                                              \
-        name_, CONFIG_SIZE, FIELD(struct config, member), .initial = initial_, .min = min_,        \
-                                                          .max = max_, __VA_ARGS__                 \
+        .name = (name_), .type = (type_), FIELD(struct config, member), .initial = (initial_),     \
+        .min = (min_), .max = (max_), __VA_ARGS__                                                  \
     }
-#define DURATION_OPTION(name_, member, initial_, min_, max_, ...)                                  \
-    {                                                                                              \
-        name_, CONFIG_DURATION, FIELD(struct config, member), .initial = initial_, .min = min_,    \
-                                                              .max = max_, __VA_ARGS__             \
-    }
-#define INTEGER_OPTION(name_, member, initial_, min_, max_, ...)                                   \
-    {                                                                                              \
-        name_, CONFIG_INTEGER, FIELD(struct config, member), .initial = initial_, .min = min_,     \
-                                                             .max = max_, __VA_ARGS__              \
-    }
+#define INTEGER_OPTION(...)  NUMBER_OPTION(CONFIG_INTEGER, __VA_ARGS__)
+#define SIZE_OPTION(...)     NUMBER_OPTION(CONFIG_SIZE, __VA_ARGS__)
+#define DURATION_OPTION(...) NUMBER_OPTION(CONFIG_DURATION, __VA_ARGS__)
+#define TIMEOUT_OPTION(name_, initial_, help_)                                                     \
+    DURATION_OPTION("timeouts." #name_, timeouts.name_##_ns, initial_, 1 * MS, 3650 * D,           \
+                    .is_billing = true, .help = (help_))
 #define BOOL_OPTION(name_, member, initial_, ...)                                                  \
     {                                                                                              \
-        name_, CONFIG_BOOL, FIELD(struct config, member), .initial = initial_, __VA_ARGS__         \
+        .name = (name_), .type = CONFIG_BOOL, FIELD(struct config, member), .initial = (initial_), \
+        __VA_ARGS__                                                                                \
     }
 #define TEXT_OPTION(name_, member, initial_, min_, ...)                                            \
     {                                                                                              \
-        name_, CONFIG_TEXT, FIELD(struct config, member), .initial = initial_, .min = min_,        \
-                                                          .max = CONFIG_TEXT_MAX, __VA_ARGS__      \
+        .name = (name_), .type = CONFIG_TEXT, FIELD(struct config, member), .initial = (initial_), \
+        .min = (min_), .max = CONFIG_TEXT_MAX, __VA_ARGS__                                         \
     }
-#define TIMEOUT_OPTION(name_, initial_, help_)                                                     \
-    DURATION_OPTION("timeouts." #name_, timeouts.name_##_ns, initial_, 1 * MS, 3650 * D,           \
-                    .is_billing = true, .help = help_)
 
 static const struct config_option options[] = {
     TEXT_OPTION("database", database, "wanmeter.db", 1, .help = "The SQLite file of the bill."),
