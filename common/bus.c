@@ -128,6 +128,8 @@ static int set_options(struct bus_socket *socket)
     int64_t message_max = BUS_MESSAGE_MAX;
     if (zmq_setsockopt(socket->zmq, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) < 0)
         return -errno;
+    if (socket->kind == BUS_XPUB) /* tell of every subscriber, not only of every new topic */
+        return set_option(socket, ZMQ_XPUB_VERBOSER, 1);
     if (socket->kind != BUS_ROUTER)
         return 0;
     int result = set_option(socket, ZMQ_ROUTER_MANDATORY, 1);
