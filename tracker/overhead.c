@@ -57,6 +57,7 @@ static uint64_t fragment_ipv4(uint64_t length, uint64_t mtu)
 
 static uint64_t apply(const struct overhead_step *step, uint64_t length)
 {
+    assert(step->operation > OVERHEAD_END && step->operation < OVERHEAD_OPERATIONS_N);
     uint64_t a = (uint64_t)step->a, b = (uint64_t)step->b;
     switch (step->operation) {
     case OVERHEAD_ADD:
@@ -79,7 +80,6 @@ static uint64_t apply(const struct overhead_step *step, uint64_t length)
     case OVERHEAD_OPERATIONS_N:
         break;
     }
-    assert(!"a step that does not exist");
     return length;
 }
 

@@ -35,9 +35,9 @@ static const struct config config = {.timeouts = {
                                      }};
 
 struct world {
-    const struct protocol *protocol;
     struct connection connection;
     struct packet packet;
+    const struct protocol *protocol;
     int64_t timeout_ns;
 };
 
