@@ -23,6 +23,21 @@ static void read_row(sqlite3_stmt *statement, struct audit *audit)
              verdict != NULL ? (const char *)verdict : "unknown");
 }
 
+/* What the verdict stands on beside the three differences. */
+static void read_rest(struct database *database, struct audit *audit)
+{
+    sqlite3_stmt *statement = database_prepare(
+        database, "SELECT usage_packets, flow_packets, verdict = 'mismatch', (SELECT count(*) FROM "
+                  "audit_sources WHERE verdict = 'mismatch') FROM audit_flows");
+    if (database_step(database, statement)) {
+        audit->usage_packets = sqlite3_column_int64(statement, 0);
+        audit->flow_packets = sqlite3_column_int64(statement, 1);
+        audit->are_flows_wrong = sqlite3_column_int(statement, 2) != 0;
+        audit->n_wrong_sources = sqlite3_column_int64(statement, 3);
+    }
+    sqlite3_finalize(statement);
+}
+
 bool audit_read(struct database *database, struct audit *audit)
 {
     sqlite3_stmt *statement = database_prepare(
@@ -34,7 +49,9 @@ bool audit_read(struct database *database, struct audit *audit)
     if (is_read)
         read_row(statement, audit);
     sqlite3_finalize(statement);
-    return is_read;
+    if (is_read)
+        read_rest(database, audit);
+    return is_read && !database->is_failed;
 }
 
 bool audit_is_balanced(const struct audit *audit)
@@ -54,5 +71,14 @@ void audit_print(const struct audit *audit, FILE *out)
                 ", difference %" PRId64 "\n",
                 unit_names[i], line->captured, line->counted, line->lost, line->difference);
     }
+    if (audit->are_flows_wrong)
+        fprintf(out,
+                "flows     usage has %" PRId64 " packets of connections, flow records have %" PRId64
+                " (view audit_flows)\n",
+                audit->usage_packets, audit->flow_packets);
+    if (audit->n_wrong_sources > 0)
+        fprintf(out,
+                "sources   %" PRId64 " workers read other than they sent on (view audit_sources)\n",
+                audit->n_wrong_sources);
     fprintf(out, "audit: %s\n", audit->verdict);
 }

@@ -22,6 +22,10 @@ struct audit {
         int64_t lost;
         int64_t difference;
     } lines[AUDIT_UNITS];
+    int64_t usage_packets; /* of class 'connection', and those of the flow records */
+    int64_t flow_packets;
+    bool are_flows_wrong;    /* the two differ, in packets or bytes, and should not */
+    int64_t n_wrong_sources; /* captures whose packets are not what their streams carried */
     char verdict[AUDIT_VERDICT_MAX + 1]; /* "exact", "bounded" or "mismatch" */
 };
 
@@ -31,7 +35,7 @@ bool audit_read(struct database *database, struct audit *audit);
 /* Nothing is missing: every difference is 0, and the verdict exact or bounded. */
 bool audit_is_balanced(const struct audit *audit);
 
-/* A line a unit, then the verdict. */
+/* A line a unit, lines on what else does not add up, then the verdict. */
 void audit_print(const struct audit *audit, FILE *out);
 
 #endif

@@ -151,7 +151,7 @@ static enum exit_code replay(struct replay_options *options)
         .has_progress = !options->is_quiet && isatty(STDERR_FILENO),
     };
     enum supervisor_result result = supervisor_run(&plan);
-    return summary_of_run(options->settings.config.database, result, options->is_quiet);
+    return summary_of_run(&plan, result, options->is_quiet);
 }
 
 enum exit_code cmd_replay(int argc, char **argv)

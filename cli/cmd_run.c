@@ -60,7 +60,7 @@ static enum exit_code run(struct run_options *options)
         return code;
     struct supervisor_plan plan = {.settings = &options->settings};
     enum supervisor_result result = supervisor_run(&plan);
-    return summary_of_run(config->database, result, options->is_quiet);
+    return summary_of_run(&plan, result, options->is_quiet);
 }
 
 enum exit_code cmd_run(int argc, char **argv)

@@ -24,7 +24,7 @@ size_t crew_workers(const struct supervisor_plan *plan)
     return wanted < plan->n_files ? wanted : plan->n_files;
 }
 
-static struct arguments *add_member(struct crew *crew, enum process_role role, size_t number)
+static struct command_line *add_member(struct crew *crew, enum process_role role, size_t number)
 {
     static const char *const roles[PROCESS_ROLES] = {"exporter", "tracker", "capture"};
     struct crew_member *member = &crew->members[crew->n++];
@@ -33,34 +33,36 @@ static struct arguments *add_member(struct crew *crew, enum process_role role, s
         snprintf(member->process.name, sizeof member->process.name, "%s", roles[role]);
     else
         snprintf(member->process.name, sizeof member->process.name, "%s-%zu", roles[role], number);
-    return &member->arguments;
+    return &member->command_line;
 }
 
-static void add_number(struct arguments *arguments, const char *option, size_t number)
+static void add_number(struct command_line *command_line, const char *option, size_t number)
 {
-    arguments_add(arguments, option);
-    arguments_add_number(arguments, number);
+    command_line_add(command_line, option);
+    command_line_add_number(command_line, number);
 }
 
 /* What all processes are told. */
 static int add_common(const struct supervisor_plan *plan, const char *run_directory,
-                      enum process_role role, struct arguments *arguments)
+                      enum process_role role, struct command_line *command_line)
 {
     char program[PROCESS_PATH_MAX];
     int result = process_program(role, program);
     if (result != 0)
         return result;
-    arguments_add(arguments, program);
-    arguments_add(arguments, "--run-directory");
-    arguments_add(arguments, run_directory);
-    add_number(arguments, "--shards", (size_t)plan->settings->config.tracker.shards);
+    command_line_add(command_line, program);
+    command_line_add(command_line, "--run-directory");
+    command_line_add(command_line, run_directory);
+    add_number(command_line, "--shards", (size_t)plan->settings->config.tracker.shards);
     if (plan->settings->config_path != NULL) {
-        arguments_add(arguments, "--config");
-        arguments_add(arguments, plan->settings->config_path);
+        command_line_add(command_line, "--config");
+        command_line_add(command_line, plan->settings->config_path);
     }
+    if (plan->n_files == 0)
+        command_line_add(command_line, "--live");
     for (size_t i = 0; i < plan->settings->n_assignments; i++) {
-        arguments_add(arguments, "--set");
-        arguments_add(arguments, plan->settings->assignments[i]);
+        command_line_add(command_line, "--set");
+        command_line_add(command_line, plan->settings->assignments[i]);
     }
     return 0;
 }
@@ -68,22 +70,17 @@ static int add_common(const struct supervisor_plan *plan, const char *run_direct
 static int add_exporter(const struct supervisor_plan *plan, const char *run_directory,
                         struct crew *crew)
 {
-    struct arguments *arguments = add_member(crew, PROCESS_EXPORTER, 0);
-    int result = add_common(plan, run_directory, PROCESS_EXPORTER, arguments);
-    if (plan->n_files == 0)
-        arguments_add(arguments, "--live");
-    return result;
+    struct command_line *command_line = add_member(crew, PROCESS_EXPORTER, 0);
+    return add_common(plan, run_directory, PROCESS_EXPORTER, command_line);
 }
 
 static int add_tracker(const struct supervisor_plan *plan, const char *run_directory, size_t shard,
                        struct crew *crew)
 {
-    struct arguments *arguments = add_member(crew, PROCESS_TRACKER, shard);
-    int result = add_common(plan, run_directory, PROCESS_TRACKER, arguments);
-    add_number(arguments, "--shard", shard);
-    add_number(arguments, "--workers", crew->n_workers);
-    if (plan->n_files == 0)
-        arguments_add(arguments, "--live");
+    struct command_line *command_line = add_member(crew, PROCESS_TRACKER, shard);
+    int result = add_common(plan, run_directory, PROCESS_TRACKER, command_line);
+    add_number(command_line, "--shard", shard);
+    add_number(command_line, "--workers", crew->n_workers);
     return result;
 }
 
@@ -93,10 +90,10 @@ static void add_files(const struct supervisor_plan *plan, size_t worker, struct 
     struct crew_member *member = &crew->members[crew->n - 1];
     size_t first = plan->n_files * worker / crew->n_workers;
     size_t end = plan->n_files * (worker + 1) / crew->n_workers;
-    add_number(&member->arguments, "--first-source", first);
-    arguments_add(&member->arguments, "--");
+    add_number(&member->command_line, "--first-source", first);
+    command_line_add(&member->command_line, "--");
     for (size_t i = first; i < end; i++) {
-        arguments_add(&member->arguments, plan->files[i]);
+        command_line_add(&member->command_line, plan->files[i]);
         if (strcmp(source_path(plan->files[i]), "-") == 0)
             member->has_standard_input = true;
     }
@@ -104,29 +101,30 @@ static void add_files(const struct supervisor_plan *plan, size_t worker, struct 
 
 /* The interface of one worker: the workers of one interface follow each other. */
 static void add_interface(const struct supervisor_plan *plan, size_t worker,
-                          struct arguments *arguments)
+                          struct command_line *command_line)
 {
     const struct config *config = &plan->settings->config;
     size_t source = 0;
     while (worker >= (size_t)config->sources[source].workers)
         worker -= (size_t)config->sources[source++].workers;
-    arguments_add(arguments, "--interface");
-    arguments_add(arguments, config->sources[source].interface);
-    add_number(arguments, "--source-index", source);
+    command_line_add(command_line, "--interface");
+    command_line_add(command_line, config->sources[source].interface);
+    add_number(command_line, "--source-index", source);
 }
 
 static int add_worker(const struct supervisor_plan *plan, const char *run_directory, size_t worker,
                       const struct progress *progress, struct crew *crew)
 {
-    struct arguments *arguments = add_member(crew, PROCESS_CAPTURE, worker);
+    struct command_line *command_line = add_member(crew, PROCESS_CAPTURE, worker);
     crew->members[crew->n - 1].worker = worker;
-    int result = add_common(plan, run_directory, PROCESS_CAPTURE, arguments);
-    add_number(arguments, "--worker", worker);
-    add_number(arguments, "--workers", crew->n_workers);
+    int result = add_common(plan, run_directory, PROCESS_CAPTURE, command_line);
+    add_number(command_line, "--worker", worker);
+    add_number(command_line, "--workers", crew->n_workers);
     if (progress != NULL)
-        add_number(arguments, "--progress-descriptor", (size_t)progress->workers[worker].write_end);
+        add_number(command_line, "--progress-descriptor",
+                   (size_t)progress->workers[worker].write_end);
     if (plan->n_files == 0)
-        add_interface(plan, worker, arguments);
+        add_interface(plan, worker, command_line);
     else
         add_files(plan, worker, crew);
     return result;
@@ -153,7 +151,7 @@ int crew_create(const struct supervisor_plan *plan, const char *run_directory,
 void crew_deinit(struct crew *crew)
 {
     for (size_t i = 0; i < crew->n; i++)
-        arguments_deinit(&crew->members[i].arguments);
+        command_line_deinit(&crew->members[i].command_line);
     free(crew->members);
     *crew = (struct crew){0};
 }

@@ -13,7 +13,7 @@
 
 struct crew_member {
     struct process process;
-    struct arguments arguments;
+    struct command_line command_line;
     bool has_standard_input;
     size_t worker; /* of a capture worker: its number */
 };

@@ -175,7 +175,10 @@ void database_close(struct database *database)
 
 static void note_error(struct database *database)
 {
-    log_error("%s: %s", database->path, sqlite3_errmsg(database->handle));
+    bool is_interrupted = sqlite3_errcode(database->handle) == SQLITE_INTERRUPT;
+    log_error("%s: %s", database->path,
+              is_interrupted ? "the query took longer than --timeout allows"
+                             : sqlite3_errmsg(database->handle));
     database->is_failed = true;
 }
 

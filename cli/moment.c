@@ -121,7 +121,10 @@ bool moment_parse(const char *text, int64_t *time_ns)
     int64_t seconds;
     if (*text == '@')
         return parse_integer(text + 1, &seconds) && from_seconds(seconds, 0, time_ns);
-    return parse_calendar(text, time_ns) || parse_integer(text, time_ns);
+    if (parse_calendar(text, time_ns))
+        return true;
+    bool is_like_a_year = strlen(text) == 4;
+    return !is_like_a_year && parse_integer(text, time_ns);
 }
 
 void moment_format(int64_t time_ns, char text[MOMENT_TEXT_SIZE])

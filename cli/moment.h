@@ -8,8 +8,9 @@
 enum { MOMENT_TEXT_SIZE = sizeof "2262-04-11T23:47:16.854775807Z" };
 
 /* Reads an RFC 3339 time ("2026-01-31T12:00:00Z", "…+02:00", with a fraction or without seconds),
- * a day ("2026-01-31": its first moment), "@SECONDS", or nanoseconds since 1970 as JSON has them.
- * False: none of these, or outside of what 64 bits of nanoseconds hold. */
+ * a day ("2026-01-31": its first moment), "@SECONDS", or nanoseconds since 1970 as JSON has them
+ * (but not four digits, which are meant as a year). False: none of these, or outside of what 64
+ * bits of nanoseconds hold. */
 bool moment_parse(const char *text, int64_t *time_ns);
 
 /* Writes the RFC 3339 form, with as many digits of the fraction (0, 3, 6 or 9) as it needs. */

@@ -14,6 +14,7 @@
 #include "capture/source.h"
 #include "cli/database.h"
 #include "cli/moment.h"
+#include "common/arguments.h"
 #include "common/log.h"
 
 enum { SHA256_SIZE = 32, SHA256_TEXT_SIZE = SHA256_SIZE * 2 + 1 };
@@ -202,11 +203,17 @@ enum exit_code preflight_interfaces(const struct config *config)
         return EXIT_CODE_USAGE;
     }
     enum exit_code code = EXIT_CODE_OK;
+    int64_t n_workers = 0;
     for (size_t i = 0; i < config->n_sources; i++) {
+        n_workers += config->sources[i].workers;
         if (if_nametoindex(config->sources[i].interface) != 0)
             continue;
         log_error("interface %s: %s", config->sources[i].interface, strerror(errno));
         code = EXIT_CODE_RUNTIME;
     }
-    return code;
+    if (n_workers <= WORKERS_MAX)
+        return code;
+    log_error("the sources have %lld workers together, expected at most %d", (long long)n_workers,
+              WORKERS_MAX);
+    return EXIT_CODE_USAGE;
 }

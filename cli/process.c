@@ -19,28 +19,29 @@ static const char *const role_names[PROCESS_ROLES] = {
     [PROCESS_CAPTURE] = "capture",
 };
 
-void arguments_add(struct arguments *arguments, const char *text)
+void command_line_add(struct command_line *command_line, const char *text)
 {
-    arguments->items = reallocarray(arguments->items, arguments->n + 2, sizeof *arguments->items);
-    assert(arguments->items != NULL);
-    arguments->items[arguments->n] = strdup(text);
-    assert(arguments->items[arguments->n] != NULL);
-    arguments->items[++arguments->n] = NULL;
+    command_line->items =
+        reallocarray(command_line->items, command_line->n + 2, sizeof *command_line->items);
+    assert(command_line->items != NULL);
+    command_line->items[command_line->n] = strdup(text);
+    assert(command_line->items[command_line->n] != NULL);
+    command_line->items[++command_line->n] = NULL;
 }
 
-void arguments_add_number(struct arguments *arguments, size_t number)
+void command_line_add_number(struct command_line *command_line, size_t number)
 {
     char text[24];
     snprintf(text, sizeof text, "%zu", number);
-    arguments_add(arguments, text);
+    command_line_add(command_line, text);
 }
 
-void arguments_deinit(struct arguments *arguments)
+void command_line_deinit(struct command_line *command_line)
 {
-    for (size_t i = 0; i < arguments->n; i++)
-        free(arguments->items[i]);
-    free(arguments->items);
-    *arguments = (struct arguments){0};
+    for (size_t i = 0; i < command_line->n; i++)
+        free(command_line->items[i]);
+    free(command_line->items);
+    *command_line = (struct command_line){0};
 }
 
 int process_program(enum process_role role, char path[PROCESS_PATH_MAX])
@@ -76,7 +77,7 @@ static void take_descriptors(const struct process_descriptors *descriptors)
 }
 
 /* In the child. Does not return. */
-static void become(const struct arguments *arguments, pid_t parent,
+static void become(const struct command_line *command_line, pid_t parent,
                    const struct process_descriptors *descriptors)
 {
     setpgid(0, 0);
@@ -87,19 +88,19 @@ static void become(const struct arguments *arguments, pid_t parent,
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execv(arguments->items[0], arguments->items);
-    log_error("%s: %s", arguments->items[0], strerror(errno));
+    execv(command_line->items[0], command_line->items);
+    log_error("%s: %s", command_line->items[0], strerror(errno));
     _exit(EXIT_FAILURE);
 }
 
-int process_start(struct process *process, const struct arguments *arguments,
+int process_start(struct process *process, const struct command_line *command_line,
                   const struct process_descriptors *descriptors)
 {
     pid_t parent = getpid();
     fflush(NULL); /* nothing buffered may be written twice */
     pid_t pid = fork();
     if (pid == 0)
-        become(arguments, parent, descriptors);
+        become(command_line, parent, descriptors);
     if (pid < 0) {
         int error = errno;
         log_error("%s: fork: %s", process->name, strerror(error));

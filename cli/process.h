@@ -1,8 +1,8 @@
 /* process: one process of the pipeline, started and watched by the supervisor.
  *
  *     process_directory(directory);                            where the programs are
- *     arguments_add(&arguments, "--shard"); …
- *     process_start(&process, program, &arguments, options);
+ *     command_line_add(&command_line, "--shard"); …
+ *     process_start(&process, program, &command_line, options);
  *     process_signal(&process, SIGTERM);
  *     process_ended(&process, status);                         after waitpid()
  *
@@ -28,14 +28,14 @@ struct process {
 };
 
 /* A NULL-terminated argv that owns its strings. Lack of memory aborts. */
-struct arguments {
+struct command_line {
     char **items;
     size_t n;
 };
 
-void arguments_add(struct arguments *arguments, const char *text);
-void arguments_add_number(struct arguments *arguments, size_t number);
-void arguments_deinit(struct arguments *arguments);
+void command_line_add(struct command_line *command_line, const char *text);
+void command_line_add_number(struct command_line *command_line, size_t number);
+void command_line_deinit(struct command_line *command_line);
 
 /* The path of a role's program: beside this one in a build tree, else where they are installed. 0,
  * or -errno (logged) if it cannot be run. */
@@ -47,7 +47,7 @@ struct process_descriptors {
 };
 
 /* Starts it. 0 or -errno (logged). */
-int process_start(struct process *process, const struct arguments *arguments,
+int process_start(struct process *process, const struct command_line *command_line,
                   const struct process_descriptors *descriptors);
 
 void process_signal(const struct process *process, int signal_number);

@@ -21,10 +21,11 @@ static int fail(const char *path, int error)
     return -error;
 }
 
-/* A directory of its own below $XDG_RUNTIME_DIR, or /tmp where that is unset, long or closed. */
+/* A directory of its own below $XDG_RUNTIME_DIR, $TMPDIR or /tmp: the first that is set, short and
+ * open. */
 static int make_own(struct run_directory *directory)
 {
-    const char *places[] = {getenv("XDG_RUNTIME_DIR"), "/tmp"};
+    const char *places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (places[i] == NULL || places[i][0] != '/')
             continue;

@@ -39,7 +39,8 @@ static bool print_tables(struct database *database, int64_t n_losses)
         database, heading,
         "SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes, "
         "coalesce(sum(l3_bytes), 0) AS l3_bytes, coalesce(sum(billed_bytes), 0) AS billed_bytes, "
-        "count(DISTINCT account) AS accounts, count(DISTINCT wan) AS wans FROM usage");
+        "count(DISTINCT nullif(account, 'none')) AS accounts, count(DISTINCT nullif(wan, 'none')) "
+        "AS wans FROM usage");
     is_printed =
         is_printed && print_rows(database, "By WAN:",
                                  "SELECT wan, direction, sum(packets) AS packets, sum(l2_bytes) AS "
@@ -55,15 +56,17 @@ static bool print_tables(struct database *database, int64_t n_losses)
     return is_printed;
 }
 
-static enum exit_code judge(struct database *database, enum supervisor_result result,
-                            const struct audit *audit, int64_t n_losses)
+/* Captures of the newest run that were not read to their end. */
+static int64_t count_unread(struct database *database, const struct supervisor_plan *plan)
 {
-    int64_t n_unread =
-        count(database, "SELECT count(*) FROM source WHERE NOT is_complete AND sha256 IS NOT NULL "
-                        "AND " NEWEST_RUN);
-    if (result == SUPERVISOR_INTERRUPTED && n_unread > 0)
-        log_warning("interrupted: %lld of the captures were not read to their end",
-                    (long long)n_unread);
+    if (plan->n_files == 0)
+        return 0; /* an interface has no end */
+    return count(database, "SELECT count(*) FROM source WHERE NOT is_complete AND " NEWEST_RUN);
+}
+
+static enum exit_code judge(struct database *database, const struct audit *audit, int64_t n_losses,
+                            int64_t n_unread)
+{
     if (database->is_failed)
         return EXIT_CODE_RUNTIME;
     if (!audit_is_balanced(audit))
@@ -71,25 +74,29 @@ static enum exit_code judge(struct database *database, enum supervisor_result re
     return n_losses > 0 || n_unread > 0 ? EXIT_CODE_LOSS : EXIT_CODE_OK;
 }
 
-enum exit_code summary_of_run(const char *database_path, enum supervisor_result result,
+enum exit_code summary_of_run(const struct supervisor_plan *plan, enum supervisor_result result,
                               bool is_quiet)
 {
     struct database database;
     struct audit audit;
     if (result == SUPERVISOR_FAILED)
         return EXIT_CODE_RUNTIME;
-    enum exit_code code = database_open(database_path, &database);
+    enum exit_code code = database_open(plan->settings->config.database, &database);
     if (code != EXIT_CODE_OK)
         return code;
 
     int64_t n_losses = count(&database, "SELECT count(*) FROM loss WHERE " NEWEST_RUN);
+    int64_t n_unread = count_unread(&database, plan);
+    if (result == SUPERVISOR_INTERRUPTED && n_unread > 0)
+        log_warning("interrupted: %lld of %zu captures were not read to their end",
+                    (long long)n_unread, plan->n_files);
     bool is_printed = is_quiet || print_tables(&database, n_losses);
     if (!is_printed || !audit_read(&database, &audit)) {
         code = EXIT_CODE_RUNTIME;
     } else {
         if (!is_quiet)
             audit_print(&audit, stdout);
-        code = judge(&database, result, &audit, n_losses);
+        code = judge(&database, &audit, n_losses, n_unread);
     }
     database_close(&database);
     return code;

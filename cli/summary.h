@@ -10,7 +10,7 @@
 
 /* The exit code of a run that ended as 'result' says: what the database's audit and the run's loss
  * lines make of it. Prints the summary, unless 'is_quiet'. */
-enum exit_code summary_of_run(const char *database_path, enum supervisor_result result,
+enum exit_code summary_of_run(const struct supervisor_plan *plan, enum supervisor_result result,
                               bool is_quiet);
 
 #endif

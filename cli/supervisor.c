@@ -134,14 +134,14 @@ static int watch_signals(struct supervisor *supervisor)
 static int supervisor_open(struct supervisor *supervisor, const struct supervisor_plan *plan)
 {
     *supervisor = (struct supervisor){.plan = plan, .directory = {.lock = -1}, .signals = -1};
-    int result = run_directory_open(plan->settings->config.run_directory, &supervisor->directory);
+    int result = watch_signals(supervisor); /* first: no signal may leave a directory behind */
+    if (result == 0)
+        result = run_directory_open(plan->settings->config.run_directory, &supervisor->directory);
     if (result == 0 && plan->has_progress)
         result = progress_open(&supervisor->progress, crew_workers(plan));
     if (result == 0)
         result = crew_create(plan, supervisor->directory.path,
                              plan->has_progress ? &supervisor->progress : NULL, &supervisor->crew);
-    if (result == 0)
-        result = watch_signals(supervisor);
     if (result != 0)
         return result;
     supervisor->polled = calloc(1 + supervisor->progress.n_workers, sizeof *supervisor->polled);
@@ -181,7 +181,7 @@ static void start_all(struct supervisor *supervisor)
             .has_standard_input = member->has_standard_input,
             .passed = progress != NULL ? progress->write_end : -1,
         };
-        if (process_start(&member->process, &member->arguments, &descriptors) == 0)
+        if (process_start(&member->process, &member->command_line, &descriptors) == 0)
             supervisor->n_running++;
         else
             stop_all(supervisor);
