@@ -2,6 +2,7 @@
 """bench: what a packet costs, end to end and in each process, beside libpcap that only counts the same file.
 
     ./dev bench [--packets N] [--kinds mix,small,churn] [--runs N] [--shards N] [--workers N] [--directory DIR]
+                [--parts]
 
 Prints "name value unit" lines, medians over the runs. CPU time is user + system of all threads: of the whole program
 exactly (wait4), of each process from /proc, looked at every 20 ms until its end. Ratios are what can be compared
@@ -31,6 +32,10 @@ def main():
         idle = replay(arguments, Path(directory), make_capture(arguments, Path(directory), "small", 0)[0])
         for kind in arguments.kinds.split(","):
             bench(arguments, Path(directory), kind, idle)
+        if arguments.parts:
+            for program in sorted((arguments.build / "tests/bench").glob("bench_*")):
+                if program.is_file():
+                    subprocess.run([program.resolve()], cwd=directory, check=True)
 
 
 def parse_arguments():
@@ -42,6 +47,7 @@ def parse_arguments():
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--directory", help="where captures and databases go (default: the system's)")
+    parser.add_argument("--parts", action="store_true", help="then the benchmarks of single modules")
     return parser.parse_args()
 
 

@@ -12,6 +12,21 @@ CAPTURES = list(truth.manifest()) or [NO_CORPUS]
 
 # capture: (why, {measure: what is counted here})
 DIFFERENCES = {
+    "suricata-verify__bug-1450-04-tls_DER-incomplete-header.pcap": (
+        "a damaged file: its second packet is of 1994, all others are of 2015",
+        {"connections": (1, "618e54ffee56857e"), "other_classes": {"bad_time": (1, 74, 60)}}),
+    "suricata-verify__firewall-tcp-session-decode-malformed-ipv4.pcap": (
+        "IPv4 options that make no sense; the header says where it ends, and there are the ports",
+        {"no_ports": (0, 0), "connections": (1, "8bfb61b1c43d7d07")}),
+    "tcpdump__ipv6-bad-version.pcap": (
+        "the link layer says IPv6, the header says another version",
+        {"malformed": (2, 172), "non_ip": (0, 0)}),
+    "zeek__ipv6-mobility-dst-opts.pcap": (
+        "a destination option that makes no sense within a header of the right length: the ports are behind it",
+        {"no_ports": (1, 76), "connections": (1, "da8969833dcef472")}),
+    "zeek__snap-tcp.pcap": (
+        "IP behind LLC and SNAP is IP",
+        {"l3_bytes": 434, "non_ip": (0, 0), "connections": (1, "af3cdda98eb3981f")}),
 }
 
 

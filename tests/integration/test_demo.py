@@ -36,7 +36,7 @@ def test_the_demo_fails_when_a_total_is_not_the_known_one(case):
 def questions():
     """{heading: sql} of the guide's cookbook."""
     found, heading = {}, None
-    for title, block in re.findall(r"^### (.+)$|^```sql\n(.*?)^```$", GUIDE.read_text(), re.M | re.S):
+    for title, block in re.findall(r"^### ([^\n]+)$|^```sql\n(.*?)^```$", GUIDE.read_text(), re.M | re.S):
         heading = title or heading
         if block:
             assert heading not in found, f"two blocks under '{heading}'"

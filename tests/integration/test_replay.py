@@ -44,13 +44,13 @@ def test_standard_input_is_read_as_a_file_is(case):
 
 
 def test_several_files_are_one_bill(case):
-    packets = traffic.mix(seed=4, n_packets=3_000)
+    """Even where each connection's packets are spread over them."""
+    packets = traffic.mix(seed=4, n_packets=3_000, exotic=0)
     for n in range(3):
         capture.write_pcapng(case.directory / f"{n}.pcapng", packets[n::3])
     config = case.write("site.yaml", traffic.CONFIG)
     case.wanmeter("replay", "--config", config, "2.pcapng", "0.pcapng", "1.pcapng")
-    assert case.wanmeter.class_totals() == traffic.totals(packets, lambda packet: packet.class_name)
-    case.wanmeter.audit()
+    assert_known(case, packets)
 
 
 def test_a_second_capture_adds_to_the_bill(case):

@@ -98,11 +98,18 @@ def usage_of(events):
 
 
 def connections_of(events):
-    """{id: (packets, l3_bytes)} of the connections that ended, as their last event said; each began and ended once."""
-    new = [event.connection.id for topic, event in events if topic.startswith("new.")]
-    ended = [event.connection for topic, event in events if topic.startswith("destroy.")]
-    assert len(new) == len(set(new)) == len(ended), f"{len(new)} new, {len(set(new))} different, {len(ended)} destroyed"
-    return {c.id: (c.orig.packets + c.reply.packets, c.orig.l3_bytes + c.reply.l3_bytes) for c in ended}
+    """{id: (packets, l3_bytes)}: the sums over each connection's events; each began once and ended once."""
+    kinds, sums = defaultdict(list), defaultdict(lambda: [0, 0])
+    for topic, event in events:
+        kind = topic.split(".")[0]
+        if kind in ("new", "update", "destroy"):
+            connection = event.connection
+            kinds[connection.id].append(kind)
+            sums[connection.id][0] += connection.orig.packets + connection.reply.packets
+            sums[connection.id][1] += connection.orig.l3_bytes + connection.reply.l3_bytes
+    for seen in kinds.values():
+        assert seen[0] == "new" and seen[-1] == "destroy" and set(seen[1:-1]) <= {"update"}, seen
+    return {connection_id: tuple(row) for connection_id, row in sums.items()}
 
 
 def connections_in(case):
