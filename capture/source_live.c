@@ -1,6 +1,5 @@
 #include "capture/source_live.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/filter.h>
@@ -157,8 +156,11 @@ static int error_of_status(int status)
 static int refuse(const struct source_live *live, const char *what, int status,
                   char error[SOURCE_ERROR_MAX])
 {
-    snprintf(error, SOURCE_ERROR_MAX, "%s: %s: %s (%s)", live->interface, what,
-             pcap_statustostr(status), pcap_geterr(live->pcap));
+    const char *status_text = pcap_statustostr(status);
+    const char *detail = pcap_geterr(live->pcap);
+    bool has_detail = detail[0] && strcmp(detail, status_text) != 0;
+    snprintf(error, SOURCE_ERROR_MAX, "%s: %s: %s%s%s%s", live->interface, what, status_text,
+             has_detail ? " (" : "", has_detail ? detail : "", has_detail ? ")" : "");
     return error_of_status(status);
 }
 

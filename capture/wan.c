@@ -5,30 +5,14 @@
 #include <string.h>
 
 #include "capture/wan_index.h"
+#include "capture/wan_prefixes.h"
 
 enum { MAC_SIZE = 6 };
-
-struct prefix4 {
-    uint32_t network; /* as it lies in memory, both */
-    uint32_t mask;
-};
-
-struct prefix6 {
-    uint64_t network[2];
-    uint64_t mask[2];
-};
-
-struct prefixes {
-    struct prefix4 *v4;
-    struct prefix6 *v6;
-    size_t n4;
-    size_t n6;
-};
 
 /* A match of a WAN, in the order of the file over all WANs. */
 struct rule {
     const struct config_wan_match *match;
-    struct prefixes local;
+    struct wan_prefixes local;
     int32_t zone;
     uint16_t wan;
     uint8_t direction; /* DIRECTION_NONE: to be found out */
@@ -50,7 +34,7 @@ struct wan_table {
     size_t n_sources;
     struct wan_index source_index;
     struct wan_index account_index;
-    struct prefixes local;
+    struct wan_prefixes local;
     uint16_t zone;
 };
 
@@ -78,79 +62,6 @@ static uint64_t name_value(const char *name)
     for (; *name; name++)
         hash = (hash ^ (uint8_t)*name) * 16777619;
     return hash;
-}
-
-/* ---- prefixes ---- */
-
-static void set_mask(uint8_t *mask, unsigned length)
-{
-    for (unsigned i = 0; i < length; i++)
-        mask[i / 8] |= (uint8_t)(0x80 >> i % 8);
-}
-
-static int compile_prefixes(const struct config_prefix *items, size_t n, struct prefixes *prefixes)
-{
-    *prefixes = (struct prefixes){0};
-    if (!n)
-        return 0;
-    prefixes->v4 = calloc(n, sizeof *prefixes->v4);
-    prefixes->v6 = calloc(n, sizeof *prefixes->v6);
-    if (!prefixes->v4 || !prefixes->v6)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        if (items[i].family == 4) {
-            struct prefix4 *prefix = &prefixes->v4[prefixes->n4++];
-            memcpy(&prefix->network, items[i].address, sizeof prefix->network);
-            set_mask((uint8_t *)&prefix->mask, items[i].length);
-        } else {
-            struct prefix6 *prefix = &prefixes->v6[prefixes->n6++];
-            memcpy(prefix->network, items[i].address, sizeof prefix->network);
-            set_mask((uint8_t *)prefix->mask, items[i].length);
-        }
-    }
-    return 0;
-}
-
-static bool has_prefixes(const struct prefixes *prefixes)
-{
-    return prefixes->n4 + prefixes->n6 > 0;
-}
-
-static bool is_inside4(const struct prefixes *prefixes, const uint8_t *bytes)
-{
-    uint32_t address;
-    memcpy(&address, bytes, sizeof address);
-    for (size_t i = 0; i < prefixes->n4; i++)
-        if ((address & prefixes->v4[i].mask) == prefixes->v4[i].network)
-            return true;
-    return false;
-}
-
-static bool is_inside6(const struct prefixes *prefixes, const uint8_t *bytes)
-{
-    uint64_t address[2];
-    memcpy(address, bytes, sizeof address);
-    for (size_t i = 0; i < prefixes->n6; i++) {
-        const struct prefix6 *prefix = &prefixes->v6[i];
-        if ((address[0] & prefix->mask[0]) == prefix->network[0] &&
-            (address[1] & prefix->mask[1]) == prefix->network[1])
-            return true;
-    }
-    return false;
-}
-
-/* Up: from inside to outside; down: the reverse; none: neither, or no IP packet. */
-static enum direction prefix_direction(const struct prefixes *prefixes, const struct packet *packet)
-{
-    if (!has_prefixes(prefixes) || !packet_is_ip(packet))
-        return DIRECTION_NONE;
-    bool (*is_inside)(const struct prefixes *, const uint8_t *) =
-        packet->marks & PACKET_MARK_IPV6 ? is_inside6 : is_inside4;
-    bool source = is_inside(prefixes, packet->source_address);
-    bool destination = is_inside(prefixes, packet->destination_address);
-    if (source == destination)
-        return DIRECTION_NONE;
-    return source ? DIRECTION_UP : DIRECTION_DOWN;
 }
 
 /* ---- compiling ---- */
@@ -212,7 +123,7 @@ static int add_rule(struct wan_table *table, const struct config_wan *wan, uint1
     if (!has_exact_key(match))
         table->keyless[table->n_keyless++] = (uint32_t)table->n_rules;
     table->n_rules++;
-    return compile_prefixes(match->local_prefixes, match->n_local_prefixes, &rule->local);
+    return wan_prefixes_create(match->local_prefixes, match->n_local_prefixes, &rule->local);
 }
 
 static int compile_rules(struct wan_table *table, const struct config *config)
@@ -280,7 +191,7 @@ int wan_table_create(const struct config *config, struct wan_table **out)
     if (!table)
         return -ENOMEM;
     table->zone = (uint16_t)config->zone;
-    if (compile_prefixes(config->local_prefixes, config->n_local_prefixes, &table->local) < 0 ||
+    if (wan_prefixes_create(config->local_prefixes, config->n_local_prefixes, &table->local) < 0 ||
         compile_rules(table, config) < 0 || compile_sources(table, config) < 0 ||
         compile_accounts(table, config) < 0) {
         wan_table_destroy(table);
@@ -290,19 +201,13 @@ int wan_table_create(const struct config *config, struct wan_table **out)
     return 0;
 }
 
-static void free_prefixes(struct prefixes *prefixes)
-{
-    free(prefixes->v4);
-    free(prefixes->v6);
-}
-
 void wan_table_destroy(struct wan_table *table)
 {
     if (!table)
         return;
     for (size_t i = 0; i < table->n_rules; i++)
-        free_prefixes(&table->rules[i].local);
-    free_prefixes(&table->local);
+        wan_prefixes_destroy(&table->rules[i].local);
+    wan_prefixes_destroy(&table->local);
     wan_index_destroy(&table->rule_index);
     wan_index_destroy(&table->source_index);
     wan_index_destroy(&table->account_index);
@@ -336,8 +241,8 @@ static bool holds(const struct rule *rule, const struct keys *keys)
     if (match->n_gateway_macs && !(layers->source_mac && has_mac(match, keys->source_mac)) &&
         !(layers->destination_mac && has_mac(match, keys->destination_mac)))
         return false;
-    return !has_prefixes(&rule->local) ||
-           prefix_direction(&rule->local, keys->packet) != DIRECTION_NONE;
+    return !wan_prefixes_has_any(&rule->local) ||
+           wan_prefixes_direction(&rule->local, keys->packet) != DIRECTION_NONE;
 }
 
 /* The first rule that holds of those filed under the key, if it is before 'best'; else 'best'. */
@@ -403,8 +308,10 @@ static enum direction find_direction(const struct wan_table *table, const struct
         if (keys->layers->source_mac && has_mac(rule->match, keys->source_mac))
             return DIRECTION_DOWN;
     }
-    enum direction direction = rule ? prefix_direction(&rule->local, keys->packet) : DIRECTION_NONE;
-    return direction != DIRECTION_NONE ? direction : prefix_direction(&table->local, keys->packet);
+    enum direction direction =
+        rule ? wan_prefixes_direction(&rule->local, keys->packet) : DIRECTION_NONE;
+    return direction != DIRECTION_NONE ? direction
+                                       : wan_prefixes_direction(&table->local, keys->packet);
 }
 
 static uint32_t account_under(const struct wan_table *table, enum wan_key kind, uint64_t value,
