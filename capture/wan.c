@@ -7,8 +7,6 @@
 #include "capture/wan_index.h"
 #include "capture/wan_prefixes.h"
 
-enum { MAC_SIZE = 6 };
-
 /* A match of a WAN, in the order of the file over all WANs. */
 struct rule {
     const struct config_wan_match *match;
@@ -36,6 +34,9 @@ struct wan_table {
     struct wan_index account_index;
     struct wan_prefixes local;
     uint16_t zone;
+    bool needs_interface; /* some key is of the kind */
+    bool needs_macs;
+    bool is_empty; /* nothing is configured: all frames get the same */
 };
 
 /* What a frame is looked up by. */
@@ -48,11 +49,14 @@ struct keys {
     const struct packet *packet;
 };
 
+/* In two loads: six bytes copied into a number and read back as eight make the processor wait. */
 static uint64_t mac_value(const uint8_t *bytes)
 {
-    uint64_t value = 0;
-    memcpy(&value, bytes, MAC_SIZE);
-    return value;
+    uint32_t first;
+    uint16_t last;
+    memcpy(&first, bytes, sizeof first);
+    memcpy(&last, bytes + sizeof first, sizeof last);
+    return first | (uint64_t)last << 32;
 }
 
 /* FNV-1a: names are short. */
@@ -197,6 +201,13 @@ int wan_table_create(const struct config *config, struct wan_table **out)
         wan_table_destroy(table);
         return -ENOMEM;
     }
+    table->needs_interface =
+        table->n_sources || wan_index_has(&table->rule_index, WAN_KEY_INTERFACE);
+    table->needs_macs = wan_index_has(&table->account_index, WAN_KEY_MAC);
+    for (size_t i = 0; i < table->n_rules; i++)
+        table->needs_macs |= table->rules[i].match->n_gateway_macs > 0;
+    table->is_empty = !table->n_rules && !table->n_sources && !table->account_index.kinds &&
+                      !wan_prefixes_has_any(&table->local);
     *out = table;
     return 0;
 }
@@ -337,25 +348,36 @@ static uint16_t find_account(const struct wan_table *table, const struct keys *k
     return best == UINT32_MAX ? 0 : (uint16_t)best;
 }
 
-void wan_table_apply(const struct wan_table *table, const struct frame *frame,
-                     const struct layers *layers, struct packet *packet)
+static void apply(const struct wan_table *table, const struct keys *keys, struct packet *packet)
 {
-    struct keys keys = {.layers = layers, .interface = frame->interface, .packet = packet};
-    if (table->n_sources || wan_index_has(&table->rule_index, WAN_KEY_INTERFACE))
-        keys.interface_hash = name_value(frame->interface);
-    if (layers->source_mac)
-        keys.source_mac = mac_value(layers->source_mac);
-    if (layers->destination_mac)
-        keys.destination_mac = mac_value(layers->destination_mac);
-
-    const struct rule *rule = table->n_rules ? find_rule(table, &keys) : NULL;
-    const struct source_rule *source = table->n_sources ? find_source(table, &keys) : NULL;
-    packet->wan = rule ? rule->wan : 0;
-    packet->direction = (uint8_t)find_direction(table, rule, source, &keys);
-    packet->zone = table->zone;
+    const struct rule *rule = table->n_rules ? find_rule(table, keys) : NULL;
+    const struct source_rule *source = table->n_sources ? find_source(table, keys) : NULL;
+    if (rule)
+        packet->wan = rule->wan;
     if (rule && rule->zone >= 0)
         packet->zone = (uint16_t)rule->zone;
     else if (source && source->zone >= 0)
         packet->zone = (uint16_t)source->zone;
-    packet->l2_account = table->account_index.kinds ? find_account(table, &keys) : 0;
+    packet->direction = (uint8_t)find_direction(table, rule, source, keys);
+    if (table->account_index.kinds)
+        packet->l2_account = find_account(table, keys);
+}
+
+void wan_table_apply(const struct wan_table *table, const struct frame *frame,
+                     const struct layers *layers, struct packet *packet)
+{
+    packet->wan = 0;
+    packet->zone = table->zone;
+    packet->direction = DIRECTION_NONE;
+    packet->l2_account = 0;
+    if (table->is_empty)
+        return;
+    struct keys keys = {.layers = layers, .interface = frame->interface, .packet = packet};
+    if (table->needs_interface)
+        keys.interface_hash = name_value(frame->interface);
+    if (table->needs_macs && layers->source_mac)
+        keys.source_mac = mac_value(layers->source_mac);
+    if (table->needs_macs && layers->destination_mac)
+        keys.destination_mac = mac_value(layers->destination_mac);
+    apply(table, &keys, packet);
 }
