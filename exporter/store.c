@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/log.h"
+
 enum {
     BUSY_TIMEOUT_MS = 5000, /* readers hold the database for moments only */
     PAGE_BYTES = 8192,      /* 14 % less CPU a row than 4,096 */
@@ -162,9 +164,12 @@ int store_open(const char *path, int64_t checkpoint_bytes, struct store **out,
 
 static void checkpoint_at_close(struct store *store)
 {
-    /* A reader may be in the way: then the WAL stays, and is read as part of the database. */
-    if (store->statements[STATEMENT_COMMIT])
-        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (!store->statements[STATEMENT_COMMIT])
+        return; /* it was never opened in full */
+    int result = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (result != SQLITE_OK && result != SQLITE_BUSY) /* busy: a reader, no fault of anybody's */
+        log_warning("%s: %s; what is committed stays in %s-wal, which is part of the database",
+                    store->path, sqlite3_errmsg(store->db), store->path);
 }
 
 void store_close(struct store *store)
