@@ -21,6 +21,7 @@ struct flow_table {
     struct flow_sink sink;
     size_t connections_max;
     int64_t clock_ns;
+    const struct connection *finished; /* up to here every flow has ended for the end of input */
 };
 
 int flow_table_create(const struct flow_options *options, struct flow_table **out)
@@ -224,14 +225,14 @@ bool flow_table_finish(struct flow_table *flows, size_t n_max)
 {
     if (settle_due(flows, n_max))
         return true;
-    struct connection *connection = NULL;
-    for (size_t i = 0; i < n_max; i++) {
-        connection = connection_table_next(flows->connections, NULL);
-        if (!connection)
-            return false;
+    struct connection *connection = connection_table_next(flows->connections, flows->finished);
+    for (size_t i = 0; i < n_max && connection; i++) {
+        struct connection *next = connection_table_next(flows->connections, connection);
         end_flow(flows, connection, END_OF_INPUT, flows->clock_ns);
+        flows->finished = connection; /* only its place in the slab is looked at */
+        connection = next;
     }
-    return true;
+    return connection != NULL;
 }
 
 /* ---- a packet ---- */
