@@ -54,14 +54,14 @@ enum {
 
 struct walk {
     const uint8_t *bytes;
+    struct packet *packet;
+    struct layers *layers;
     uint32_t captured_bytes;
-    uint32_t wire_bytes;
     uint32_t at;             /* of the next header */
     uint32_t n_link_headers; /* tags and labels so far */
     uint32_t ip_at;          /* of the IP header */
     uint32_t ip_end;         /* of what is captured of the IP packet; padding lies behind it */
-    struct packet *packet;
-    struct layers *layers;
+    uint32_t wire_bytes;
 };
 
 /* What stands before the first protocol that is no IPv6 extension header. */

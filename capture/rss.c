@@ -151,7 +151,8 @@ static inline uint64_t ipv4_order(const struct endpoint *end)
     return (uint64_t)__builtin_bswap32(address) << 16 | end->port;
 }
 
-static inline bool orders_after(const struct endpoint *a, const struct endpoint *b, bool is_ipv6)
+static inline __attribute__((always_inline)) bool
+orders_after(const struct endpoint *a, const struct endpoint *b, bool is_ipv6)
 {
     if (!is_ipv6)
         return ipv4_order(a) > ipv4_order(b);
@@ -159,24 +160,33 @@ static inline bool orders_after(const struct endpoint *a, const struct endpoint 
     return order > 0 || (order == 0 && a->port > b->port);
 }
 
-static inline uint32_t hash_canonical(const struct rss *rss, const struct endpoint *source,
-                                      const struct endpoint *destination, bool source_is_high,
-                                      bool is_ipv6, bool has_ports)
+static inline __attribute__((always_inline)) uint32_t
+hash_canonical(const struct rss *rss, const struct endpoint *source,
+               const struct endpoint *destination, bool is_ipv6, bool has_ports,
+               bool *source_is_high)
 {
-    const struct endpoint *low = source_is_high ? destination : source;
-    const struct endpoint *high = source_is_high ? source : destination;
+    *source_is_high = orders_after(source, destination, is_ipv6);
+    const struct endpoint *low = *source_is_high ? destination : source;
+    const struct endpoint *high = *source_is_high ? source : destination;
+    return hash_endpoints(rss, low, high, is_ipv6 ? IPV6_SIZE : IPV4_SIZE, has_ports);
+}
+
+static uint32_t tag_of_ends(const struct rss *rss, const struct endpoint *source,
+                            const struct endpoint *destination, bool is_ipv6, bool has_ports,
+                            bool *source_is_high)
+{
     if (is_ipv6)
-        return hash_endpoints(rss, low, high, IPV6_SIZE, has_ports);
-    return hash_endpoints(rss, low, high, IPV4_SIZE, has_ports);
+        return hash_canonical(rss, source, destination, true, has_ports, source_is_high);
+    return hash_canonical(rss, source, destination, false, has_ports, source_is_high);
 }
 
 static uint32_t tag_of_inner(const struct rss *rss, const struct packet_inner *inner, bool is_ipv6)
 {
+    bool source_is_high;
     struct endpoint source = {inner->source_address, inner->has_ports ? inner->source_port : 0};
     struct endpoint destination = {inner->destination_address,
                                    inner->has_ports ? inner->destination_port : 0};
-    bool source_is_high = orders_after(&source, &destination, is_ipv6);
-    return hash_canonical(rss, &source, &destination, source_is_high, is_ipv6, inner->has_ports);
+    return tag_of_ends(rss, &source, &destination, is_ipv6, inner->has_ports, &source_is_high);
 }
 
 uint32_t rss_tag(const struct rss *rss, struct packet *packet)
@@ -185,14 +195,13 @@ uint32_t rss_tag(const struct rss *rss, struct packet *packet)
         return 0;
     bool is_ipv6 = packet->marks & PACKET_MARK_IPV6;
     bool has_ports = packet->marks & PACKET_MARK_PORTS;
+    bool source_is_high;
     struct endpoint source = {packet->source_address, has_ports ? packet->source_port : 0};
     struct endpoint destination = {packet->destination_address,
                                    has_ports ? packet->destination_port : 0};
-    bool source_is_high = orders_after(&source, &destination, is_ipv6);
+    uint32_t tag = tag_of_ends(rss, &source, &destination, is_ipv6, has_ports, &source_is_high);
     packet->marks = (uint8_t)(packet->marks & ~PACKET_MARK_SOURCE_IS_HIGH);
     if (source_is_high)
         packet->marks |= PACKET_MARK_SOURCE_IS_HIGH;
-    if (packet->parts & PACKET_PART_INNER)
-        return tag_of_inner(rss, &packet->inner, is_ipv6);
-    return hash_canonical(rss, &source, &destination, source_is_high, is_ipv6, has_ports);
+    return packet->parts & PACKET_PART_INNER ? tag_of_inner(rss, &packet->inner, is_ipv6) : tag;
 }
