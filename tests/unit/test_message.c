@@ -77,9 +77,16 @@ static void test_a_packet_batch_comes_back_as_it_was(void **state)
     assert_int_equal(out.packets_size, sizeof packets);
     assert_memory_equal(out.packets, packets, sizeof packets);
     assert_int_equal(out.n_losses, 1);
-    assert_memory_equal(&out.losses[0], &loss, sizeof loss);
+    assert_true(stream_id_equal(&out.losses[0].stream, &capture_stream));
+    assert_int_equal(out.losses[0].loss.packets, 3);
+    assert_int_equal(out.losses[0].loss.l2_bytes, LOSS_AMOUNT_UNKNOWN);
+    assert_int_equal(out.losses[0].loss.stage, LOSS_CAPTURE);
+    assert_string_equal(out.losses[0].loss.reason, "cut");
+    assert_string_equal(out.losses[0].loss.evidence, "here");
     assert_int_equal(out.n_sources, 1);
-    assert_memory_equal(&out.sources[0], &source, sizeof source);
+    assert_string_equal(out.sources[0].total.name, "a.pcap");
+    assert_int_equal(out.sources[0].total.l2_bytes, 200);
+    assert_true(out.sources[0].total.is_complete);
     message_release(&out);
 }
 
