@@ -1,6 +1,7 @@
 #include "cli/crew.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +47,11 @@ static void add_number(struct command_line *command_line, const char *option, si
 static int add_common(const struct supervisor_plan *plan, const char *run_directory,
                       enum process_role role, struct command_line *command_line)
 {
-    char program[PROCESS_PATH_MAX];
-    int result = process_program(role, program);
-    if (result != 0)
-        return result;
+    char *program = process_program(role);
+    if (program == NULL)
+        return -ENOENT;
     command_line_add(command_line, program);
+    free(program);
     command_line_add(command_line, "--run-directory");
     command_line_add(command_line, run_directory);
     add_number(command_line, "--shards", (size_t)plan->settings->config.tracker.shards);

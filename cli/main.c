@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"events", "follow what is happening: new, update, destroy, usage, loss", cmd_events},
     {"sql", "ask the database anything, read-only", cmd_sql},
     {"config", "check a configuration, print an example or the reference", cmd_config},
+    {"overhead", "what a packet costs on a link, by model", cmd_overhead},
 };
 
 enum { COMMANDS_N = sizeof commands / sizeof *commands };

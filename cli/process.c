@@ -44,24 +44,34 @@ void command_line_deinit(struct command_line *command_line)
     *command_line = (struct command_line){0};
 }
 
-int process_program(enum process_role role, char path[PROCESS_PATH_MAX])
+/* The directory of this program; "" where that is not known. */
+static void own_directory(char directory[PROCESS_PATH_MAX])
 {
-    char own[PROCESS_PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", directory, PROCESS_PATH_MAX - 1);
+    directory[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(directory, '/');
+    if (slash != NULL)
+        *slash = '\0';
+}
+
+char *process_program(enum process_role role)
+{
+    char directory[PROCESS_PATH_MAX];
+    char *path = NULL;
     const char *name = role_names[role];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-    if (length > 0) {
-        own[length] = '\0';
-        *strrchr(own, '/') = '\0';
-        int size = snprintf(path, PROCESS_PATH_MAX, "%s/../%s/wanmeter-%s", own, name, name);
-        if (size < PROCESS_PATH_MAX && access(path, X_OK) == 0)
-            return 0;
-    }
-    snprintf(path, PROCESS_PATH_MAX, "%s/wanmeter-%s", PROCESS_DIRECTORY, name);
+    own_directory(directory);
+    int length = asprintf(&path, "%s/../%s/wanmeter-%s", directory, name, name);
+    assert(length > 0);
     if (access(path, X_OK) == 0)
-        return 0;
-    int error = errno;
-    log_error("%s: %s", path, strerror(error));
-    return -error;
+        return path;
+    free(path);
+    length = asprintf(&path, "%s/wanmeter-%s", PROCESS_DIRECTORY, name);
+    assert(length > 0);
+    if (access(path, X_OK) == 0)
+        return path;
+    log_error("%s: %s", path, strerror(errno));
+    free(path);
+    return NULL;
 }
 
 static void take_descriptors(const struct process_descriptors *descriptors)

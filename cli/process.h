@@ -37,9 +37,9 @@ void command_line_add(struct command_line *command_line, const char *text);
 void command_line_add_number(struct command_line *command_line, size_t number);
 void command_line_deinit(struct command_line *command_line);
 
-/* The path of a role's program: beside this one in a build tree, else where they are installed. 0,
- * or -errno (logged) if it cannot be run. */
-int process_program(enum process_role role, char path[PROCESS_PATH_MAX]);
+/* The path of a role's program: beside this one in a build tree, else where they are installed.
+ * NULL (logged): it cannot be run. The caller frees it. */
+char *process_program(enum process_role role);
 
 struct process_descriptors {
     bool has_standard_input; /* else /dev/null */

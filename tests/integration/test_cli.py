@@ -14,7 +14,7 @@ from pathlib import Path
 from support import capture, traffic
 from support.case import each
 
-COMMANDS = ("replay", "run", "usage", "flows", "losses", "audit", "events", "sql", "config")
+COMMANDS = ("replay", "run", "usage", "flows", "losses", "audit", "events", "sql", "config", "overhead")
 READERS = (["usage"], ["flows"], ["losses"], ["audit"], ["sql", "SELECT 1"])
 OK, RUNTIME, USAGE, LOSS, MISMATCH, UNREACHABLE = range(6)
 PATIENCE_S = 30
@@ -253,6 +253,21 @@ def test_progress_is_shown_on_a_terminal_only(case):
     os.close(terminal)
     assert b"packets/s" in seen and replay.returncode == OK
     assert case.wanmeter("replay", "--force", "in.pcap").stderr == ""
+
+
+# --- overhead ---
+
+def test_overhead_prints_what_each_length_costs(case):
+    assert case.wanmeter("overhead", "calc", "ip", "0", "64", "1500").stdout == "0 0\n64 64\n1500 1500\n"
+    composed = case.wanmeter("overhead", "calc", "add(20)+align(4)", "1", "1500").stdout
+    assert composed == "1 24\n1500 1520\n"
+    models = [row["model"] for row in json_rows(case, "overhead", "list")]
+    assert "ip" in models and len(models) == len(set(models))
+    for model in models:
+        assert model in case.wanmeter("overhead", "explain", model).stdout
+        assert case.wanmeter("overhead", "calc", model, "1500").stdout.startswith("1500 ")
+    for arguments in (["calc", "nosuch", "1"], ["calc", "ip", "x"], ["calc", "ip", "-1"], ["calc", "ip"], ["explain"], []):
+        assert case.wanmeter("overhead", *arguments, check=USAGE).stderr
 
 
 # --- processes ---
