@@ -33,9 +33,9 @@ static void release(struct event *event)
 
 void event_log_deinit(struct event_log *log)
 {
-    for (uint64_t seq = log->oldest_global_seq; seq < log->next_global_seq; seq++)
+    for (uint64_t seq = log->oldest_global_seq; log->ring && seq < log->next_global_seq; seq++)
         release(&log->ring[seq % log->keep]);
-    for (size_t i = 0; i < log->n_used; i++)
+    for (size_t i = 0; log->used && log->topics && i < log->n_used; i++)
         free(log->topics[log->used[i]].name);
     free(log->topics);
     free(log->used);

@@ -8,7 +8,7 @@
 
 int store_check_owner(struct store *store)
 {
-    int64_t application_id, version, n_objects;
+    int64_t application_id = 0, version = 0, n_objects = 0;
     int result = store_select_number(store, "PRAGMA application_id", &application_id);
     if (result == 0)
         result = store_select_number(store, "PRAGMA user_version", &version);
@@ -50,7 +50,7 @@ static int apply_step(struct store *store, const struct migration *step)
 /* All steps in one transaction: a database is never between two versions. */
 int store_migrate(struct store *store)
 {
-    int64_t version;
+    int64_t version = 0;
     int result = store_select_number(store, "PRAGMA user_version", &version);
     if (result < 0 || version == n_migrations)
         return result;

@@ -97,6 +97,7 @@ int store_stream_get(struct store *store, const struct stream_id *id, const char
     int result = grow(store);
     if (result < 0)
         return result;
+    assert(store->streams);
     struct store_stream *stream = &store->streams[store->n_streams];
     result = load(store, id, stream);
     if (result == -ENOENT)
