@@ -1,8 +1,8 @@
 /* process: one process of the pipeline, started and watched by the supervisor.
  *
- *     process_directory(directory);                            where the programs are
- *     command_line_add(&command_line, "--shard"); …
- *     process_start(&process, program, &command_line, options);
+ *     program = process_program(PROCESS_TRACKER);
+ *     command_line_add(&command_line, program); …
+ *     process_start(&process, &command_line, &descriptors);
  *     process_signal(&process, SIGTERM);
  *     process_ended(&process, status);                         after waitpid()
  *
