@@ -40,7 +40,7 @@ static void copy_endpoint(struct argp_state *state, const char *option, const ch
     if (strlen(text) > EVENT_ENDPOINT_MAX || strstr(text, "://") == NULL)
         argp_error(state, "--%s: got '%s', expected such as tcp://127.0.0.1:5556 or ipc:///PATH",
                    option, text);
-    strcpy(endpoint, text);
+    memcpy(endpoint, text, strlen(text) + 1);
 }
 
 static print_fn parse_format(struct argp_state *state, const char *text)

@@ -98,5 +98,5 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of the write */
     argp_program_version = "wanmeter " WANMETER_VERSION;
     atexit(on_exit_flush);
-    return dispatch(argc, argv);
+    return (int)dispatch(argc, argv);
 }

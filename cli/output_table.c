@@ -108,6 +108,7 @@ static void write_kept(struct output *output)
             output->widths[i] = width;
         write_cell(output, i, text);
     }
+    assert(output->n_columns > 0 || output->n_cells == 0);
     for (size_t i = 0; i < output->n_cells; i++) {
         write_cell(output, i % output->n_columns, output->cells[i]);
         free(output->cells[i]);
