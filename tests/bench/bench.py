@@ -29,9 +29,9 @@ PROCESSES = ("capture", "tracker", "exporter")
 def main():
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory(prefix="wanmeter-bench-", dir=arguments.directory) as directory:
-        idle = replay(arguments, Path(directory), make_capture(arguments, Path(directory), "small", 0)[0])
+        few = replay(arguments, Path(directory), *make_capture(arguments, Path(directory), "few", arguments.packets))
         for kind in arguments.kinds.split(","):
-            bench(arguments, Path(directory), kind, idle)
+            bench(arguments, Path(directory), kind, few)
         if arguments.parts:
             for program in sorted((arguments.build / "tests/bench").glob("bench_*")):
                 if program.is_file():
@@ -51,7 +51,8 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def bench(arguments, directory, kind, idle):
+def bench(arguments, directory, kind, few):
+    """'few': a run of as many packets in few connections: what the tracker holds besides connections."""
     path, known = make_capture(arguments, directory, kind, arguments.packets)
     packets, _, _, connections = known
     runs = []
@@ -75,7 +76,7 @@ def bench(arguments, directory, kind, idle):
     for process in PROCESSES:
         show(f"{process}.peak_memory", "MiB", lambda run, name=process: run[1].peak_bytes[name] / 2**20, 1)
     show("tracker.memory_per_connection", "B",
-         lambda run: (run[1].peak_bytes["tracker"] - idle.peak_bytes["tracker"]) / connections)
+         lambda run: (run[1].peak_bytes["tracker"] - few.peak_bytes["tracker"]) / connections)
     show("database_bytes_per_connection", "B", lambda run: run[1].database_bytes / connections)
 
 
@@ -146,13 +147,14 @@ def look(pid, samples):
         return
     for child in children:
         try:
-            name, _, fields = Path(f"/proc/{child}/stat").read_text().partition("(")[2].rpartition(")")
+            program = Path(f"/proc/{child}/cmdline").read_text().partition("\0")[0]
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2]
             status = Path(f"/proc/{child}/status").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
         fields = fields.split()
         peak = [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")]
-        known = [process for process in PROCESSES if process in name]
+        known = [process for process in PROCESSES if program.endswith(process)]
         if peak and known:
             samples[child] = known[0], (int(fields[11]) + int(fields[12])) / TICKS_PER_S, peak[0]
 

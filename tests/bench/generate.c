@@ -3,9 +3,10 @@
  *
  *     generate KIND PACKETS SEED FILE          prints "packets l2_bytes l3_bytes connections"
  *
- * KIND: mix (lengths and protocols as on an access line, 348 bytes on average, 12 packets a
+ * KIND: mix (lengths and protocols as on an access line, 370 bytes on average, 12 packets a
  * connection), small (64-byte frames, 20 packets a connection), churn (64-byte frames, connections
- * of 6 packets that open and close). IPv4 in Ethernet, pcap with nanoseconds. */
+ * of 6 packets that open and close), few (64-byte frames, 4,096 long connections). IPv4 in
+ * Ethernet, pcap with nanoseconds. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -41,7 +42,11 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    {"mix", 12, false}, {"small", 20, true}, {"churn", CHURN_PACKETS, true}};
+    {"mix", 12, false},
+    {"small", 20, true},
+    {"churn", CHURN_PACKETS, true},
+    {"few", 30000, true},
+};
 
 struct connection {
     uint32_t number;
@@ -216,7 +221,7 @@ int main(int argc, char **argv)
     static struct generator generator;
     static char buffer[BUFFER_SIZE];
     if (argc != 5 || !(generator.kind = find_kind(argv[1]))) {
-        fprintf(stderr, "usage: %s mix|small|churn PACKETS SEED FILE\n", argv[0]);
+        fprintf(stderr, "usage: %s mix|small|churn|few PACKETS SEED FILE\n", argv[0]);
         return 2;
     }
     generator.random = strtoull(argv[3], NULL, 10) | 1;
