@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "common/loop.h"
@@ -18,12 +19,15 @@ enum {
     GOODBYE_LINGER_MS = 500,
 };
 
+static const char IPC_SCHEME[] = "ipc://";
+
 struct bus_socket {
     struct bus_socket *next;
     struct bus *bus;
     void *zmq;
     enum bus_kind kind;
     bool is_paused;
+    char *bound_path; /* of an ipc endpoint: libzmq leaves the file behind */
     bus_message_fn on_message;
     void *state;
 };
@@ -70,6 +74,9 @@ void bus_destroy(struct bus *bus)
         struct bus_socket *socket = bus->sockets;
         bus->sockets = socket->next;
         zmq_close(socket->zmq);
+        if (socket->bound_path)
+            unlink(socket->bound_path);
+        free(socket->bound_path);
         free(socket);
     }
     if (bus->context)
@@ -112,7 +119,8 @@ static int set_options(struct bus_socket *socket)
         int option, value;
     } common[] = {
         {ZMQ_LINGER, socket->kind == BUS_DEALER ? GOODBYE_LINGER_MS : 0},
-        {ZMQ_IMMEDIATE, 1},
+        {ZMQ_IMMEDIATE,
+         socket->kind != BUS_SUB}, /* it would drop what a SUB has not read when its peer leaves */
         {ZMQ_SNDHWM, send_high_water(socket->kind)},
         {ZMQ_RCVHWM, receive_high_water(socket->kind)},
         {ZMQ_HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS},
@@ -181,6 +189,8 @@ int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_mess
         return result;
     if (zmq_bind((*out)->zmq, endpoint) < 0)
         return -errno;
+    if (strncmp(endpoint, IPC_SCHEME, strlen(IPC_SCHEME)) == 0)
+        (*out)->bound_path = strdup(endpoint + strlen(IPC_SCHEME));
     return bus->loop ? watch_socket(*out) : 0;
 }
 

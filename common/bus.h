@@ -2,8 +2,8 @@
  *
  *     bus_create(loop, &bus);
  *     bus_bind(bus, BUS_ROUTER, "ipc:///run/wanmeter/tracker-0.sock", on_message, state, &socket);
- *     bus_send(socket, peer, message)             0, -EAGAIN (full: try on the next turn),
- * -EHOSTUNREACH (peer gone) bus_destroy(bus);
+ *     bus_send(socket, peer, bytes, size);        0; -EAGAIN: full, try on the next turn
+ *     bus_destroy(bus);
  *
  * ZMQ_FD is edge-triggered: it becomes readable once for many messages, and sending can consume the
  * edge. The bus therefore asks ZMQ_EVENTS of every socket before the loop blocks, and drains up to
@@ -47,8 +47,10 @@ typedef void (*bus_message_fn)(void *state, const struct bus_message *message);
 /* 0 or -errno. 'loop' is kept, not copied, and outlives the bus. NULL: without a loop, for
  * bus_receive(). */
 int bus_create(struct loop *loop, struct bus **bus);
-void bus_destroy(
-    struct bus *bus); /* closes every socket; what is queued to peers is dropped; accepts NULL */
+
+/* Closes every socket and removes the socket files of endpoints bound here; what is queued to peers
+ * is dropped, but for a DEALER's goodbye. Accepts NULL. */
+void bus_destroy(struct bus *bus);
 
 /* Makes a socket; 'identity' is a DEALER's routing id (NULL: chosen by ZeroMQ). 0 or -errno. */
 int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_message_fn on_message,

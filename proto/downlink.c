@@ -12,7 +12,6 @@ struct end {
     struct stream_id stream;
     struct bus_peer peer;
     struct receiver receiver;
-    bool has_peer;
     bool is_welcome_due;
     bool is_resend_due;
     bool is_ack_due;
@@ -87,11 +86,12 @@ static void refuse(struct downlink *downlink, const char *why)
 
 /* ---- answers ---- */
 
-static bool send_reply(struct downlink *downlink, const struct end *end, const struct reply *reply)
+static bool send_reply(struct downlink *downlink, const struct bus_peer *peer,
+                       const struct reply *reply)
 {
     size_t size;
     uint8_t *bytes = reply_encode(reply, &size);
-    int result = bytes ? bus_send(downlink->socket, &end->peer, bytes, size) : -ENOMEM;
+    int result = bytes ? bus_send(downlink->socket, peer, bytes, size) : -ENOMEM;
     free(bytes);
     return result != -EAGAIN; /* a peer that is gone says hello when it is back */
 }
@@ -106,7 +106,7 @@ static bool send_welcome(struct downlink *downlink, struct end *end)
     receiver_hello(&end->receiver, end->stream.epoch, resume.seq);
     reply.committed_seq = end->receiver.committed_seq;
     reply.next_seq = end->receiver.next_seq;
-    return send_reply(downlink, end, &reply);
+    return send_reply(downlink, &end->peer, &reply);
 }
 
 static bool send_due(struct downlink *downlink, struct end *end, enum reply_kind kind)
@@ -117,7 +117,7 @@ static bool send_due(struct downlink *downlink, struct end *end, enum reply_kind
         .committed_seq = end->receiver.committed_seq,
         .next_seq = end->receiver.next_seq,
     };
-    return send_reply(downlink, end, &reply);
+    return send_reply(downlink, &end->peer, &reply);
 }
 
 void downlink_flush(struct downlink *downlink)
@@ -177,10 +177,25 @@ static void take_batch(struct downlink *downlink, struct end *end, struct messag
         end->receiver.gap_asked = true;
         break;
     case RECEIVER_FOREIGN:
-        end->stream = message->stream;
-        send_due(downlink, end, REPLY_SAY_HELLO);
-        break;
+        break; /* belongs_to() has seen to it */
     }
+}
+
+/* Is it of the stream that this peer has said hello for? */
+static bool belongs_to(const struct end *end, const struct bus_peer *peer,
+                       const struct message *message)
+{
+    return end->receiver.is_known && stream_id_equal(&message->stream, &end->stream) &&
+           peer->size == end->peer.size && memcmp(peer->id, end->peer.id, peer->size) == 0;
+}
+
+/* Whoever it is must begin with a hello; what is known of the real stream stays as it is. */
+static void ask_for_hello(struct downlink *downlink, const struct bus_peer *peer,
+                          const struct message *message)
+{
+    struct reply reply = {.kind = REPLY_SAY_HELLO, .stream = message->stream, .committed_seq = -1};
+    send_reply(downlink, peer, &reply);
+    refuse(downlink, "it is of a stream that has not said hello");
 }
 
 static void take_message(struct downlink *downlink, const struct bus_peer *peer,
@@ -192,20 +207,16 @@ static void take_message(struct downlink *downlink, const struct bus_peer *peer,
         return;
     }
     struct end *end = &downlink->ends[index];
-    end->peer = *peer;
-    end->has_peer = true;
-    switch (message->kind) {
-    case MESSAGE_HELLO:
+    if (message->kind == MESSAGE_HELLO) {
         end->stream = message->stream;
+        end->peer = *peer;
         end->is_welcome_due = true;
-        break;
-    case MESSAGE_BYE:
+    } else if (!belongs_to(end, peer, message)) {
+        ask_for_hello(downlink, peer, message);
+    } else if (message->kind == MESSAGE_BYE) {
         end->has_said_bye = true;
-        break;
-    case MESSAGE_PACKETS:
-    case MESSAGE_RECORDS:
+    } else {
         take_batch(downlink, end, message);
-        break;
     }
 }
 
