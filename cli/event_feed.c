@@ -219,8 +219,11 @@ static enum event_feed_result start_at(struct event_feed *feed, int64_t from)
 {
     uint64_t end = feed->reply->end_global_seq;
     uint64_t oldest = feed->reply->oldest_global_seq;
+    if (from == EVENT_FEED_LIVE)
+        return EVENT_FEED_OK; /* the first event heard decides: some may have come before this
+                                 answer */
     feed->has_position = true;
-    feed->next = from == EVENT_FEED_LIVE ? end : (uint64_t)from;
+    feed->next = (uint64_t)from;
     if (feed->next < oldest) {
         log_warning("%" PRIu64 " events (%" PRIu64 " to %" PRIu64 ") cannot be had any more",
                     oldest - feed->next, feed->next, oldest - 1);
