@@ -76,7 +76,9 @@ def run_meson(label, build, patterns, jobs):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     results = [show(*meson_result(label, json.loads(line))) for line in log.read_text().splitlines()]
     missing = len(chosen) - len(results)
-    return results + [show(f"{label}meson", FAILED, f"{missing} programs of {build} did not report", 0)] * (missing > 0)
+    if missing:
+        results.append(show(f"{label}meson", FAILED, f"{missing} programs of {build} did not report", 0))
+    return results
 
 
 def meson_result(label, entry):
