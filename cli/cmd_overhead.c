@@ -11,7 +11,7 @@
 #include "cli/output.h"
 #include "cli/suggest.h"
 #include "common/log.h"
-#include "tracker/overhead.h"
+#include "common/overhead.h"
 
 enum overhead_action { ACTION_LIST, ACTION_EXPLAIN, ACTION_CALC, ACTIONS_N };
 

@@ -67,7 +67,7 @@ struct config_wan_match {
 
 struct config_wan {
     char *name;      /* [A-Za-z0-9._-]{1,63}, unique, not "none" */
-    char *overhead;  /* model name: "ip" until a WAN names another */
+    char *overhead;  /* a model, or several joined by +: common/overhead.h */
     char *direction; /* "auto" (by MAC or prefix), "up" or "down" (one arm of a TAP) */
     int32_t zone;    /* -1: the source's or the default zone */
     struct config_wan_match *matches; /* none: config_check() complains */

@@ -6,9 +6,7 @@
 
 #include "common/config_errors.h"
 #include "common/config_object.h"
-
-/* The overhead models that a WAN can name. */
-static const char *const overhead_names[] = {"ip"};
+#include "common/overhead.h"
 
 /* Something that only one owner may have: a name, an address block, a MAC, … */
 struct claim {
@@ -154,15 +152,27 @@ static void check_sources(const struct config *config, struct config_errors *err
         }
 }
 
-static bool is_overhead_known(const char *name, struct config_suggestion *suggestion)
+/* Models whose cost is in parts of a byte have no row to carry the rest of a packet in. */
+static void check_overhead(const struct config *config, const struct config_wan *wan,
+                           const char *subject, struct config_errors *errors)
 {
-    config_suggestion_init(suggestion, name);
-    for (size_t i = 0; i < sizeof overhead_names / sizeof *overhead_names; i++) {
-        if (strcmp(name, overhead_names[i]) == 0)
-            return true;
-        config_suggestion_offer(suggestion, overhead_names[i], strlen(overhead_names[i]));
-    }
-    return false;
+    struct overhead model;
+    bool is_known = overhead_make(wan->overhead, &model);
+    if (is_known && overhead_parts(&model) == 1)
+        return;
+    struct config_suggestion suggestion;
+    config_suggestion_init(&suggestion, wan->overhead);
+    for (size_t i = 0; i < overhead_presets_n && !is_known; i++)
+        config_suggestion_offer(&suggestion, overhead_presets[i].name,
+                                strlen(overhead_presets[i].name));
+    complain(config, errors, wan->place,
+             (struct config_report){
+                 .subject = subject,
+                 .what = is_known ? "an overhead model that costs parts of a byte"
+                                  : "unknown overhead model",
+                 .got = wan->overhead,
+                 .expected = is_known ? "whole bytes" : "one of 'wanmeter overhead list'",
+                 .suggestion = suggestion.word});
 }
 
 static void check_wan(const struct config *config, const struct config_wan *wan,
@@ -170,14 +180,8 @@ static void check_wan(const struct config *config, const struct config_wan *wan,
 {
     char subject[CONFIG_NAME_MAX + 32];
     snprintf(subject, sizeof subject, "wan '%.63s'", wan->name ? wan->name : "");
-    struct config_suggestion suggestion;
-    if (wan->overhead && !is_overhead_known(wan->overhead, &suggestion))
-        complain(config, errors, wan->place,
-                 (struct config_report){.subject = subject,
-                                        .what = "unknown overhead model",
-                                        .got = wan->overhead,
-                                        .expected = "ip",
-                                        .suggestion = suggestion.word});
+    if (wan->overhead)
+        check_overhead(config, wan, subject, errors);
     if (wan->n_matches == 0)
         complain(config, errors, wan->place,
                  (struct config_report){.subject = subject,

@@ -87,7 +87,7 @@ static const struct config_option wan_options[] = {
      .is_billing = true, .help = "What the bill calls it; no two WANs share one."},
     {"overhead", CONFIG_TEXT, FIELD(struct config_wan, overhead), .initial = "ip", .min = 1,
      .max = 255, .is_billing = true,
-     .help = "What a packet costs on this link; ip: its IP length."},
+     .help = "What a packet costs on this link ('wanmeter overhead list'); ip: its IP length."},
     {"direction", CONFIG_TEXT, FIELD(struct config_wan, direction), .initial = "auto",
      .words = "auto up down", .is_billing = true,
      .help = "The direction of all its packets, for one arm of a TAP; auto: by MAC or prefix."},
@@ -134,8 +134,8 @@ static const struct config_table account_table = {
 static const char sources_example[] = "  - interface: eth1\n"
                                       "    workers: 2\n";
 
-static const char wans_example[] = "  - name: fibre\n"
-                                   "    overhead: ip\n"
+static const char wans_example[] = "  - name: vdsl\n"
+                                   "    overhead: pppoe-ptm\n"
                                    "    match:\n"
                                    "      - vlan: 101\n"
                                    "        gateway_macs: [02:00:5e:10:00:01]\n"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tracker/overhead.h"
+#include "common/overhead.h"
 
 enum {
     KEYS_MAX = 1 << 15, /* between two commit points */
@@ -19,23 +19,22 @@ struct meter {
     struct usage_delta *sums; /* n_sums of them, in order of appearance */
     uint32_t *places;         /* open addressing: index into sums + 1 */
     uint32_t n_sums;
-    struct usage_delta *last;       /* most packets have the key of the one before */
-    const struct overhead **models; /* by WAN; 0: none */
+    struct usage_delta *last; /* most packets have the key of the one before */
+    struct overhead *models;  /* by WAN; 0: none */
     size_t n_models;
 };
 
 /* The models, by WAN; packets of no WAN are billed their L3 bytes. */
-static int find_models(const struct config *config, struct meter *meter)
+static int make_models(const struct config *config, struct meter *meter)
 {
     meter->n_models = config->n_wans + 1;
-    meter->models = calloc(meter->n_models, sizeof(const struct overhead *));
+    meter->models = calloc(meter->n_models, sizeof *meter->models);
     if (!meter->models)
         return -ENOMEM;
-    meter->models[0] = overhead_find("ip");
+    if (!overhead_make("ip", &meter->models[0]))
+        return -EINVAL;
     for (size_t i = 0; i < config->n_wans; i++)
-        meter->models[i + 1] = overhead_find(config->wans[i].overhead);
-    for (size_t i = 0; i < meter->n_models; i++)
-        if (!meter->models[i])
+        if (!overhead_make(config->wans[i].overhead, &meter->models[i + 1]))
             return -EINVAL;
     return 0;
 }
@@ -47,7 +46,7 @@ int meter_create(const struct config *config, struct meter **out)
         return -ENOMEM;
     meter->sums = calloc(KEYS_MAX, sizeof *meter->sums);
     meter->places = calloc(PLACES, sizeof *meter->places);
-    int result = meter->sums && meter->places ? find_models(config, meter) : -ENOMEM;
+    int result = meter->sums && meter->places ? make_models(config, meter) : -ENOMEM;
     if (result < 0) {
         meter_destroy(meter);
         return result;
@@ -69,7 +68,7 @@ void meter_destroy(struct meter *meter)
 uint64_t meter_billed_bytes(const struct meter *meter, const struct packet *packet, uint16_t wan)
 {
     assert(wan < meter->n_models);
-    return overhead_billed_bytes(meter->models[wan], packet->l3_bytes);
+    return overhead_billed_bytes(&meter->models[wan], packet->l3_bytes);
 }
 
 static int64_t slot_of(int64_t time_ns)

@@ -472,8 +472,11 @@ static void test_wans_that_can_not_work_are_refused(void **state)
     assert_errors("wans: [{name: w}]\n", "f:1:8: wan 'w': without 'match' no packet is its own "
                                          "(expected a map, {} for every packet)\n");
     assert_errors("wans: [{name: w, overhead: ipp, match: {}}]\n",
-                  "f:1:8: wan 'w': unknown overhead model (got 'ipp', expected ip; did you mean "
-                  "ip?)\n");
+                  "f:1:8: wan 'w': unknown overhead model (got 'ipp', expected one of "
+                  "'wanmeter overhead list'; did you mean ip?)\n");
+    assert_errors("wans: [{name: w, overhead: ptm-exact-pppoe, match: {}}]\n",
+                  "f:1:8: wan 'w': an overhead model that costs parts of a byte (got "
+                  "'ptm-exact-pppoe', expected whole bytes)\n");
     assert_errors("capture: {window: 64KiB}\n",
                   "f: capture.window: less than two of capture.batch (got '64KiB', expected at "
                   "least 256KiB)\n");

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "tracker/overhead.h"
+#include "common/overhead.h"
 
 static uint64_t bill(const char *text, uint32_t l3_bytes)
 {

@@ -1,5 +1,5 @@
 /* The named models. Of those with a field sum the numbers are its bytes. */
-#include "tracker/overhead.h"
+#include "common/overhead.h"
 
 const struct overhead overhead_presets[] = {
     {"ip", "IP total length", "IPFIX octetDeltaCount; 3GPP TS 32.298", {{OVERHEAD_END}}},

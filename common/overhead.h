@@ -9,8 +9,8 @@
  * '+', innermost first: names, steps such as "add(14)", "min(60)", "align(4)",
  * "alignclamp(16,1420)", "cells(48,53)", "perblock(64)", "ratio(65,64)", "frag4(1500)", and
  * "ether-vlan", a tag in the frame of the name before it. Nothing here has a state. */
-#ifndef WANMETER_TRACKER_OVERHEAD_H
-#define WANMETER_TRACKER_OVERHEAD_H
+#ifndef WANMETER_COMMON_OVERHEAD_H
+#define WANMETER_COMMON_OVERHEAD_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "tracker/overhead.h"
+#include "common/overhead.h"
 
 #include <assert.h>
 #include <errno.h>
