@@ -21,6 +21,18 @@ def test_the_demo_shows_the_bill_and_finds_its_known_totals(case):
         assert word in done.stdout, f"no '{word}' in:\n{done.stdout}"
 
 
+def test_the_readme_shows_what_the_demo_prints(case):
+    """Byte by byte: paths apart, the demo is the same everywhere."""
+    folder = case.directory / "demo"
+    done = subprocess.run([sys.executable, str(case.root / "tests/support/demo.py"), "--build", str(case.build),
+                           "--directory", str(folder)], stdout=subprocess.PIPE, text=True,
+                          env=case.wanmeter.environment, check=True)
+    shown = re.search(r"^    \$ \./dev demo\n(.*?)^(?=\S)", (case.root / "README.md").read_text(), re.M | re.S).group(1)
+    printed = "".join(f"    {line}".rstrip() + "\n"
+                      for line in done.stdout.replace(str(folder), "build/demo").splitlines())
+    assert shown.rstrip() == printed.rstrip(), f"README.md should have:\n{printed}"
+
+
 def test_the_demo_fails_when_a_total_is_not_the_known_one(case):
     """The demo is a check, too: it must not call a wrong bill right."""
     program = case.directory / "build" / "cli" / "wanmeter"

@@ -59,8 +59,9 @@ def main():
           f"{len(traffic.connection_lines(known))} connections\n")
 
     database = str(directory / "demo.db")
-    show(program, "replay", "--config", str(directory / "demo.yaml"), "--database", database,
+    show(program, "replay", "--quiet", "--config", str(directory / "demo.yaml"), "--database", database,
          str(directory / "demo.pcapng"))
+    show(program, "usage", "--database", database, "--by", "wan,direction")
     show(program, "usage", "--database", database, "--by", "account,wan")
     show(program, "losses", "--database", database)
     show(program, "audit", "--database", database)
