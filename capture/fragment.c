@@ -13,7 +13,7 @@
  * their latest first fragment, the waiting packets by their own arrival. The waiting packets of one
  * datagram are a third list, in the same order: the oldest of all heads its datagram's. */
 
-enum { NONE = UINT32_MAX };
+static const uint32_t NONE = UINT32_MAX;
 
 struct list {
     uint32_t head;

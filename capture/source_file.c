@@ -65,7 +65,7 @@ enum source_result source_file_starved(struct source_file *file, enum source_inp
     case INPUT_READY:
         break;
     }
-    assert(!"INPUT_READY starves nobody");
+    assert(false && "INPUT_READY starves nobody");
     return SOURCE_END;
 }
 

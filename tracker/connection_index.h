@@ -23,7 +23,9 @@
 
 #include "tracker/connection_table.h"
 
-enum { BUCKET_SLOTS = 10, BUCKET_ENTRIES_MEAN = 5, CONNECTION_INDEX_NONE = UINT32_MAX };
+enum { BUCKET_SLOTS = 10, BUCKET_ENTRIES_MEAN = 5 };
+
+#define CONNECTION_INDEX_NONE UINT32_MAX /* no enum: it does not fit an int */
 
 struct bucket {
     uint16_t tags[BUCKET_SLOTS]; /* 0: empty, and so are all behind it */

@@ -43,8 +43,8 @@ static void test_every_changed_count_is_a_mismatch(void **state)
         "UPDATE source SET l2_bytes = l2_bytes - 1",
         "DELETE FROM usage_slot",
         "DELETE FROM flow_record",
-        "INSERT INTO loss_line SELECT 9, id, 0, 0, 'capture', 'x', 1, 1, 1, 'exact', '' FROM stream"
-        " WHERE kind = 'capture'",
+        ("INSERT INTO loss_line SELECT 9, id, 0, 0, 'capture', 'x', 1, 1, 1, 'exact', ''"
+         " FROM stream WHERE kind = 'capture'"),
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         unlink(c->path);
