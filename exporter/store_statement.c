@@ -41,8 +41,9 @@ static const char *const statement_sql[STATEMENT_N] = {
         " l3_bytes, certainty, evidence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     /* A sum past 64 bits turns REAL, which a STRICT table refuses: never a wrong number. */
     [STATEMENT_USAGE_ADD] =
-        "INSERT INTO usage_slot (slot_ns, account_id, wan_id, direction, class, model_id, packets,"
-        " l2_bytes, l3_bytes, billed_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        "INSERT INTO usage_slot (slot_ns, account_id, wan_id, direction, class, cause, model_id,"
+        " packets, l2_bytes, l3_bytes, billed_bytes)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
         " ON CONFLICT DO UPDATE SET packets = packets + excluded.packets,"
         " l2_bytes = l2_bytes + excluded.l2_bytes, l3_bytes = l3_bytes + excluded.l3_bytes,"
         " billed_bytes = billed_bytes + excluded.billed_bytes",

@@ -10,7 +10,7 @@ enum { ROOM_AT_START = 256 };
 static bool has_key_of(const struct usage_delta *a, const struct usage_delta *b)
 {
     return a->slot_ns == b->slot_ns && a->account == b->account && a->wan == b->wan &&
-           a->direction == b->direction && a->class_index == b->class_index;
+           a->direction == b->direction && a->class_index == b->class_index && a->cause == b->cause;
 }
 
 /* Keys come from our own trackers: spread is enough, secrecy is not needed. */
@@ -18,7 +18,7 @@ static uint64_t hash_of(const struct usage_delta *delta)
 {
     uint64_t key = (uint64_t)delta->slot_ns;
     key ^= (uint64_t)delta->account << 48 | (uint64_t)delta->wan << 32 |
-           (uint64_t)delta->direction << 8 | delta->class_index;
+           (uint64_t)delta->cause << 16 | (uint64_t)delta->direction << 8 | delta->class_index;
     key *= UINT64_C(0x9e3779b97f4a7c15);
     return key ^ key >> 32;
 }

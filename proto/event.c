@@ -134,6 +134,8 @@ static void fill_usage(const struct usage_delta *delta, const struct event_conte
     wire->l3_bytes = delta->l3_bytes;
     wire->billed_bytes = delta->billed_bytes;
     wire->model = text(model_name(context, delta->wan));
+    if (delta->cause != MALFORMED_NONE)
+        wire->cause = text(malformed_cause_name(delta->cause));
 }
 
 struct wire_loss {

@@ -82,7 +82,8 @@ void usage_delta_put(const struct usage_delta *delta, uint8_t *room)
 bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta)
 {
     memcpy(delta, bytes, sizeof *delta);
-    return delta->direction < DIRECTION_N && delta->class_index < CLASS_N;
+    return delta->direction < DIRECTION_N && delta->class_index < CLASS_N &&
+           delta->cause < MALFORMED_CAUSE_N;
 }
 
 void flow_record_put(const struct flow_record *record, uint8_t *room)

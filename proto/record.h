@@ -24,7 +24,8 @@ struct usage_delta {
     uint16_t wan;     /* index into config.wans + 1; 0: none */
     uint8_t direction;
     uint8_t class_index;
-    uint8_t unused[2];
+    uint8_t cause; /* enum malformed_cause */
+    uint8_t unused;
 };
 
 enum { SLOT_SECONDS = 300 };

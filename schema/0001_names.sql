@@ -30,6 +30,14 @@ INSERT INTO class (number, name) VALUES
     (0, 'connection'), (1, 'arp'), (2, 'non_ip'), (3, 'malformed'), (4, 'icmp_error'), (5, 'frag_orphan'),
     (6, 'no_ports'), (7, 'overflow'), (8, 'duplicate'), (9, 'bad_time');
 
+CREATE TABLE malformed_cause (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE    -- what was wrong with a frame, as far as it decides how it is counted
+) STRICT;
+
+INSERT INTO malformed_cause (number, name) VALUES
+    (0, 'none'), (1, 'link_header'), (2, 'link_depth'), (3, 'ip_version'), (4, 'ip_header'), (5, 'ip_length');
+
 CREATE TABLE connection_state (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE

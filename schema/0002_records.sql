@@ -52,12 +52,13 @@ CREATE TABLE usage_slot (
     wan_id INTEGER NOT NULL,
     direction INTEGER NOT NULL,
     class INTEGER NOT NULL,
+    cause INTEGER NOT NULL,            -- of class 'malformed', and of what a cut link header made 'non_ip'
     model_id INTEGER NOT NULL,
     packets INTEGER NOT NULL,          -- packets
     l2_bytes INTEGER NOT NULL,         -- bytes, frames as captured
     l3_bytes INTEGER NOT NULL,         -- bytes, IP total length
     billed_bytes INTEGER NOT NULL,     -- bytes, by the overhead model
-    PRIMARY KEY (slot_ns, account_id, wan_id, direction, class, model_id)
+    PRIMARY KEY (slot_ns, account_id, wan_id, direction, class, cause, model_id)
 ) STRICT, WITHOUT ROWID;
 
 -- One row a flow record, in the order of writing and without a further index: that is what keeps writing fast.

@@ -12,8 +12,10 @@ SELECT
     u.l2_bytes,                         -- bytes
     u.l3_bytes,                         -- bytes
     u.billed_bytes,                     -- bytes
-    m.name AS model
+    m.name AS model,
+    nullif(k.name, 'none') AS cause     -- why it is malformed; NULL: it is not
 FROM usage_slot AS u
+LEFT JOIN malformed_cause AS k ON k.number = u.cause
 LEFT JOIN account AS a ON a.id = u.account_id
 LEFT JOIN wan AS w ON w.id = u.wan_id
 LEFT JOIN direction AS d ON d.number = u.direction

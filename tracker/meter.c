@@ -80,14 +80,15 @@ static int64_t slot_of(int64_t time_ns)
 static bool has_key(const struct usage_delta *sum, const struct usage_delta *key)
 {
     return sum->slot_ns == key->slot_ns && sum->account == key->account && sum->wan == key->wan &&
-           sum->direction == key->direction && sum->class_index == key->class_index;
+           sum->direction == key->direction && sum->class_index == key->class_index &&
+           sum->cause == key->cause;
 }
 
 static uint32_t hash_of(const struct usage_delta *key)
 {
     uint64_t hash = (uint64_t)(key->slot_ns / slot_ns_length);
     hash = (hash << 32 ^ (uint64_t)key->account << 16 ^ key->wan) * UINT64_C(0x9e3779b97f4a7c15);
-    hash ^= (uint64_t)key->direction << 8 | key->class_index;
+    hash ^= (uint64_t)key->cause << 16 | (uint64_t)key->direction << 8 | key->class_index;
     return (uint32_t)((hash * UINT64_C(0xff51afd7ed558ccd)) >> 40);
 }
 
@@ -114,6 +115,7 @@ void meter_add(struct meter *meter, const struct packet *packet, const struct ch
         .wan = charge->wan,
         .direction = packet->direction,
         .class_index = charge->class_index,
+        .cause = packet->malformed_cause,
     };
     struct usage_delta *sum = meter->last;
     if (!sum || !has_key(sum, &key))
