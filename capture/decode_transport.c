@@ -8,6 +8,14 @@ enum {
     TCP_HEADER_MIN = 20,
     TCP_FLAGS_MASK = 0x3f,
     TCP_WINDOW_SCALE_MAX = 14, /* RFC 7323, section 2.3: more counts as 14 */
+    UDP_HEADER_SIZE = 8,
+    UDP_LENGTH_AT = 4, /* UDP-Lite: the checksum's coverage */
+    UDP_CHECKSUM_AT = 6,
+    GRE_VERSION_MASK = 0x7,
+    GRE_VERSION_PPTP = 1,
+    GRE_PROTOCOL_PPP = 0x880b,
+    GRE_PPTP_SIZE = 8,
+    GRE_CALL_ID_AT = 6,
     ICMP_ID_AT = 4,
     ICMP_HEADER_SIZE = 8,
     ICMPV6_ERROR_MAX = 127, /* RFC 4443, section 2.1 */
@@ -32,11 +40,13 @@ static inline bool has_ports(uint8_t protocol)
            protocol == PROTOCOL_SCTP || protocol == PROTOCOL_DCCP;
 }
 
-/* The highest right edge, by sequence order, from the acknowledgment on. */
+/* The highest right edge, by sequence order, from the acknowledgment on. Of several such options
+ * the first counts. */
 static void read_sack(const uint8_t *blocks, uint32_t size, struct packet_tcp *tcp)
 {
-    if (!(tcp->options & TCP_OPTION_SACK))
-        tcp->sack_right_edge = tcp->acknowledgment;
+    if (tcp->options & TCP_OPTION_SACK)
+        return;
+    tcp->sack_right_edge = tcp->acknowledgment;
     tcp->options |= TCP_OPTION_SACK;
     for (uint32_t at = 0; at + 8 <= size; at += 8) {
         uint32_t right_edge = read_be32(blocks + at + 4);
@@ -124,6 +134,34 @@ static void tcp_decode(struct packet *packet, const uint8_t *header, uint32_t ca
     }
     if (header_bytes > TCP_HEADER_MIN)
         read_tcp_options(header + TCP_HEADER_MIN, header_bytes - TCP_HEADER_MIN, tcp);
+}
+
+/* A fragment's length says nothing of the datagram's. */
+static bool udp_is_invalid(const struct packet *packet, const uint8_t *header, uint32_t captured,
+                           uint32_t length)
+{
+    if (packet->marks & PACKET_MARK_FIRST_FRAGMENT)
+        return false;
+    if (length < UDP_HEADER_SIZE)
+        return true;
+    if (captured < UDP_HEADER_SIZE)
+        return false;
+    uint32_t stated = read_be16(header + UDP_LENGTH_AT);
+    if (packet->protocol == PROTOCOL_UDP)
+        return stated < UDP_HEADER_SIZE || stated > length;
+    bool is_bad_coverage = stated != 0 && (stated < UDP_HEADER_SIZE || stated > length);
+    return is_bad_coverage || read_be16(header + UDP_CHECKSUM_AT) == 0;
+}
+
+/* Calls of PPTP are connections of their own; all other GRE between two addresses is one. */
+static void gre_decode(struct packet *packet, const uint8_t *header, uint32_t captured)
+{
+    if (captured < GRE_PPTP_SIZE || (header[1] & GRE_VERSION_MASK) != GRE_VERSION_PPTP)
+        return;
+    if (read_be16(header + 2) == GRE_PROTOCOL_PPP)
+        packet->destination_port = read_be16(header + GRE_CALL_ID_AT);
+    else
+        packet->is_invalid = true;
 }
 
 static bool icmp_has_id(bool is_ipv6, uint8_t type)
@@ -220,6 +258,8 @@ static void icmp_decode(struct packet *packet, const uint8_t *header, uint32_t s
     packet->parts |= PACKET_PART_ICMP;
     packet->icmp_type = header[0];
     packet->icmp_code = header[1];
+    bool is_short = size < ICMP_HEADER_SIZE && !(packet->marks & PACKET_MARK_SNAPPED);
+    packet->is_invalid = is_short && !(packet->marks & PACKET_MARK_FIRST_FRAGMENT);
     if (icmp_is_error(is_ipv6, header[0])) {
         uint32_t quote_at = size < ICMP_HEADER_SIZE ? size : ICMP_HEADER_SIZE;
         quote_decode(packet, header + quote_at, size - quote_at, is_ipv6);
@@ -242,6 +282,7 @@ void transport_decode(struct walk *walk)
         return;
     const uint8_t *header = walk->bytes + walk->at;
     uint32_t captured = walk->ip_end - walk->at;
+    uint32_t length = packet->l3_bytes - (walk->at - walk->ip_at);
     if (has_ports(packet->protocol)) {
         if (captured < PORTS_SIZE) {
             packet->class_index = CLASS_NO_PORTS;
@@ -251,10 +292,18 @@ void transport_decode(struct walk *walk)
         packet->destination_port = read_be16(header + 2);
         packet->marks |= PACKET_MARK_PORTS;
         if (packet->protocol == PROTOCOL_TCP)
-            tcp_decode(packet, header, captured, packet->l3_bytes - (walk->at - walk->ip_at));
+            tcp_decode(packet, header, captured, length);
+        else if (packet->protocol == PROTOCOL_SCTP)
+            sctp_decode(packet, header, captured, length);
+        else if (packet->protocol != PROTOCOL_DCCP)
+            packet->is_invalid = udp_is_invalid(packet, header, captured, length);
         return;
     }
     bool is_ipv6 = packet->marks & PACKET_MARK_IPV6;
     if (packet->protocol == (is_ipv6 ? PROTOCOL_ICMPV6 : PROTOCOL_ICMP))
         icmp_decode(packet, header, captured, is_ipv6);
+    else if (packet->protocol == PROTOCOL_GRE)
+        gre_decode(packet, header, captured);
+    else
+        packet->is_invalid = is_ipv6 && packet->protocol == PROTOCOL_NO_NEXT_HEADER;
 }

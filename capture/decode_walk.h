@@ -111,9 +111,12 @@ enum malformed_cause ip_decode(struct walk *walk, enum network network);
 bool ipv6_skip_extensions(const uint8_t *bytes, uint32_t end, uint32_t *at, uint8_t *protocol,
                           struct extensions *extensions);
 
-/* Reads ports, TCP and ICMP fields of what begins at walk->at and ends at walk->ip_end; sets the
- * class. */
+/* Reads ports, TCP, SCTP and ICMP fields of what begins at walk->at and ends at walk->ip_end; sets
+ * the class. */
 void transport_decode(struct walk *walk);
+
+/* 'captured': bytes from the SCTP header on that are captured; 'length': that the IP length says. */
+void sctp_decode(struct packet *packet, const uint8_t *header, uint32_t captured, uint32_t length);
 
 /* Is the decoded packet the carrier of a mirrored frame that the decoder is to look into? Then
  * 'inner' is a walk at the beginning of that frame, and '*link_type' its link layer. */

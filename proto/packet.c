@@ -9,8 +9,10 @@ enum {
     CLASS_MASK = 0x1f,
     DIRECTION_SHIFT = 5,
     DIRECTION_MASK = 0x3,
+    INVALID_SHIFT = 7,
     IPV6_SIZE = 32,
     TCP_SIZE = 20,
+    SCTP_SIZE = 20,
     ICMP_SIZE = 4,
     INNER_SIZE = 40,
     CLOCK_SIZE = 8,
@@ -19,6 +21,7 @@ enum {
 };
 
 static_assert(sizeof(struct packet_tcp) == TCP_SIZE, "packed as it is");
+static_assert(sizeof(struct packet_sctp) == SCTP_SIZE, "packed as it is");
 static_assert(sizeof(struct packet_inner) == INNER_SIZE, "packed as it is");
 static_assert(CLASS_N <= CLASS_MASK + 1, "the class has five bits");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fields are copied as they are");
@@ -62,6 +65,7 @@ static size_t size_of_parts(uint8_t parts)
     size_t size = PACKET_BASE_SIZE;
     size += parts & PACKET_PART_IPV6 ? IPV6_SIZE : 0;
     size += parts & PACKET_PART_TCP ? TCP_SIZE : 0;
+    size += parts & PACKET_PART_SCTP ? SCTP_SIZE : 0;
     size += parts & PACKET_PART_ICMP ? ICMP_SIZE : 0;
     size += parts & PACKET_PART_INNER ? INNER_SIZE : 0;
     size += parts & PACKET_PART_CLOCK ? CLOCK_SIZE : 0;
@@ -78,7 +82,8 @@ size_t packet_encoded_size(const uint8_t *base)
 /* The parts that a packet's fields ask for. */
 static uint8_t needed_parts(const struct packet *packet)
 {
-    uint8_t parts = packet->parts & (PACKET_PART_TCP | PACKET_PART_ICMP | PACKET_PART_INNER);
+    uint8_t parts =
+        packet->parts & (PACKET_PART_TCP | PACKET_PART_ICMP | PACKET_PART_INNER | PACKET_PART_SCTP);
     if (packet->marks & PACKET_MARK_IPV6)
         parts |= PACKET_PART_IPV6;
     if (packet->clock_ns != packet->time_ns)
@@ -106,7 +111,8 @@ size_t packet_encode(const struct packet *packet, uint8_t *room)
 {
     uint8_t parts = needed_parts(packet);
     uint8_t class_and_direction =
-        (uint8_t)(packet->class_index | (unsigned)packet->direction << DIRECTION_SHIFT);
+        (uint8_t)(packet->class_index | (unsigned)packet->direction << DIRECTION_SHIFT |
+                  (unsigned)packet->is_invalid << INVALID_SHIFT);
 
     uint8_t *at = room;
     at = put(at, &packet->time_ns, 8);
@@ -149,6 +155,8 @@ size_t packet_encode(const struct packet *packet, uint8_t *room)
         *at++ = packet->malformed_cause;
         *at++ = 0;
     }
+    if (parts & PACKET_PART_SCTP)
+        at = put(at, &packet->sctp, SCTP_SIZE);
     return (size_t)(at - room);
 }
 
@@ -156,8 +164,20 @@ static bool is_valid_base(const struct packet *packet)
 {
     bool has_both = (packet->marks & PACKET_MARK_IPV4) && (packet->marks & PACKET_MARK_IPV6);
     bool ipv6_agrees = !(packet->marks & PACKET_MARK_IPV6) == !(packet->parts & PACKET_PART_IPV6);
-    return packet->class_index < CLASS_N && packet->direction < DIRECTION_N &&
-           !(packet->parts & 0x80) && !has_both && ipv6_agrees;
+    bool has_two_transports =
+        (packet->parts & PACKET_PART_TCP) && (packet->parts & PACKET_PART_SCTP);
+    return packet->class_index < CLASS_N && packet->direction < DIRECTION_N && !has_both &&
+           ipv6_agrees && !has_two_transports;
+}
+
+static bool is_valid_sctp(const struct packet_sctp *sctp)
+{
+    if (sctp->n_chunks > SCTP_CHUNKS_MAX)
+        return false;
+    for (unsigned i = 0; i < sctp->n_chunks; i++)
+        if ((sctp->chunks[i] & SCTP_CHUNK_MASK) >= SCTP_CHUNK_N)
+            return false;
+    return true;
 }
 
 enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struct packet *packet,
@@ -179,6 +199,7 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
     packet->protocol = *at++;
     packet->class_index = *at & CLASS_MASK;
     packet->direction = (*at >> DIRECTION_SHIFT) & DIRECTION_MASK;
+    packet->is_invalid = *at >> INVALID_SHIFT;
     at++;
     at = get(at, &packet->zone, 2);
     at = get(at, &packet->wan, 2);
@@ -210,6 +231,11 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
         at = get(at, &packet->l2_account, 2);
         packet->malformed_cause = *at;
         at += 2;
+    }
+    if (packet->parts & PACKET_PART_SCTP) {
+        at = get(at, &packet->sctp, SCTP_SIZE);
+        if (!is_valid_sctp(&packet->sctp))
+            return PACKET_INVALID;
     }
     *used = (size_t)(at - bytes);
     return PACKET_DECODED;

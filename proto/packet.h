@@ -15,7 +15,8 @@
  *         22    2  destination_port
  *         24    2  parts and marks       bits 0-7 enum packet_part, bits 8-15 enum packet_mark
  *         26    1  protocol
- *         27    1  class and direction   bits 0-4 enum packet_class, bits 5-6 enum direction
+ *         27    1  class and direction   bits 0-4 enum packet_class, bits 5-6 enum direction, bit 7
+ *                                        is_invalid
  *         28    2  zone
  *         30    2  wan
  *         32    4  source address        IPv4; zero where the part PACKET_PART_IPV6 has the
@@ -74,6 +75,7 @@ enum packet_part {
     PACKET_PART_CLOCK = 1 << 4, /* 8 bytes: clock_ns, where it is not time_ns */
     PACKET_PART_LABEL = 1 << 5, /* 4 bytes: the IPv6 flow label, where it is not 0 */
     PACKET_PART_L2 = 1 << 6,    /* 4 bytes: l2_account, malformed_cause */
+    PACKET_PART_SCTP = 1 << 7,  /* 20 bytes: struct packet_sctp; not with PACKET_PART_TCP */
 };
 
 enum packet_mark {
@@ -111,6 +113,42 @@ struct packet_tcp {
     uint8_t unused;
 };
 
+/* Chunks that say something about the association's state; all others are as one. */
+enum sctp_chunk {
+    SCTP_INIT,
+    SCTP_INIT_ACK,
+    SCTP_ABORT,
+    SCTP_SHUTDOWN,
+    SCTP_SHUTDOWN_ACK,
+    SCTP_ERROR,
+    SCTP_COOKIE_ECHO,
+    SCTP_COOKIE_ACK,
+    SCTP_SHUTDOWN_COMPLETE,
+    SCTP_HEARTBEAT,
+    SCTP_HEARTBEAT_ACK,
+    SCTP_CHUNK_N,
+    SCTP_CHUNK_MASK = 0xf,
+    SCTP_CHUNK_T_BIT = 1 << 4, /* of ABORT and SHUTDOWN COMPLETE: the tag is the peer's */
+};
+
+enum { SCTP_CHUNKS_MAX = 10 };
+
+enum {
+    SCTP_HAS_DATA = 1 << 0,
+    SCTP_HAS_OTHER = 1 << 1, /* chunks that are none of enum sctp_chunk; DATA is one of them */
+    SCTP_HAS_SHORT_INIT = 1 << 2,
+    SCTP_HEADER_CUT = 1 << 3,
+};
+
+/* Source: RFC 9260, section 3. */
+struct packet_sctp {
+    uint32_t verification_tag;
+    uint32_t init_tag;               /* of INIT or INIT ACK, which are alone in their packet */
+    uint8_t chunks[SCTP_CHUNKS_MAX]; /* enum sctp_chunk, in order; what is beyond has no room */
+    uint8_t n_chunks;
+    uint8_t marks; /* SCTP_HAS_*, SCTP_HEADER_CUT */
+};
+
 /* The tuple of the packet that an ICMP error quotes, as that packet's sender wrote it. */
 struct packet_inner {
     uint8_t source_address[16];
@@ -133,8 +171,8 @@ struct packet {
     uint32_t flow_label;
     uint8_t source_address[16]; /* network order; IPv4: the first 4, the others 0 */
     uint8_t destination_address[16];
-    uint16_t source_port; /* host order; ICMP with an id: the id, in both */
-    uint16_t destination_port;
+    uint16_t source_port;      /* host order; ICMP with an id: the id, in both */
+    uint16_t destination_port; /* GRE of PPTP: the call id, without PACKET_MARK_PORTS */
     uint16_t zone;
     uint16_t wan;        /* index into config.wans + 1; 0: none */
     uint16_t l2_account; /* index into config.accounts + 1 that a MAC, VLAN or PPPoE session chose;
@@ -147,7 +185,11 @@ struct packet {
     uint8_t malformed_cause;
     uint8_t icmp_type; /* with PACKET_PART_ICMP */
     uint8_t icmp_code;
-    struct packet_tcp tcp;     /* with PACKET_PART_TCP */
+    uint8_t is_invalid; /* what follows the IP header cannot be right: INVALID to conntrack */
+    union {
+        struct packet_tcp tcp;   /* with PACKET_PART_TCP */
+        struct packet_sctp sctp; /* with PACKET_PART_SCTP */
+    };
     struct packet_inner inner; /* with PACKET_PART_INNER */
 };
 

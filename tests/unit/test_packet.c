@@ -15,6 +15,13 @@ static void fill(void *bytes, size_t size)
         ((uint8_t *)bytes)[i] = (uint8_t)(rand() >> 5);
 }
 
+static void make_valid(struct packet_sctp *sctp)
+{
+    sctp->n_chunks %= SCTP_CHUNKS_MAX + 1;
+    for (unsigned i = 0; i < SCTP_CHUNKS_MAX; i++)
+        sctp->chunks[i] %= SCTP_CHUNK_N;
+}
+
 /* Any packet that a decoder may make: fields of absent parts are 0. Every combination of parts has
  * its turn with the low bits of 'n'. */
 static struct packet random_packet(unsigned n)
@@ -22,6 +29,11 @@ static struct packet random_packet(unsigned n)
     struct packet packet;
     fill(&packet, sizeof packet);
     packet.parts = n & (PACKET_PART_IPV6 | PACKET_PART_TCP | PACKET_PART_ICMP | PACKET_PART_INNER);
+    if ((n & 128) && !(packet.parts & PACKET_PART_TCP))
+        packet.parts |= PACKET_PART_SCTP;
+    packet.is_invalid &= 1;
+    if (packet.parts & PACKET_PART_SCTP)
+        make_valid(&packet.sctp);
     packet.class_index = (uint8_t)(n % CLASS_N);
     packet.direction = (uint8_t)(n % DIRECTION_N);
     packet.marks = (uint8_t)(packet.marks & ~(PACKET_MARK_IPV4 | PACKET_MARK_IPV6));
@@ -30,7 +42,7 @@ static struct packet random_packet(unsigned n)
         memset(packet.source_address + 4, 0, 12);
         memset(packet.destination_address + 4, 0, 12);
     }
-    if (!(packet.parts & PACKET_PART_TCP))
+    if (!(packet.parts & (PACKET_PART_TCP | PACKET_PART_SCTP)))
         memset(&packet.tcp, 0, sizeof packet.tcp);
     if (!(packet.parts & PACKET_PART_ICMP))
         packet.icmp_type = packet.icmp_code = 0;
@@ -49,11 +61,11 @@ static void assert_same(const struct packet *a, const struct packet *b)
 {
     struct packet as_decoded = *a;
     as_decoded.parts = b->parts; /* encode adds CLOCK, LABEL and L2 by itself */
-    assert_int_equal(b->parts & 0xf, a->parts & 0xf);
+    assert_int_equal(b->parts & 0x8f, a->parts & 0x8f);
     assert_int_equal(!(b->parts & PACKET_PART_CLOCK), a->clock_ns == a->time_ns);
     assert_int_equal(!(b->parts & PACKET_PART_LABEL), a->flow_label == 0);
     assert_int_equal(!(b->parts & PACKET_PART_L2), !a->l2_account && !a->malformed_cause);
-    assert_memory_equal(&as_decoded, b, offsetof(struct packet, icmp_code) + 1);
+    assert_memory_equal(&as_decoded, b, offsetof(struct packet, is_invalid) + 1);
     assert_memory_equal(&as_decoded.tcp, &b->tcp, sizeof b->tcp);
     assert_memory_equal(&as_decoded.inner, &b->inner, sizeof b->inner);
 }
@@ -79,7 +91,7 @@ static void test_a_packet_comes_out_as_it_went_in(void **state)
 static void test_every_prefix_of_a_descriptor_is_truncated(void **state)
 {
     (void)state;
-    for (unsigned n = 0; n < 128; n++) {
+    for (unsigned n = 0; n < 256; n++) {
         struct packet packet = random_packet(n), back;
         uint8_t room[PACKET_SIZE_MAX];
         size_t size = packet_encode(&packet, room);
@@ -143,7 +155,7 @@ static void test_what_does_not_exist_is_invalid(void **state)
 {
     (void)state;
     struct packet packet = random_packet(PACKET_PART_TCP), back;
-    uint8_t valid[PACKET_SIZE_MAX], room[PACKET_SIZE_MAX];
+    uint8_t valid[PACKET_SIZE_MAX], room[PACKET_SIZE_MAX] = {0};
     size_t used;
     size_t size = packet_encode(&packet, valid);
     static const struct {
@@ -152,14 +164,23 @@ static void test_what_does_not_exist_is_invalid(void **state)
     } damages[] = {
         {27, 0x1f},                                /* a class */
         {27, 0x60},                                /* a direction */
-        {24, 0x80},                                /* a part */
+        {24, PACKET_PART_SCTP},                    /* beside TCP */
         {25, PACKET_MARK_IPV4 | PACKET_MARK_IPV6}, /* of both versions */
     };
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         memcpy(room, valid, size);
         room[damages[i].at] |= damages[i].bits;
-        assert_int_equal(packet_decode(room, size, &back, &used), PACKET_INVALID);
+        assert_int_equal(packet_decode(room, sizeof room, &back, &used), PACKET_INVALID);
     }
+    packet = random_packet(128); /* SCTP chunks past their number, or of no kind */
+    packet.sctp.n_chunks = SCTP_CHUNKS_MAX + 1;
+    size_t sctp_size = packet_encode(&packet, room);
+    assert_int_equal(packet_decode(room, sctp_size, &back, &used), PACKET_INVALID);
+    packet.sctp.n_chunks = 1;
+    packet.sctp.chunks[0] = SCTP_CHUNK_N;
+    packet_encode(&packet, room);
+    assert_int_equal(packet_decode(room, sctp_size, &back, &used), PACKET_INVALID);
+
     memcpy(room, valid, size); /* an IPv6 packet without its addresses */
     room[25] = (uint8_t)((room[25] & ~PACKET_MARK_IPV4) | PACKET_MARK_IPV6);
     assert_int_equal(packet_decode(room, size, &back, &used), PACKET_INVALID);
