@@ -1,6 +1,5 @@
 /* wanmeter-capture: one worker: frames in, packed packets out to the shards. */
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "capture/wan.h"
 #include "common/arguments.h"
 #include "common/bus.h"
+#include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "proto/uplink.h"
@@ -368,8 +368,7 @@ static int capture_open(struct capture *capture)
 {
     snprintf(capture->name, sizeof capture->name, "capture-%u", capture->arguments.worker);
     log_open(capture->name);
-    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* batches come and go: keep their pages */
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    heap_keep_pages();
 
     int result = open_decoding(capture);
     if (result == 0)

@@ -1,5 +1,4 @@
 /* wanmeter-exporter: records in; a database, and events of what is in it, out. */
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 
 #include "common/arguments.h"
 #include "common/bus.h"
+#include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "exporter/publish.h"
@@ -330,8 +330,7 @@ static int open_loop(struct exporter *exporter)
 static int exporter_open(struct exporter *exporter)
 {
     log_open("exporter");
-    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* batches come and go: keep their pages */
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    heap_keep_pages();
     for (size_t i = 0; i < SHARDS_MAX; i++)
         exporter->inputs[i].applied_seq = -1;
     int result = open_store(exporter);

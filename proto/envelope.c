@@ -8,6 +8,12 @@ enum {
     ARENA_ALIGNMENT = 16,
     ARENA_FACTOR = 16, /* of the message's size: the largest honest ratio is below 10 */
     ARENA_BASE = 64 * 1024,
+    BLOCK_SIZE = 16 * 1024, /* larger things get a block of their own */
+};
+
+struct arena_block {
+    struct arena_block *next;
+    alignas(ARENA_ALIGNMENT) uint8_t room[];
 };
 
 static void *arena_allocate(void *data, size_t size)
@@ -26,16 +32,10 @@ struct arena *arena_create(size_t message_size)
     struct arena *arena = malloc(sizeof *arena);
     if (!arena)
         return NULL;
-    size_t size = message_size * ARENA_FACTOR + ARENA_BASE;
     *arena = (struct arena){
         .allocator = {.alloc = arena_allocate, .free = arena_free, .allocator_data = arena},
-        .size = size,
-        .block = malloc(size), /* touched as used: the bound costs address space only */
+        .left = message_size * ARENA_FACTOR + ARENA_BASE,
     };
-    if (!arena->block) {
-        free(arena);
-        return NULL;
-    }
     return arena;
 }
 
@@ -43,18 +43,41 @@ void arena_destroy(struct arena *arena)
 {
     if (!arena)
         return;
-    free(arena->block);
+    while (arena->blocks) {
+        struct arena_block *block = arena->blocks;
+        arena->blocks = block->next;
+        free(block);
+    }
     free(arena);
+}
+
+/* A block with at least 'size' bytes becomes the first; what is left of the one before is given
+ * up. */
+static bool add_block(struct arena *arena, size_t size)
+{
+    size_t room_size = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+    struct arena_block *block = malloc(sizeof *block + room_size);
+    if (!block)
+        return false;
+    block->next = arena->blocks;
+    arena->blocks = block;
+    arena->room = block->room;
+    arena->room_size = room_size;
+    return true;
 }
 
 void *arena_take(struct arena *arena, size_t size)
 {
     size_t rounded = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
-    if (rounded < size || rounded > arena->size - arena->used)
+    if (rounded < size || rounded > arena->left)
         return NULL;
-    void *room = arena->block + arena->used;
-    arena->used += rounded;
-    return room;
+    if ((!arena->blocks || rounded > arena->room_size) && !add_block(arena, rounded))
+        return NULL;
+    uint8_t *taken = arena->room;
+    arena->room += rounded;
+    arena->room_size -= rounded;
+    arena->left -= rounded;
+    return taken;
 }
 
 /* The messages inside one field of 'message'. */

@@ -12,12 +12,14 @@
 #include "pipeline.pb-c.h"
 #include "proto/message.h"
 
-/* A bump allocator over one block; what it gave is freed with it. */
+/* A bump allocator over blocks; what it gave is freed with it. Blocks are taken as they are needed:
+ * a batch that waits to be applied holds hardly more than its own bytes. */
 struct arena {
     ProtobufCAllocator allocator; /* pass &arena->allocator to protobuf-c */
-    size_t used;
-    size_t size;
-    uint8_t *block;
+    size_t left;                  /* of the bound */
+    struct arena_block *blocks;   /* the newest first */
+    uint8_t *room;                /* of the newest block */
+    size_t room_size;
 };
 
 /* An arena for decoding 'message_size' bytes. NULL: no memory. */

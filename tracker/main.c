@@ -1,11 +1,11 @@
 /* wanmeter-tracker: one shard: packets in, usage and flow records out. */
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/arguments.h"
 #include "common/bus.h"
+#include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "proto/downlink.h"
@@ -366,8 +366,7 @@ static int tracker_open(struct tracker *tracker)
 {
     snprintf(tracker->name, sizeof tracker->name, "tracker-%u", tracker->arguments.shard);
     log_open(tracker->name);
-    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* batches come and go: keep their pages */
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    heap_keep_pages();
     tracker->commit_bytes = commit_bytes(&tracker->arguments);
     uint64_t commit_ms =
         (uint64_t)tracker->arguments.config.tracker.commit_interval_ns / 1000000 + 1;
