@@ -105,6 +105,7 @@ void connection_table_prefetch_entry(const struct connection_table *table, uint6
     __builtin_prefetch(entry, 1);
     __builtin_prefetch(entry + 64, 1);
     __builtin_prefetch(entry + 128, 1);
+    __builtin_prefetch(entry + 192, 1);
 }
 
 struct connection *connection_table_find(struct connection_table *table, const struct tuple *tuple,

@@ -251,15 +251,16 @@ static bool make_room(struct flow_table *flows)
     return true;
 }
 
-static struct connection *open_flow(struct flow_table *flows, const struct tuple *tuple,
-                                    uint64_t hash, const struct packet *packet)
+static struct connection *open_flow(struct flow_table *flows, const struct flow_key *key,
+                                    const struct packet *packet)
 {
-    struct connection *connection = connection_table_add(flows->connections, tuple, hash);
+    struct connection *connection =
+        connection_table_add(flows->connections, &key->tuple, key->hash);
     if (!connection && make_room(flows))
-        connection = connection_table_add(flows->connections, tuple, hash);
+        connection = connection_table_add(flows->connections, &key->tuple, key->hash);
     if (!connection)
         return NULL;
-    connection->id = tuple_flow_id(tuple, packet->time_ns);
+    connection->id = tuple_flow_id(&key->tuple, packet->time_ns);
     connection->start_ns = packet->time_ns;
     connection->last_ns = packet->time_ns;
     connection->expires_ns = INT64_MAX;
@@ -275,13 +276,14 @@ static struct connection *open_flow(struct flow_table *flows, const struct tuple
 
 /* The flow that the packet belongs to, after what the clock ended; opened if there is none. NULL:
  * no room. */
-static struct connection *flow_of(struct flow_table *flows, const struct tuple *tuple,
-                                  uint64_t hash, const struct packet *packet)
+static struct connection *flow_of(struct flow_table *flows, const struct flow_key *key,
+                                  const struct packet *packet)
 {
-    struct connection *connection = connection_table_find(flows->connections, tuple, hash);
+    struct connection *connection =
+        connection_table_find(flows->connections, &key->tuple, key->hash);
     if (connection && settle(flows, connection, packet->clock_ns))
         return connection;
-    return open_flow(flows, tuple, hash, packet);
+    return open_flow(flows, key, packet);
 }
 
 static unsigned direction_of(const struct connection *connection, const struct packet *packet)
@@ -356,13 +358,24 @@ static void apply(struct flow_table *flows, struct connection *connection, unsig
         connection->status |= STATUS_CONFIRMED;
 }
 
-enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
-                                uint64_t billed_bytes, uint16_t *account)
+void flow_table_key(const struct flow_table *flows, const struct packet *packet,
+                    struct flow_key *key)
 {
-    struct tuple tuple;
-    tuple_of_packet(packet, &tuple);
-    uint64_t hash = connection_table_hash(flows->connections, &tuple);
-    const struct protocol *protocol = protocol_of(packet->protocol, tuple.ip_version);
+    tuple_of_packet(packet, &key->tuple);
+    key->hash = connection_table_hash(flows->connections, &key->tuple);
+    connection_table_prefetch(flows->connections, key->hash);
+}
+
+void flow_table_prefetch(const struct flow_table *flows, const struct flow_key *key)
+{
+    connection_table_prefetch_entry(flows->connections, key->hash);
+}
+
+enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
+                                const struct flow_key *key, uint64_t billed_bytes,
+                                uint16_t *account)
+{
+    const struct protocol *protocol = protocol_of(packet->protocol, key->tuple.ip_version);
     enum protocol_verdict verdict = VERDICT_REOPEN;
     struct connection *connection;
     unsigned direction, state_before;
@@ -370,7 +383,7 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
     int64_t timeout_ns = 0;
 
     for (bool is_reopened = false;; is_reopened = true) {
-        connection = flow_of(flows, &tuple, hash, packet);
+        connection = flow_of(flows, key, packet);
         if (!connection) {
             *account = account_of_packet(flows->accounts, packet);
             return FLOW_OVERFLOW;

@@ -3,7 +3,9 @@
  *
  *     flow_table_create(&options, &flows);
  *     flow_table_advance(flows, clock_ns);                 what is over by now ends
- *     flow_table_add(flows, &packet, billed_bytes, &account);
+ *     flow_table_key(flows, &packet, &key);                a while before: asks for memory
+ *     flow_table_prefetch(flows, &key);                    a little before: asks for more
+ *     flow_table_add(flows, &packet, &key, billed_bytes, &account);
  *     account = flow_table_account_about(flows, &packet);  of an ICMP error
  *     flow_table_finish(flows, n_max);                     at the end of input, in portions
  *     flow_table_destroy(flows);
@@ -23,6 +25,7 @@
 #include "proto/packet.h"
 #include "proto/record.h"
 #include "tracker/account.h"
+#include "tracker/connection_table.h"
 
 struct flow_table;
 
@@ -53,10 +56,25 @@ enum flow_result {
     FLOW_OVERFLOW, /* the table is full and nobody could be evicted: class 'overflow' */
 };
 
+/* Where a packet's flow is: reckoned once, some packets ahead. */
+struct flow_key {
+    struct tuple tuple;
+    uint64_t hash;
+};
+
+/* The key of a packet of CLASS_CONNECTION; begins to fetch the memory that a look-up reads first.
+ */
+void flow_table_key(const struct flow_table *flows, const struct packet *packet,
+                    struct flow_key *key);
+
+/* Begins to fetch the flow's own memory: best when flow_table_key() was some packets ago. */
+void flow_table_prefetch(const struct flow_table *flows, const struct flow_key *key);
+
 /* Counts a packet of CLASS_CONNECTION in its flow. '*account' is the account to bill, in either
  * case. */
 enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
-                                uint64_t billed_bytes, uint16_t *account);
+                                const struct flow_key *key, uint64_t billed_bytes,
+                                uint16_t *account);
 
 /* The account, and if the packet has no WAN of its own the WAN, of the flow that an ICMP error is
  * about; where there is no such flow, the account of the packet's own addresses. */

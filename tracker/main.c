@@ -65,7 +65,22 @@ struct tracker {
 
 /* ---- the packet's way ---- */
 
-static void on_packet(void *state, const struct packet *packet)
+/* Some packets before their turn, so that the memory they need has come by then. */
+static void on_ahead(void *state, const struct packet *packet, struct flow_key *key)
+{
+    const struct tracker *tracker = state;
+    if (packet->class_index == CLASS_CONNECTION)
+        flow_table_key(tracker->flows, packet, key);
+}
+
+static void on_near(void *state, const struct packet *packet, const struct flow_key *key)
+{
+    const struct tracker *tracker = state;
+    if (packet->class_index == CLASS_CONNECTION)
+        flow_table_prefetch(tracker->flows, key);
+}
+
+static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
 {
     struct tracker *tracker = state;
     struct charge charge = {.wan = packet->wan, .class_index = packet->class_index};
@@ -73,7 +88,7 @@ static void on_packet(void *state, const struct packet *packet)
     flow_table_advance(tracker->flows, packet->clock_ns);
     charge.billed_bytes = meter_billed_bytes(tracker->meter, packet, packet->wan);
     if (packet->class_index == CLASS_CONNECTION) {
-        if (flow_table_add(tracker->flows, packet, charge.billed_bytes, &charge.account) ==
+        if (flow_table_add(tracker->flows, packet, key, charge.billed_bytes, &charge.account) ==
             FLOW_OVERFLOW)
             charge.class_index = CLASS_OVERFLOW;
     } else if (packet->class_index == CLASS_ICMP_ERROR) {
@@ -306,7 +321,8 @@ static int open_tables(struct tracker *tracker)
     };
     if (flow_options.connections_max == 0)
         flow_options.connections_max = 1;
-    struct merge_handlers handlers = {on_packet, on_batch_end, is_pausing, tracker};
+    struct merge_handlers handlers = {on_ahead,     on_near,    on_packet,
+                                      on_batch_end, is_pausing, tracker};
     int result = account_table_create(config, &tracker->accounts);
     flow_options.accounts = tracker->accounts;
     if (result == 0)

@@ -6,7 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ERROR_MAX = 256 };
+enum {
+    ERROR_MAX = 256,
+    AHEAD_MAX = 16, /* packets decoded ahead of their turn: what they need stays in the L1 cache */
+};
+
+/* A packet before its turn. */
+struct ahead {
+    struct packet packet;
+    struct flow_key key;
+    size_t size; /* of its descriptor */
+};
 
 struct queued {
     struct queued *next;
@@ -16,11 +26,11 @@ struct queued {
 struct input {
     struct queued *first; /* being given */
     struct queued *last;
-    size_t offset;      /* of the next packet within the first batch */
-    bool has_packet;    /* 'packet' is the next one */
-    size_t packet_size; /* of its descriptor */
+    size_t offset;      /* within the first batch, of what is not decoded yet */
     uint64_t n_skipped; /* packets of the first batch that were applied before a restart */
-    struct packet packet;
+    struct ahead ahead[AHEAD_MAX];
+    size_t next; /* in 'ahead' */
+    size_t n_ahead;
     struct high_water applied;
     int64_t watermark_ns; /* no packet with an earlier clock can come any more */
     bool has_begun;
@@ -152,27 +162,61 @@ static enum merge_result end_batch(struct merge *merge, struct input *input)
     return MERGE_MORE;
 }
 
-/* Makes 'packet' the stream's next, if its batch has come. */
+static bool has_packet(const struct input *input)
+{
+    return input->next < input->n_ahead;
+}
+
+static const struct packet *next_packet(const struct input *input)
+{
+    return &input->ahead[input->next].packet;
+}
+
+/* Goes over packets that were applied before a restart; false: one does not decode. */
+static bool skip(struct input *input, const struct message *batch)
+{
+    struct ahead *room = &input->ahead[0];
+    for (; input->n_skipped > 0 && input->offset < batch->packets_size; input->n_skipped--) {
+        if (packet_decode(batch->packets + input->offset, batch->packets_size - input->offset,
+                          &room->packet, &room->size) != PACKET_DECODED)
+            return false;
+        input->offset += room->size;
+        input->applied.packets_into_next++;
+    }
+    return true;
+}
+
+/* Decodes the batch's next packets, up to AHEAD_MAX; false: not even one decodes. */
+static bool look_ahead(const struct merge *merge, struct input *input, const struct message *batch)
+{
+    const struct merge_handlers *handlers = &merge->handlers;
+    size_t n = 0;
+    for (; n < AHEAD_MAX && input->offset < batch->packets_size; n++) {
+        struct ahead *ahead = &input->ahead[n];
+        if (packet_decode(batch->packets + input->offset, batch->packets_size - input->offset,
+                          &ahead->packet, &ahead->size) != PACKET_DECODED)
+            break;
+        input->offset += ahead->size;
+        handlers->on_ahead(handlers->state, &ahead->packet, &ahead->key);
+    }
+    for (size_t i = 0; i < n; i++)
+        handlers->on_near(handlers->state, &input->ahead[i].packet, &input->ahead[i].key);
+    input->next = 0;
+    input->n_ahead = n;
+    return n > 0;
+}
+
+/* Sees to it that the stream's next packet is known, if its batch has come. */
 static enum merge_result peek(struct merge *merge, struct input *input)
 {
-    while (!input->has_packet && input->first) {
+    while (!has_packet(input) && input->first) {
         const struct message *batch = &input->first->message;
-        size_t left = batch->packets_size - input->offset;
-        if (left == 0) {
-            enum merge_result result = end_batch(merge, input);
-            if (result == MERGE_BROKEN)
-                return result;
-            continue;
-        }
-        if (packet_decode(batch->packets + input->offset, left, &input->packet,
-                          &input->packet_size) != PACKET_DECODED)
+        bool is_sound = skip(input, batch);
+        if (is_sound && input->offset == batch->packets_size) {
+            if (end_batch(merge, input) == MERGE_BROKEN)
+                return MERGE_BROKEN;
+        } else if (!is_sound || !look_ahead(merge, input, batch)) {
             return broken(merge, input, "a packet's descriptor is malformed");
-        if (input->n_skipped == 0) {
-            input->has_packet = true;
-        } else {
-            input->n_skipped--;
-            input->offset += input->packet_size;
-            input->applied.packets_into_next++;
         }
     }
     return MERGE_MORE;
@@ -180,15 +224,13 @@ static enum merge_result peek(struct merge *merge, struct input *input)
 
 static void give(struct merge *merge, struct input *input)
 {
-    const struct packet *packet = &input->packet;
-    input->has_packet = false;
-    input->offset += input->packet_size;
-    input->taken_bytes += input->packet_size;
+    const struct ahead *ahead = &input->ahead[input->next++];
+    input->taken_bytes += ahead->size;
     input->applied.packets_into_next++;
     input->applied.totals.packets++;
-    input->applied.totals.l2_bytes += packet->l2_bytes;
-    input->applied.totals.l3_bytes += packet->l3_bytes;
-    merge->handlers.on_packet(merge->handlers.state, packet);
+    input->applied.totals.l2_bytes += ahead->packet.l2_bytes;
+    input->applied.totals.l3_bytes += ahead->packet.l3_bytes;
+    merge->handlers.on_packet(merge->handlers.state, &ahead->packet, &ahead->key);
 }
 
 /* ---- all streams ---- */
@@ -209,15 +251,16 @@ static size_t next_input(const struct merge *merge)
     size_t best = merge->n_inputs;
     for (size_t i = 0; i < merge->n_inputs; i++) {
         const struct input *input = &merge->inputs[i];
-        if (input->has_packet && (best == merge->n_inputs ||
-                                  input->packet.clock_ns < merge->inputs[best].packet.clock_ns))
+        if (has_packet(input) &&
+            (best == merge->n_inputs ||
+             next_packet(input)->clock_ns < next_packet(&merge->inputs[best])->clock_ns))
             best = i;
     }
     if (best == merge->n_inputs)
         return best;
     for (size_t i = 0; i < merge->n_inputs; i++)
-        if (!merge->inputs[i].has_packet &&
-            may_precede(merge, i, best, merge->inputs[best].packet.clock_ns))
+        if (!has_packet(&merge->inputs[i]) &&
+            may_precede(merge, i, best, next_packet(&merge->inputs[best])->clock_ns))
             return merge->n_inputs;
     return best;
 }
@@ -234,7 +277,7 @@ enum merge_result merge_run(struct merge *merge, size_t n_packets_max)
 {
     for (size_t n = 0; n < n_packets_max; n++) {
         for (size_t i = 0; i < merge->n_inputs; i++)
-            if (!merge->inputs[i].has_packet && peek(merge, &merge->inputs[i]) == MERGE_BROKEN)
+            if (!has_packet(&merge->inputs[i]) && peek(merge, &merge->inputs[i]) == MERGE_BROKEN)
                 return MERGE_BROKEN;
         size_t next = next_input(merge);
         if (next == merge->n_inputs)
@@ -251,8 +294,8 @@ int64_t merge_clock_ns(const struct merge *merge)
     int64_t clock_ns = INT64_MAX;
     for (size_t i = 0; i < merge->n_inputs; i++) {
         const struct input *input = &merge->inputs[i];
-        int64_t reached_ns = input->has_packet ? input->packet.clock_ns : input->watermark_ns;
-        if (input->has_ended && !input->has_packet)
+        int64_t reached_ns = has_packet(input) ? next_packet(input)->clock_ns : input->watermark_ns;
+        if (input->has_ended && !has_packet(input))
             continue;
         if (reached_ns < clock_ns)
             clock_ns = reached_ns;

@@ -8,7 +8,9 @@
  * Each stream comes in order of its clock (the largest timestamp so far); a packet is next when no
  * other stream can still bring one that goes before it. Ties: the lower stream index first, within
  * a stream the order of arrival. So the order is the same however batches are cut and whenever they
- * come. Each batch's stated totals are checked against what its packets add up to. Not thread-safe.
+ * come. Packets are decoded some ahead of their turn, so that what they will need of memory can be
+ * asked for. Each batch's stated totals are checked against what its packets add up to. Not
+ * thread-safe.
  */
 #ifndef WANMETER_TRACKER_MERGE_H
 #define WANMETER_TRACKER_MERGE_H
@@ -19,11 +21,16 @@
 
 #include "proto/message.h"
 #include "proto/packet.h"
+#include "tracker/flow.h"
 
 struct merge;
 
 struct merge_handlers {
-    void (*on_packet)(void *state, const struct packet *packet);
+    /* A packet that is given soon: makes its key. Nothing of it counts yet. */
+    void (*on_ahead)(void *state, const struct packet *packet, struct flow_key *key);
+    /* Again for the same packet, when others have been looked at meanwhile. */
+    void (*on_near)(void *state, const struct packet *packet, const struct flow_key *key);
+    void (*on_packet)(void *state, const struct packet *packet, const struct flow_key *key);
     /* A batch is wholly given: its losses and source totals are now due. Borrowed for the call. */
     void (*on_batch_end)(void *state, const struct message *batch);
     /* After on_packet and on_batch_end: stop here for now? (A commit point is due.) */

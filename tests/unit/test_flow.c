@@ -139,6 +139,15 @@ static void make_packets(struct packet *packets, unsigned seed)
     }
 }
 
+static enum flow_result add(struct flow_table *flows, const struct packet *packet,
+                            uint64_t billed_bytes, uint16_t *account)
+{
+    struct flow_key key;
+    flow_table_key(flows, packet, &key);
+    flow_table_prefetch(flows, &key);
+    return flow_table_add(flows, packet, &key, billed_bytes, account);
+}
+
 static void test_records_do_not_depend_on_shards_or_on_when_timers_are_looked_at(void **state)
 {
     static struct packet packets[PACKETS];
@@ -154,11 +163,11 @@ static void test_records_do_not_depend_on_shards_or_on_when_timers_are_looked_at
             shards[i] = open_flows(*state, 10000, &parts);
         for (size_t i = 0; i < PACKETS; i++) {
             flow_table_advance(one, packets[i].clock_ns);
-            flow_table_add(one, &packets[i], packets[i].l3_bytes, &account);
+            add(one, &packets[i], packets[i].l3_bytes, &account);
             struct flow_table *shard = shards[shard_of(&packets[i])];
             if (rand() % 10 == 0)
                 flow_table_advance(shard, packets[i].clock_ns);
-            flow_table_add(shard, &packets[i], packets[i].l3_bytes, &account);
+            add(shard, &packets[i], packets[i].l3_bytes, &account);
         }
         finish(one, end_ns);
         for (size_t i = 0; i < SHARDS; i++)
@@ -183,7 +192,7 @@ static void test_every_packet_is_in_one_record_or_overflows(void **state)
             uint16_t account;
             flow_table_advance(flows, packets[i].clock_ns);
             l2_all += packets[i].l2_bytes;
-            if (flow_table_add(flows, &packets[i], 1, &account) == FLOW_OVERFLOW) {
+            if (add(flows, &packets[i], 1, &account) == FLOW_OVERFLOW) {
                 n_overflowed++;
                 l2_overflowed += packets[i].l2_bytes;
             }
@@ -213,9 +222,9 @@ static void test_a_flow_ends_when_the_clock_reaches_its_expiry_and_not_before(vo
         records.n = 0;
         struct flow_table *flows = open_flows(world, 10, &records);
         packet.time_ns = packet.clock_ns = second_ns;
-        flow_table_add(flows, &packet, 0, &account);
+        add(flows, &packet, 0, &account);
         packet.time_ns = packet.clock_ns = second_ns + timeout_ns + off_ns;
-        flow_table_add(flows, &packet, 0, &account);
+        add(flows, &packet, 0, &account);
         finish(flows, packet.clock_ns);
         assert_int_equal(records.n, off_ns < 0 ? 1 : 2);
         assert_int_equal(records.items[0].end_reason, off_ns < 0 ? END_OF_INPUT : END_TIMEOUT);
@@ -234,7 +243,7 @@ static void test_interim_records_add_up_to_the_flow(void **state)
     enum { SENT = 1000 };
     for (int i = 0; i < SENT; i++) {
         packet.time_ns = packet.clock_ns = (i + 1) * 10 * second_ns;
-        flow_table_add(flows, &packet, 7, &account);
+        add(flows, &packet, 7, &account);
     }
     finish(flows, packet.clock_ns);
     uint64_t n = 0, billed_bytes = 0;

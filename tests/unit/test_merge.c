@@ -29,8 +29,21 @@ struct stream {
     struct totals totals;
 };
 
-static void on_packet(void *state, const struct packet *packet)
+static void on_ahead(void *state, const struct packet *packet, struct flow_key *key)
 {
+    (void)state;
+    *key = (struct flow_key){.hash = packet->rss};
+}
+
+static void on_near(void *state, const struct packet *packet, const struct flow_key *key)
+{
+    (void)state;
+    assert_int_equal(key->hash, packet->rss);
+}
+
+static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
+{
+    assert_int_equal(key->hash, packet->rss);
     struct order *order = state;
     order->items[order->n++] = packet->rss;
 }
@@ -101,7 +114,7 @@ static void push(struct merge *merge, struct stream *stream, uint32_t index, siz
 
 static struct merge *begin(struct order *order)
 {
-    struct merge_handlers handlers = {on_packet, on_batch_end, never, order};
+    struct merge_handlers handlers = {on_ahead, on_near, on_packet, on_batch_end, never, order};
     struct merge *merge;
     struct high_water none = {.stream = {.producer = "capture-0", .epoch = 1}, .seq = -1};
     *order = (struct order){0};
