@@ -94,8 +94,8 @@ static const struct argp argp = {
             {"workers", KEY_WORKERS, "N", 0, "Capture processes, at most one for each FILE", 0},
             {"batch-packets", KEY_BATCH_PACKETS, "N", 0, "Packets sent on at a time, at most", 0},
             {"force", KEY_FORCE, NULL, 0, "Count captures that the database holds already", 0},
-            {"events", KEY_EVENTS, "ENDPOINT", 0, "Publish events here, as tcp://127.0.0.1:5556",
-             0},
+            {"events", KEY_EVENTS, "ENDPOINT", 0,
+             "Publish events here, as tcp://127.0.0.1:5556 (default: none)", 0},
             {"wait-subscribers", KEY_WAIT_SUBSCRIBERS, "N", 0,
              "Begin when N have subscribed to the events", 0},
             {"quiet", 'q', NULL, 0, "No progress, no summary: the exit status tells", 0},
@@ -125,6 +125,16 @@ static void settle_workers(struct replay_options *options)
     settings_assign(settings, "capture.workers", number);
 }
 
+/* Nobody can know where a replay's own socket is: events that are not asked for are not made. */
+static void settle_events(struct replay_options *options)
+{
+    struct settings *settings = &options->settings;
+    if (settings->config.events.endpoint[0] != '\0' || settings->config.events.subscribers_min > 0)
+        return;
+    settings->config.tracker.connection_events = false;
+    settings_assign(settings, "tracker.connection_events", "no");
+}
+
 static enum exit_code check(const struct replay_options *options)
 {
     const char *database = options->settings.config.database;
@@ -144,6 +154,7 @@ static enum exit_code replay(struct replay_options *options)
     if (code != EXIT_CODE_OK)
         return code;
     settle_workers(options);
+    settle_events(options);
     struct supervisor_plan plan = {
         .settings = &options->settings,
         .files = options->files,
