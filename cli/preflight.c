@@ -170,9 +170,9 @@ static bool are_new(struct database *database, char *const *files, size_t n_file
             return false;
         if (identities[i][0] == '\0')
             continue;
-        if (is_repeated(files, identities, i))
-            are_all_new = false;
-        else if (database->handle != NULL && is_held(database, files[i], identities[i]))
+        bool is_known = is_repeated(files, identities, i) ||
+                        (database->handle != NULL && is_held(database, files[i], identities[i]));
+        if (is_known)
             are_all_new = false;
     }
     return are_all_new;

@@ -164,9 +164,10 @@ int store_find_stream(struct store *store, const struct stream_id *id, struct hi
 static bool read_stream_id(sqlite3_stmt *row, struct stream_id *id)
 {
     const char *producer = (const char *)sqlite3_column_text(row, 0);
-    if (!producer || strlen(producer) > PRODUCER_NAME_MAX)
+    size_t length = producer ? strlen(producer) : 0;
+    if (length == 0 || length > PRODUCER_NAME_MAX)
         return false;
-    strcpy(id->producer, producer);
+    memcpy(id->producer, producer, length + 1);
     id->epoch = (uint64_t)sqlite3_column_int64(row, 1);
     id->shard = (uint32_t)sqlite3_column_int64(row, 2);
     return true;

@@ -279,16 +279,17 @@ bool fetch_request_decode(const uint8_t *bytes, size_t size, struct fetch_reques
     Wanmeter__Event__FetchRequest *wire = wanmeter__event__fetch_request__unpack(NULL, size, bytes);
     if (!wire)
         return false;
-    bool is_valid = wire->topic_prefix.len <= TOPIC_PREFIX_MAX &&
-                    memchr(wire->topic_prefix.data ? wire->topic_prefix.data : (uint8_t *)"x", 0,
-                           wire->topic_prefix.len) == NULL;
+    const ProtobufCBinaryData *prefix = &wire->topic_prefix;
+    bool has_prefix = prefix->len > 0 && prefix->data != NULL;
+    bool is_valid =
+        prefix->len <= TOPIC_PREFIX_MAX && !(has_prefix && memchr(prefix->data, 0, prefix->len));
     if (is_valid) {
         *request = (struct fetch_request){
             .from_global_seq = wire->from_global_seq,
             .events_max = wire->events_max,
         };
-        if (wire->topic_prefix.len > 0)
-            memcpy(request->topic_prefix, wire->topic_prefix.data, wire->topic_prefix.len);
+        if (has_prefix)
+            memcpy(request->topic_prefix, prefix->data, prefix->len);
     }
     wanmeter__event__fetch_request__free_unpacked(wire, NULL);
     return is_valid;

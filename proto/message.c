@@ -10,10 +10,12 @@
 
 static bool copy_text(const ProtobufCBinaryData *wire, char *text, size_t length_max)
 {
+    text[0] = 0;
+    if (wire->len == 0)
+        return true; /* then there are no bytes to point at */
     if (wire->len > length_max || memchr(wire->data, 0, wire->len))
         return false;
-    if (wire->len)
-        memcpy(text, wire->data, wire->len);
+    memcpy(text, wire->data, wire->len);
     text[wire->len] = 0;
     return true;
 }

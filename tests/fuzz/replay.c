@@ -1,4 +1,5 @@
-/* replay: feeds the files of a fuzz corpus to a target, once each, as a test: what a fuzzer found stays found. */
+/* replay: feeds the files of a fuzz corpus to a target, once each, as a test: what a fuzzer found
+ * stays found. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
