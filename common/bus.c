@@ -123,8 +123,6 @@ static int set_options(struct bus_socket *socket)
          socket->kind != BUS_SUB}, /* it would drop what a SUB has not read when its peer leaves */
         {ZMQ_SNDHWM, send_high_water(socket->kind)},
         {ZMQ_RCVHWM, receive_high_water(socket->kind)},
-        {ZMQ_HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS},
-        {ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS},
         {ZMQ_RECONNECT_IVL, RECONNECT_INTERVAL_MS},
         {ZMQ_RECONNECT_IVL_MAX, RECONNECT_INTERVAL_MAX_MS},
     };
@@ -144,6 +142,22 @@ static int set_options(struct bus_socket *socket)
     return result < 0 ? result : set_option(socket, ZMQ_ROUTER_HANDOVER, 1);
 }
 
+static bool is_ipc(const char *endpoint)
+{
+    return strncmp(endpoint, IPC_SCHEME, strlen(IPC_SCHEME)) == 0;
+}
+
+/* Between hosts only. On one host the kernel tells of a peer that is gone; a heartbeat would break
+ * the connection of one that was merely stopped or busy, and libzmq 4.3.4 aborts when that finds
+ * its input at the high-water mark (assertion in stream_engine_base.cpp). */
+static int set_heartbeat(struct bus_socket *socket, const char *endpoint)
+{
+    if (is_ipc(endpoint))
+        return 0;
+    int result = set_option(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS);
+    return result < 0 ? result : set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
+}
+
 static int watch_socket(struct bus_socket *socket)
 {
     int descriptor;
@@ -155,8 +169,8 @@ static int watch_socket(struct bus_socket *socket)
     return result;
 }
 
-static int socket_create(struct bus *bus, enum bus_kind kind, bus_message_fn on_message,
-                         void *state, struct bus_socket **out)
+static int socket_create(struct bus *bus, enum bus_kind kind, const char *endpoint,
+                         bus_message_fn on_message, void *state, struct bus_socket **out)
 {
     struct bus_socket *socket = calloc(1, sizeof *socket);
     if (!socket)
@@ -169,6 +183,8 @@ static int socket_create(struct bus *bus, enum bus_kind kind, bus_message_fn on_
         .zmq = zmq_socket(bus->context, zmq_types[kind]),
     };
     int result = socket->zmq ? set_options(socket) : -errno;
+    if (result == 0)
+        result = set_heartbeat(socket, endpoint);
     if (result < 0) {
         if (socket->zmq)
             zmq_close(socket->zmq);
@@ -184,12 +200,12 @@ static int socket_create(struct bus *bus, enum bus_kind kind, bus_message_fn on_
 int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_message_fn on_message,
              void *state, struct bus_socket **out)
 {
-    int result = socket_create(bus, kind, on_message, state, out);
+    int result = socket_create(bus, kind, endpoint, on_message, state, out);
     if (result < 0)
         return result;
     if (zmq_bind((*out)->zmq, endpoint) < 0)
         return -errno;
-    if (strncmp(endpoint, IPC_SCHEME, strlen(IPC_SCHEME)) == 0)
+    if (is_ipc(endpoint))
         (*out)->bound_path = strdup(endpoint + strlen(IPC_SCHEME));
     return bus->loop ? watch_socket(*out) : 0;
 }
@@ -197,7 +213,7 @@ int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_mess
 int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const char *identity,
                 bus_message_fn on_message, void *state, struct bus_socket **out)
 {
-    int result = socket_create(bus, kind, on_message, state, out);
+    int result = socket_create(bus, kind, endpoint, on_message, state, out);
     if (result < 0)
         return result;
     if (identity && zmq_setsockopt((*out)->zmq, ZMQ_ROUTING_ID, identity, strlen(identity)) < 0)

@@ -7,8 +7,8 @@
  *
  * ZMQ_FD is edge-triggered: it becomes readable once for many messages, and sending can consume the
  * edge. The bus therefore asks ZMQ_EVENTS of every socket before the loop blocks, and drains up to
- * a bounded number a turn. All sockets: IMMEDIATE, ROUTER_MANDATORY, ROUTER_HANDOVER,
- * MAXMSGSIZE, heartbeats, explicit high-water marks. Not thread-safe. */
+ * a bounded number a turn. All sockets: IMMEDIATE (but SUB), ROUTER_MANDATORY, ROUTER_HANDOVER,
+ * MAXMSGSIZE, heartbeats (but ipc), explicit high-water marks. Not thread-safe. */
 #ifndef WANMETER_COMMON_BUS_H
 #define WANMETER_COMMON_BUS_H
 
