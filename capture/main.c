@@ -21,6 +21,7 @@
 
 enum {
     FRAMES_A_TURN = 4096,
+    TICK_MS = 500,
     PROGRESS_INTERVAL_MS = 200,
     HEARTBEAT_INTERVAL_MS = 1000,
     HEARTBEAT_LAG_MS = 2000, /* frames reach us within this time of their timestamp */
@@ -265,6 +266,12 @@ static void on_progress_timer(void *state)
     (void)written; /* nobody looks any more: no harm */
 }
 
+/* A turn now and then, also when nothing comes: a lane that is not answered says hello again. */
+static void on_tick(void *state)
+{
+    (void)state;
+}
+
 static void on_signal(void *state, int signal_number)
 {
     (void)signal_number;
@@ -352,6 +359,8 @@ static int open_timers(struct capture *capture)
     const struct arguments *arguments = &capture->arguments;
     uint64_t flush_ms = (uint64_t)arguments->config.capture.flush_interval_ns / 1000000 + 1;
     int result = loop_add_signals(capture->loop, on_signal, capture);
+    if (result == 0)
+        result = loop_add_timer(capture->loop, TICK_MS, on_tick, capture);
     if (result == 0 && arguments->is_live)
         result = loop_add_timer(capture->loop, flush_ms, on_flush_timer, capture);
     if (result == 0 && arguments->is_live)

@@ -2,9 +2,9 @@
  * acknowledge.
  *
  *     downlink_open(bus, &options, &downlink);
- *     … on_batch(state, index, &message)              in order, once each; may take the message
- * over downlink_commit(downlink, index, seq);          everything up to 'seq' is safe: tell the
- * sender downlink_flush(downlink);                       once a turn of the loop
+ *     … on_batch(state, index, &message)         in order, once each; may take the message over
+ *     downlink_commit(downlink, index, seq);     everything up to 'seq' is safe: tell the sender
+ *     downlink_flush(downlink);                  once a turn of the loop
  *     downlink_close(downlink);
  *
  * Streams are "PRODUCER-INDEX": capture-0, capture-1, … A hello is answered when downlink_start()
@@ -29,7 +29,9 @@ struct downlink_options {
     size_t n_streams;
 
     /* A stream begins: where does it resume? Fills '*resume' (seq -1: at its beginning) and, for a
-     * welcome that carries them, '*applied' and '*n_applied' (borrowed until the next call). */
+     * welcome that carries them, '*applied' and '*n_applied' (borrowed until the next call). Called
+     * again when a hello is said again: the same stream then goes on where it is, whatever
+     * '*resume' says. */
     void (*on_hello)(void *state, size_t index, const struct stream_id *stream,
                      struct high_water *resume, const struct high_water **applied,
                      size_t *n_applied);

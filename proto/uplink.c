@@ -15,6 +15,7 @@ struct uplink {
     struct sender sender;
     struct totals totals;
     bool is_hello_sent;
+    int64_t heard_ms; /* when the other end last answered, or had nothing to answer */
 };
 
 uint64_t uplink_epoch(void)
@@ -31,6 +32,26 @@ static int64_t wall_time_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What any reply but SAY_HELLO tells, and then what its kind is for. */
+static void take_reply(struct uplink *uplink, const struct reply *reply)
+{
+    const struct uplink_options *options = &uplink->options;
+    sender_commit(&uplink->sender, reply->committed_seq);
+    if (reply->kind == REPLY_WELCOME || reply->kind == REPLY_RESEND)
+        sender_rewind(&uplink->sender, reply->next_seq);
+    if (reply->kind == REPLY_WELCOME && options->on_welcome)
+        options->on_welcome(options->state, reply);
+    if (options->on_committed) /* of a welcome, too: the acknowledgement before it may be lost */
+        options->on_committed(options->state, reply->committed_seq);
+}
+
 static void on_reply(void *state, const struct bus_message *incoming)
 {
     struct uplink *uplink = state;
@@ -40,18 +61,13 @@ static void on_reply(void *state, const struct bus_message *incoming)
         return;
     }
     if (stream_id_equal(&reply.stream, &uplink->options.stream)) {
+        uplink->heard_ms = now_ms();
         if (reply.kind == REPLY_SAY_HELLO) {
             uplink->is_hello_sent = false;
             sender_disconnect(&uplink->sender);
         } else {
-            sender_commit(&uplink->sender, reply.committed_seq);
+            take_reply(uplink, &reply);
         }
-        if (reply.kind == REPLY_WELCOME || reply.kind == REPLY_RESEND)
-            sender_rewind(&uplink->sender, reply.next_seq);
-        if (reply.kind == REPLY_WELCOME && uplink->options.on_welcome)
-            uplink->options.on_welcome(uplink->options.state, &reply);
-        if (reply.kind == REPLY_ACK && uplink->options.on_committed)
-            uplink->options.on_committed(uplink->options.state, reply.committed_seq);
     }
     reply_release(&reply);
 }
@@ -99,6 +115,8 @@ int uplink_push(struct uplink *uplink, struct message *message, const struct tot
     uint8_t *bytes = message_encode(message, &size);
     if (!bytes)
         return -ENOMEM;
+    if (sender_is_empty(&uplink->sender))
+        uplink->heard_ms = now_ms();
     if (sender_push(&uplink->sender, bytes, size) < 0) {
         free(bytes);
         return -ENOMEM;
@@ -139,10 +157,24 @@ static bool send_word(struct uplink *uplink, enum message_kind kind)
     return is_sent;
 }
 
+/* A connection that broke took with it what was on its way, both ways, and ZeroMQ connects again
+ * without a word. Who then has nothing more to send would wait for ever. */
+static bool is_unanswered(const struct uplink *uplink)
+{
+    bool is_waiting = !uplink->sender.is_welcome || !sender_is_empty(&uplink->sender);
+    return is_waiting && now_ms() - uplink->heard_ms >= UPLINK_SILENCE_MS;
+}
+
+static void say_hello(struct uplink *uplink)
+{
+    uplink->is_hello_sent = send_word(uplink, MESSAGE_HELLO);
+    uplink->heard_ms = now_ms();
+}
+
 void uplink_flush(struct uplink *uplink)
 {
-    if (!uplink->is_hello_sent)
-        uplink->is_hello_sent = send_word(uplink, MESSAGE_HELLO);
+    if (!uplink->is_hello_sent || is_unanswered(uplink))
+        say_hello(uplink);
     const uint8_t *bytes;
     size_t size;
     while (sender_next(&uplink->sender, &bytes, &size) &&

@@ -2,11 +2,15 @@
  * goodbye.
  *
  *     uplink_open(bus, &options, &uplink);
- *     uplink_push(uplink, &message);               numbers it and keeps it until it is committed at
- * the other end uplink_flush(uplink);                        once a turn of the loop: sends what
- * the socket takes uplink_say_bye(uplink);                      when everything is committed
- *     uplink_close(uplink);                        the bus then closes the socket
+ *     uplink_push(uplink, &message, &added);   numbers it, and keeps it until it is committed
+ *     uplink_flush(uplink);                    once a turn of the loop: sends what the socket takes
+ *     uplink_say_bye(uplink);                  when everything is committed
+ *     uplink_close(uplink);                    the bus then closes the socket
  *
+ * Batches and replies can be lost on a connection that breaks (a process that was stopped for some
+ * seconds): a sender that waits and hears nothing for UPLINK_SILENCE_MS says hello again, and the
+ * welcome tells it where to go on. So uplink_flush() has to be called now and then also when there
+ * is nothing new.
  * Not thread-safe. */
 #ifndef WANMETER_PROTO_UPLINK_H
 #define WANMETER_PROTO_UPLINK_H
@@ -18,12 +22,15 @@
 #include "common/bus.h"
 #include "proto/message.h"
 
+enum { UPLINK_SILENCE_MS = 2000 };
+
 struct uplink;
 
-/* The other end has committed everything up to and including 'seq'. */
+/* The other end has committed everything up to and including 'seq' (-1: nothing yet). May tell of
+ * the same 'seq' again. */
 typedef void (*committed_fn)(void *state, int64_t seq);
 
-/* The other end has answered the hello: 'reply' is a REPLY_WELCOME. */
+/* The other end has answered a hello: 'reply' is a REPLY_WELCOME. */
 typedef void (*welcome_fn)(void *state, const struct reply *reply);
 
 struct uplink_options {

@@ -88,6 +88,8 @@ void merge_begin(struct merge *merge, size_t index, const struct high_water *app
 {
     assert(index < merge->n_inputs);
     struct input *input = &merge->inputs[index];
+    if (input->has_begun && stream_id_equal(&input->applied.stream, &applied->stream))
+        return;
     input->applied = *applied;
     input->n_skipped = applied->packets_into_next;
     input->applied.packets_into_next = 0;

@@ -42,7 +42,8 @@ struct merge_handlers {
 int merge_create(size_t n_streams, const struct merge_handlers *handlers, struct merge **out);
 void merge_destroy(struct merge *merge); /* accepts NULL */
 
-/* Names a stream before its first batch, and what of it is applied already (seq -1: nothing). */
+/* Names a stream before its first batch, and what of it is applied already (seq -1: nothing). A
+ * stream that has begun goes on where it is. */
 void merge_begin(struct merge *merge, size_t index, const struct high_water *applied);
 
 /* Appends a batch; its seq is that after the one before. The message is the merge's now. 0 or

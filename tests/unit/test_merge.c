@@ -112,19 +112,24 @@ static void push(struct merge *merge, struct stream *stream, uint32_t index, siz
     assert_int_equal(merge_push(merge, index, &owned), 0);
 }
 
+static const struct high_water nothing_applied = {
+    .stream = {.producer = "capture-0", .epoch = 1},
+    .seq = -1,
+};
+
 static struct merge *begin(struct order *order)
 {
     struct merge_handlers handlers = {on_ahead, on_near, on_packet, on_batch_end, never, order};
     struct merge *merge;
-    struct high_water none = {.stream = {.producer = "capture-0", .epoch = 1}, .seq = -1};
     *order = (struct order){0};
     assert_int_equal(merge_create(STREAMS, &handlers, &merge), 0);
     for (size_t i = 0; i < STREAMS; i++)
-        merge_begin(merge, i, &none);
+        merge_begin(merge, i, &nothing_applied);
     return merge;
 }
 
-/* Feeds the streams in random portions, in random turns. */
+/* Feeds the streams in random portions, in random turns. Hellos that are said again change nothing.
+ */
 static void run(const struct stream *streams, size_t batch_max, struct order *order)
 {
     static struct stream own[STREAMS];
@@ -138,6 +143,8 @@ static void run(const struct stream *streams, size_t batch_max, struct order *or
             push(merge, &own[i], i, (size_t)rand() % (batch_max + 1));
             has_ended[i] = own[i].n_pushed == own[i].n_packets;
         }
+        if (rand() % 8 == 0)
+            merge_begin(merge, i, &nothing_applied);
         do
             result = merge_run(merge, 7);
         while (result == MERGE_MORE);
