@@ -106,7 +106,7 @@ static const struct argp argp = {
            "Examples:\n"
            "  wanmeter usage --by account,wan\n"
            "  wanmeter usage --by day,account --from 2026-01-01 --to 2026-02-01\n"
-           "  wanmeter usage --by hour --wan fiber --format csv >fiber.csv",
+           "  wanmeter usage --by hour --wan adsl --format csv >adsl.csv",
     .children = (const struct argp_child[]){{&options_query_argp, 0, NULL, 0}, {0}},
 };
 

@@ -17,7 +17,7 @@ def test_the_demo_shows_the_bill_and_finds_its_known_totals(case):
                            "--directory", str(case.directory / "demo")], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, env=case.wanmeter.environment, check=False)
     assert done.returncode == 0, done.stdout
-    for word in ("fiber", "lte", "alice", "bob", "shop", "$ wanmeter audit", "accounted for", "Next:"):
+    for word in ("adsl", "lte", "alice", "bob", "shop", "$ wanmeter audit", "accounted for", "Next:"):
         assert word in done.stdout, f"no '{word}' in:\n{done.stdout}"
 
 
@@ -37,7 +37,7 @@ def test_the_demo_fails_when_a_total_is_not_the_known_one(case):
     """The demo is a check, too: it must not call a wrong bill right."""
     program = case.directory / "build" / "cli" / "wanmeter"
     program.parent.mkdir(parents=True)
-    program.write_text(f'#!/bin/sh\n{case.wanmeter.program} "$@" | sed "s/^alice,fiber,up,connection,/&1/"\n')
+    program.write_text(f'#!/bin/sh\n{case.wanmeter.program} "$@" | sed "s/^alice,adsl,up,connection,/&1/"\n')
     program.chmod(0o755)
     done = subprocess.run([sys.executable, str(case.root / "tests/support/demo.py"), "--build",
                            str(case.directory / "build")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -80,8 +80,8 @@ def demo_database(case, packets):
 
 # --- what must come out, from what the capture was made of ---
 
-def sums(packets, key, value=lambda packet: packet.l3_bytes):
-    """{key(packet): sum of value(packet)}; keys that are None are left out. Billed bytes are IP bytes in the demo."""
+def sums(packets, key, value=traffic.billed_bytes):
+    """{key(packet): sum of value(packet)}; keys that are None are left out."""
     found = defaultdict(int)
     for packet in packets:
         if key(packet) is not None:
@@ -94,7 +94,7 @@ def october(packet):
 
 
 def top_accounts(rows, packets):
-    known = sums(packets, lambda p: p.account if p.wan == "fiber" and october(p) else None)
+    known = sums(packets, lambda p: p.account if p.wan == "adsl" and october(p) else None)
     assert dict(rows) == known and rows[0][1] == max(known.values())
 
 
@@ -111,22 +111,25 @@ def by_day(rows, packets):
 
 
 def busiest_hour(rows, packets):
-    hours = sums(packets, lambda p: (p.time_ns - FROM_NS) // (3600 * 10**9) if p.wan == "fiber" else None)
+    hours = sums(packets, lambda p: (p.time_ns - FROM_NS) // (3600 * 10**9) if p.wan == "adsl" else None)
     assert rows == [("2025-10-31 19:00", max(hours.values()))], rows
 
 
 def overhead(rows, packets):
     l2_bytes, l3_bytes = (sums(packets, lambda p: p.wan, lambda p, name=name: getattr(p, name))
                           for name in ("l2_bytes", "l3_bytes"))
-    assert [(row[0], *row[2:]) for row in rows] == \
-        [(wan, l2_bytes[wan], l3_bytes[wan], l3_bytes[wan], 0.0) for wan in sorted(l2_bytes)]
+    billed_bytes = sums(packets, lambda p: p.wan)
+    assert rows == [(wan, model, l2_bytes[wan], l3_bytes[wan], billed_bytes[wan],
+                     round(100 * (billed_bytes[wan] - l3_bytes[wan]) / l3_bytes[wan], 1))
+                    for wan, model in (("adsl", "pppoe-llcsnap"), ("lte", "ip"))]
+    assert rows[0][-1] > 10
 
 
 def percentile(rows, packets):
     expected = []
     for direction in ("up", "down"):
         slots = sums(packets, lambda p, way=direction: (p.time_ns - FROM_NS) // SLOT_NS
-                     if p.wan == "fiber" and p.direction == way else None)
+                     if p.wan == "adsl" and p.direction == way else None)
         samples = sorted((slots.get(n, 0) * 8 // 300 for n in range(288)), reverse=True)
         expected.append(samples[288 * 5 // 100])
     assert rows == [(max(expected),)] and rows[0][0] > 0
@@ -134,7 +137,7 @@ def percentile(rows, packets):
 
 def protocols(rows, packets):
     numbers = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
-    known = sums(packets, lambda p: p.connection and numbers[p.connection[1]])
+    known = sums(packets, lambda p: p.connection and numbers[p.connection[1]], lambda p: p.l3_bytes)
     assert {row[0]: row[2] for row in rows} == known
     assert abs(sum(row[3] for row in rows) - 100) < 1
 

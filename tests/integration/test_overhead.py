@@ -25,8 +25,8 @@ MODELS = {
 def test_each_packet_is_billed_by_its_wans_model(case, model):
     packets = traffic.mix(seed=41, n_packets=4_000)
     capture.write_pcap(case.directory / "in.pcap", packets)
-    config = case.write("site.yaml", traffic.CONFIG.replace("  - name: fiber\n", f"  - name: fiber\n    overhead: {model}\n"))
-    billed = expected(packets, {"fiber": MODELS[model], "lte": MODELS["ip"], "none": MODELS["ip"]})
+    config = case.write("site.yaml", traffic.CONFIG.replace("pppoe-llcsnap", model))
+    billed = expected(packets, {"adsl": MODELS[model], "lte": MODELS["ip"], "none": MODELS["ip"]})
     for shards in (1, 4):
         database = f"{shards}.db"
         case.wanmeter("replay", "--config", config, "--shards", shards, "--database", database, "in.pcap")
@@ -51,4 +51,4 @@ def test_the_model_of_a_usage_row_is_named(case):
     config = case.write("site.yaml", traffic.CONFIG.replace("  - name: lte\n", "  - name: lte\n    overhead: docsis\n"))
     case.wanmeter("replay", "--config", config, "in.pcap")
     models = set(case.query("SELECT DISTINCT wan, model FROM usage"))
-    assert ("lte", "docsis") in models and ("fiber", "ip") in models
+    assert ("lte", "docsis") in models and ("adsl", "pppoe-llcsnap") in models

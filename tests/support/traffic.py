@@ -24,6 +24,12 @@ class Wan:
     name: str
     gateway_mac: str
     vlan: int = None
+    billed_bytes: callable = lambda l3_bytes: l3_bytes      # of one packet with an IP header
+
+
+def aal5_pppoe_llcsnap(l3_bytes):
+    """PPPoE in bridged Ethernet over AAL5, LLC/SNAP: 40 bytes more, then whole ATM cells (RFC 2516, RFC 2684)."""
+    return -(-(l3_bytes + 40) // 48) * 53
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Account:
     mac: str
 
 
-WANS = (Wan("fiber", "02:00:00:00:00:01", vlan=10), Wan("lte", "02:00:00:00:00:02"))
+WANS = (Wan("adsl", "02:00:00:00:00:01", vlan=10, billed_bytes=aal5_pppoe_llcsnap), Wan("lte", "02:00:00:00:00:02"))
 ACCOUNTS = (Account("alice", "10.1.0.", "2001:db8:1::", "02:00:00:00:01:01"),
             Account("bob", "10.2.0.", "2001:db8:2::", "02:00:00:00:01:02"),
             Account("shop", "10.3.0.", "2001:db8:3::", "02:00:00:00:01:03"))
@@ -43,7 +49,8 @@ ACCOUNTS = (Account("alice", "10.1.0.", "2001:db8:1::", "02:00:00:00:01:01"),
 CONFIG = """\
 local_prefixes: [10.0.0.0/8, "2001:db8::/32"]
 wans:
-  - name: fiber
+  - name: adsl
+    overhead: pppoe-llcsnap
     match:
       - vlan: 10
         gateway_macs: ["02:00:00:00:00:01"]
@@ -268,6 +275,12 @@ def totals(packets, key):
 
 def total(packets):
     return totals(packets, lambda packet: None).get(None, (0, 0, 0))
+
+
+def billed_bytes(packet):
+    """What the packet's WAN charges for it."""
+    charge = next((wan.billed_bytes for wan in WANS if wan.name == packet.wan), lambda l3_bytes: l3_bytes)
+    return charge(packet.l3_bytes) if packet.l3_bytes else 0
 
 
 def usage_totals(packets):
