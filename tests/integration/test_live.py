@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import time
+from pathlib import Path
 
 from support import network, traffic
 from support.traffic import CONFIG
@@ -35,6 +36,34 @@ def test_several_workers_on_one_interface_bill_every_packet_once(case):
     network.send("mirror1", (packet.frame for packet in packets))
     stop(monitor)
     assert_known(case, packets)
+
+
+def test_what_a_stopped_tracker_cannot_take_is_declared_to_the_byte(case):
+    """A mirror port does not wait: with no room left, packets become a loss line, and the audit still adds up."""
+    enter_network(case)
+    packets = traffic.mix(seed=13, n_packets=30_000)
+    monitor = start(case, CONFIG + SOURCES, "--set", "capture.window=64KiB", "--set", "capture.batch=8KiB")
+    tracker = child(monitor.pid, "wanmeter-tracker")
+    os.kill(tracker, signal.SIGSTOP)
+    network.send("mirror1", (packet.frame for packet in packets))
+    os.kill(tracker, signal.SIGCONT)
+    monitor.send_signal(signal.SIGTERM)
+    output, errors = monitor.communicate(timeout=STOP_TIMEOUT_S)
+    assert monitor.returncode == 3, f"exit code {monitor.returncode}\n{output}\n{errors}"
+
+    lost = case.query("SELECT stage, reason, certainty, sum(packets), sum(l2_bytes), sum(l3_bytes) FROM loss "
+                      "GROUP BY stage, reason, certainty")
+    assert [row[:3] for row in lost] == [("capture", "ring_full", "exact")], lost
+    counted = case.wanmeter.total()
+    assert tuple(a + b for a, b in zip(counted, lost[0][3:], strict=True)) == traffic.total(packets)
+    assert counted[0] > 0 and case.query("SELECT verdict FROM audit") == [("exact",)]
+
+
+def child(parent, name):
+    for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        if Path(os.readlink(f"/proc/{pid}/exe")).name == name:
+            return int(pid)
+    raise AssertionError(f"no {name}")
 
 
 def test_an_interface_without_traffic_ends_when_asked(case):
