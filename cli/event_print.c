@@ -183,7 +183,7 @@ static bool has_ports(uint32_t protocol)
 
 static bool has_state(uint32_t protocol)
 {
-    return protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP_NUMBER;
+    return protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP;
 }
 
 static void print_tuple(const Wanmeter__Event__Connection *connection, bool is_reply, FILE *out)
@@ -250,6 +250,8 @@ void event_print_conntrack(const Wanmeter__Event__Event *event, FILE *out)
     char kind[KIND_MAX + 1];
     kind_of(event, kind);
     if (event->content_case != WANMETER__EVENT__EVENT__CONTENT_CONNECTION)
+        return;
+    if ((event->connection->status & STATUS_CONFIRMED) == 0) /* no connection */
         return;
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         if (strcmp(marks[i].kind, kind) != 0)

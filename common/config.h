@@ -156,7 +156,15 @@ struct config {
             sctp_shutdown_sent_ns, sctp_shutdown_recd_ns, sctp_shutdown_ack_sent_ns,
             sctp_heartbeat_sent_ns;
         int64_t generic_ns;
+        int64_t untracked_ns; /* a flow that is no connection */
     } timeouts; /* defaults: Linux 6.18, net/netfilter/nf_conntrack_proto_*.c */
+
+    struct {
+        bool tcp_loose;
+        bool tcp_be_liberal;
+        int64_t tcp_max_retrans;
+        bool tcp_ignore_invalid_rst;
+    } conntrack; /* as net.netfilter.nf_conntrack_*, with its defaults */
 
     struct {
         int64_t commit_rows;        /* group commit: at most this many rows */

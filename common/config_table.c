@@ -280,6 +280,20 @@ static const struct config_option options[] = {
     TIMEOUT_OPTION(sctp_shutdown_ack_sent, "3s", "SCTP: a SHUTDOWN ACK was seen."),
     TIMEOUT_OPTION(sctp_heartbeat_sent, "30s", "SCTP: a HEARTBEAT was the first seen."),
     TIMEOUT_OPTION(generic, "600s", "Every other protocol."),
+    TIMEOUT_OPTION(untracked, "120s",
+                   "A flow that is no connection: INVALID packets, IPv6 neighbour discovery."),
+
+    BOOL_OPTION("conntrack.tcp_loose", conntrack.tcp_loose, "yes", .is_billing = true,
+                .help = "An ACK in mid-stream begins a connection."),
+    BOOL_OPTION("conntrack.tcp_be_liberal", conntrack.tcp_be_liberal, "no", .is_billing = true,
+                .help = "Segments out of the window are not INVALID."),
+    INTEGER_OPTION("conntrack.tcp_max_retrans", conntrack.tcp_max_retrans, "3", 0, 255,
+                   .is_billing = true,
+                   .help = "From this many retransmissions without an answer on, the timeout is "
+                           "tcp_max_retrans."),
+    BOOL_OPTION("conntrack.tcp_ignore_invalid_rst", conntrack.tcp_ignore_invalid_rst, "no",
+                .is_billing = true,
+                .help = "A RST older than what was acknowledged is not INVALID at once."),
 
     INTEGER_OPTION("exporter.commit_rows", exporter.commit_rows, "50000", 1, 10000000,
                    .help = "A transaction is committed when it has this many rows."),
@@ -309,6 +323,8 @@ static const struct config_section sections[] = {
     {"tracker", "From packets to usage and flow records."},
     {"timeouts", "How long a connection lives after its last packet, in packet time, by its state; "
                  "the defaults are Linux's."},
+    {"conntrack", "How packets are judged; the names and defaults are those of Linux's "
+                  "net.netfilter.nf_conntrack_*."},
     {"exporter", "From records to the database."},
     {"events", "What is published to subscribers."},
 };

@@ -21,9 +21,25 @@ static const char *const end_reason_names[END_REASON_N] = {
 
 static const char *const connection_state_names[STATE_N] = {
     [STATE_NONE] = "none",
-    [STATE_NEW] = "new",
-    [STATE_ESTABLISHED] = "established",
-    [STATE_CLOSED] = "closed",
+    [STATE_FIRST] = "first",
+    [STATE_MULTIPLE] = "multiple",
+    [STATE_BIDIRECTIONAL] = "bidirectional",
+    [STATE_SYN_SENT] = "SYN_SENT",
+    [STATE_SYN_RECV] = "SYN_RECV",
+    [STATE_ESTABLISHED] = "ESTABLISHED",
+    [STATE_FIN_WAIT] = "FIN_WAIT",
+    [STATE_CLOSE_WAIT] = "CLOSE_WAIT",
+    [STATE_LAST_ACK] = "LAST_ACK",
+    [STATE_TIME_WAIT] = "TIME_WAIT",
+    [STATE_CLOSE] = "CLOSE",
+    [STATE_SYN_SENT2] = "SYN_SENT2",
+    [STATE_CLOSED] = "CLOSED",
+    [STATE_COOKIE_WAIT] = "COOKIE_WAIT",
+    [STATE_COOKIE_ECHOED] = "COOKIE_ECHOED",
+    [STATE_SHUTDOWN_SENT] = "SHUTDOWN_SENT",
+    [STATE_SHUTDOWN_RECD] = "SHUTDOWN_RECD",
+    [STATE_SHUTDOWN_ACK_SENT] = "SHUTDOWN_ACK_SENT",
+    [STATE_HEARTBEAT_SENT] = "HEARTBEAT_SENT",
 };
 
 static const char *const event_kind_names[EVENT_KIND_N] = {"new", "update", "destroy"};

@@ -45,12 +45,29 @@ enum end_reason {
 const char *flow_record_kind_name(unsigned kind);
 const char *end_reason_name(unsigned reason);
 
-/* States over all protocols; the name is the kernel's (conntrack -L) where it has one. */
+/* States over all protocols; the name is the kernel's (conntrack -L), in its capitals, where it has
+ * one. */
 enum connection_state {
-    STATE_NONE,        /* a flow without a connection */
-    STATE_NEW,         /* one direction seen ("unreplied") */
-    STATE_ESTABLISHED, /* both directions seen */
-    STATE_CLOSED,
+    STATE_NONE,          /* a flow without a connection */
+    STATE_FIRST,         /* UDP, ICMP, GRE, generic: one packet */
+    STATE_MULTIPLE,      /* several, all in the original direction */
+    STATE_BIDIRECTIONAL, /* a reply was seen */
+    STATE_SYN_SENT,      /* TCP, in the order of enum tcp_state */
+    STATE_SYN_RECV,
+    STATE_ESTABLISHED, /* of SCTP too */
+    STATE_FIN_WAIT,
+    STATE_CLOSE_WAIT,
+    STATE_LAST_ACK,
+    STATE_TIME_WAIT,
+    STATE_CLOSE,
+    STATE_SYN_SENT2,
+    STATE_CLOSED, /* SCTP */
+    STATE_COOKIE_WAIT,
+    STATE_COOKIE_ECHOED,
+    STATE_SHUTDOWN_SENT,
+    STATE_SHUTDOWN_RECD,
+    STATE_SHUTDOWN_ACK_SENT,
+    STATE_HEARTBEAT_SENT,
     STATE_N,
 };
 

@@ -105,6 +105,7 @@ void connection_table_prefetch_entry(const struct connection_table *table, uint6
     __builtin_prefetch(entry, 1);
     __builtin_prefetch(entry + 64, 1);
     __builtin_prefetch(entry + 128, 1);
+    __builtin_prefetch(entry + offsetof(struct connection, track), 1);
     __builtin_prefetch(entry + 192, 1);
 }
 

@@ -1,5 +1,6 @@
 #include "tracker/flow.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct flow_table {
     struct flow_sink sink;
     size_t connections_max;
     int64_t clock_ns;
+    struct flow_judgement judgement;
     const struct connection *finished; /* up to here every flow has ended for the end of input */
 };
 
@@ -83,7 +85,7 @@ static void copy_counters(const struct connection_counters *from, struct flow_co
 static void describe(const struct connection *connection, struct flow_record *record)
 {
     const struct tuple *tuple = &connection->tuple;
-    bool is_high = connection->original_is_high;
+    bool is_high = connection->original_end == ORIGINAL_IS_HIGH;
     *record = (struct flow_record){
         .id = connection->id,
         .start_ns = connection->start_ns,
@@ -251,6 +253,15 @@ static bool make_room(struct flow_table *flows)
     return true;
 }
 
+static enum original_end original_end_of(const struct tuple *tuple, const struct packet *packet)
+{
+    bool is_both = tuple->low_port == tuple->high_port &&
+                   memcmp(tuple->low_address, tuple->high_address, 16) == 0;
+    if (is_both)
+        return ORIGINAL_IS_BOTH;
+    return packet->marks & PACKET_MARK_SOURCE_IS_HIGH ? ORIGINAL_IS_HIGH : ORIGINAL_IS_LOW;
+}
+
 static struct connection *open_flow(struct flow_table *flows, const struct flow_key *key,
                                     const struct packet *packet)
 {
@@ -267,29 +278,38 @@ static struct connection *open_flow(struct flow_table *flows, const struct flow_
     connection->interim_ns = INT64_MAX;
     connection->account = account_of_packet(flows->accounts, packet);
     connection->wan = packet->wan;
-    connection->original_is_high = (packet->marks & PACKET_MARK_SOURCE_IS_HIGH) != 0;
+    connection->original_end = (uint8_t)original_end_of(&key->tuple, packet);
     connection->icmp_type = packet->icmp_type;
     connection->icmp_code = packet->icmp_code;
     connection->class_index = CLASS_CONNECTION;
     return connection;
 }
 
-/* The flow that the packet belongs to, after what the clock ended; opened if there is none. NULL:
- * no room. */
+/* The flow that the packet belongs to, after what the clock ended; NULL: there is none. */
 static struct connection *flow_of(struct flow_table *flows, const struct flow_key *key,
                                   const struct packet *packet)
 {
     struct connection *connection =
         connection_table_find(flows->connections, &key->tuple, key->hash);
-    if (connection && settle(flows, connection, packet->clock_ns))
-        return connection;
-    return open_flow(flows, key, packet);
+    return connection && settle(flows, connection, packet->clock_ns) ? connection : NULL;
 }
 
+static bool is_connection(const struct connection *connection)
+{
+    return (connection->status & STATUS_CONFIRMED) != 0;
+}
+
+/* Of one that talks to itself: what comes after the first packet is a reply, as its tuple is found
+ * (of ICMP, what answers the first packet's type). */
 static unsigned direction_of(const struct connection *connection, const struct packet *packet)
 {
     bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
-    return is_high == connection->original_is_high ? FLOW_ORIGINAL : FLOW_REPLY;
+    if (connection->original_end != ORIGINAL_IS_BOTH)
+        return is_high == (connection->original_end == ORIGINAL_IS_HIGH) ? FLOW_ORIGINAL
+                                                                         : FLOW_REPLY;
+    bool is_first_again =
+        packet->parts & PACKET_PART_ICMP && packet->icmp_type == connection->icmp_type;
+    return is_connection(connection) && !is_first_again ? FLOW_REPLY : FLOW_ORIGINAL;
 }
 
 static void count(struct flow_table *flows, struct connection *connection, unsigned direction,
@@ -323,39 +343,127 @@ static void count_as_conntrack(struct connection *connection, unsigned direction
     connection->counters[direction].ct_l3_bytes += packet->l3_bytes;
 }
 
-/* Tells NEW, or UPDATE where the state or the status is another than before. */
-static void tell_progress(const struct flow_table *flows, const struct connection *connection,
-                          unsigned state_before, uint32_t status_before, int64_t time_ns)
+/* A packet on its way through its flow. */
+struct step {
+    const struct packet *packet;
+    struct connection *connection;
+    enum protocol_verdict verdict;
+    unsigned direction;
+    bool is_opened; /* the packet opened the flow */
+    uint8_t state_before;
+    uint32_t status_before;
+    int64_t timeout_ns;
+};
+
+/* Tells NEW, or UPDATE where the status or the state of a protocol that has states is another than
+ * before. */
+static void tell_progress(const struct flow_table *flows, const struct step *step)
 {
-    if (!(status_before & STATUS_CONFIRMED))
-        tell_change(flows, connection, EVENT_NEW, time_ns);
-    else if (connection->state != state_before || connection->status != status_before)
-        tell_change(flows, connection, EVENT_UPDATE, time_ns);
+    const struct connection *connection = step->connection;
+    bool has_moved = connection->state != step->state_before && connection->state >= STATE_SYN_SENT;
+    if (step->is_opened)
+        tell_change(flows, connection, EVENT_NEW, step->packet->clock_ns);
+    else if (has_moved || connection->status != step->status_before)
+        tell_change(flows, connection, EVENT_UPDATE, step->packet->clock_ns);
+}
+
+/* A later fragment has no header to be judged by; its datagram is judged by its first one. */
+static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step *step)
+{
+    const struct packet *packet = step->packet;
+    if (packet->marks & PACKET_MARK_LATER_FRAGMENT)
+        return VERDICT_UNTRACKED;
+    if (packet->is_invalid || packet->marks & PACKET_MARK_BAD_CHECKSUM)
+        return VERDICT_INVALID;
+    const struct tuple *tuple = &step->connection->tuple;
+    unsigned direction = is_connection(step->connection) ? step->direction : FLOW_ORIGINAL;
+    return protocol_of(tuple->protocol, tuple->ip_version)
+        ->on_packet(flows->config, step->connection, direction, packet, &step->timeout_ns);
+}
+
+/* Sets all of the step but its packet; false: what there was has to end, and the packet begins
+ * anew. */
+static bool judge(struct flow_table *flows, struct step *step, struct connection *connection)
+{
+    step->connection = connection;
+    step->direction = direction_of(connection, step->packet);
+    step->state_before = connection->state;
+    step->status_before = connection->status;
+    step->timeout_ns = 0;
+    step->verdict = ask_protocol(flows, step);
+    bool is_refused = step->verdict == VERDICT_INVALID || step->verdict == VERDICT_UNTRACKED;
+    bool was_connection = is_connection(connection);
+    bool begins_anew =
+        step->verdict == VERDICT_REOPEN || (!was_connection && !step->is_opened && !is_refused);
+    if (begins_anew || (!was_connection && is_refused)) {
+        connection->state = step->state_before;
+        connection->status = step->status_before;
+    }
+    return !begins_anew;
+}
+
+/* Finds or opens the packet's flow and judges it there; false: no room. */
+static bool enter(struct flow_table *flows, const struct flow_key *key, struct step *step)
+{
+    struct connection *connection = flow_of(flows, key, step->packet);
+    if (connection) {
+        if (judge(flows, step, connection))
+            return true;
+        end_flow(flows, connection, END_REOPENED, step->packet->clock_ns);
+    }
+    connection = open_flow(flows, key, step->packet);
+    if (!connection)
+        return false;
+    step->is_opened = true;
+    bool is_judged = judge(flows, step, connection);
+    assert(is_judged);
+    (void)is_judged;
+    return true;
 }
 
 /* What the protocol's verdict means for the connection; the packet is already counted. */
-static void apply(struct flow_table *flows, struct connection *connection, unsigned direction,
-                  const struct packet *packet, enum protocol_verdict verdict, int64_t timeout_ns)
+static void apply(struct flow_table *flows, const struct step *step)
 {
-    switch (verdict) {
-    case VERDICT_ACCEPT:
-    case VERDICT_CLOSE:
-        count_as_conntrack(connection, direction, packet);
-        connection->expires_ns = packet->clock_ns + timeout_ns;
-        break;
-    case VERDICT_INVALID:
+    struct connection *connection = step->connection;
+    int64_t clock_ns = step->packet->clock_ns;
+    bool is_accepted = step->verdict != VERDICT_INVALID && step->verdict != VERDICT_UNTRACKED;
+    if (step->verdict == VERDICT_ACCEPT || step->verdict == VERDICT_CLOSE)
+        count_as_conntrack(connection, step->direction, step->packet);
+    if (step->verdict == VERDICT_INVALID)
         connection->invalid_packets++;
-        break;
-    case VERDICT_IGNORE:
-    case VERDICT_REOPEN:
-        break;
-    }
-    if (connection->expires_ns == INT64_MAX) /* it opened the flow: a flow without a connection */
-        connection->expires_ns = packet->clock_ns + flows->config->timeouts.generic_ns;
-    if (direction == FLOW_REPLY && verdict != VERDICT_INVALID)
-        connection->status |= STATUS_SEEN_REPLY;
-    if (verdict != VERDICT_INVALID)
+    if (is_accepted)
         connection->status |= STATUS_CONFIRMED;
+    if (is_accepted && step->direction == FLOW_REPLY && step->verdict != VERDICT_CLOSE)
+        connection->status |= STATUS_SEEN_REPLY;
+    if (step->timeout_ns > 0)
+        connection->expires_ns = clock_ns + step->timeout_ns;
+    else if (!is_connection(connection) || connection->expires_ns == INT64_MAX)
+        connection->expires_ns = clock_ns + flows->config->timeouts.untracked_ns;
+}
+
+/* Before the packet's own effect: the first reply makes it ESTABLISHED, what the original sends
+ * before it is NEW. */
+static uint32_t ct_state_of(const struct step *step)
+{
+    if (step->verdict == VERDICT_UNTRACKED)
+        return 0;
+    if (step->verdict == VERDICT_INVALID)
+        return CT_INVALID | CT_TRACKED;
+    if (step->direction == FLOW_REPLY)
+        return CT_ESTABLISHED | CT_REPLY | CT_TRACKED;
+    return (step->status_before & STATUS_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW) | CT_TRACKED;
+}
+
+static void note_judgement(struct flow_table *flows, const struct step *step)
+{
+    const struct connection *connection = step->connection;
+    flows->judgement = (struct flow_judgement){
+        .flow_id = connection->id,
+        .timeout_ns = step->timeout_ns,
+        .ct_state = ct_state_of(step),
+        .status = connection->status,
+        .state = connection->state,
+    };
 }
 
 void flow_table_key(const struct flow_table *flows, const struct packet *packet,
@@ -375,49 +483,75 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
                                 const struct flow_key *key, uint64_t billed_bytes,
                                 uint16_t *account)
 {
-    const struct protocol *protocol = protocol_of(packet->protocol, key->tuple.ip_version);
-    enum protocol_verdict verdict = VERDICT_REOPEN;
-    struct connection *connection;
-    unsigned direction, state_before;
-    uint32_t status_before;
-    int64_t timeout_ns = 0;
-
-    for (bool is_reopened = false;; is_reopened = true) {
-        connection = flow_of(flows, key, packet);
-        if (!connection) {
-            *account = account_of_packet(flows->accounts, packet);
-            return FLOW_OVERFLOW;
-        }
-        direction = direction_of(connection, packet);
-        state_before = connection->state;
-        status_before = connection->status;
-        verdict = protocol->on_packet(flows->config, connection, direction, packet, &timeout_ns);
-        if (verdict != VERDICT_REOPEN || is_reopened)
-            break;
-        end_flow(flows, connection, END_REOPENED, packet->clock_ns);
+    struct step step = {.packet = packet};
+    if (!enter(flows, key, &step)) {
+        *account = account_of_packet(flows->accounts, packet);
+        flows->judgement = (struct flow_judgement){0};
+        return FLOW_OVERFLOW;
     }
-
-    count(flows, connection, direction, packet, billed_bytes);
-    apply(flows, connection, direction, packet, verdict, timeout_ns);
-    tell_progress(flows, connection, state_before, status_before, packet->clock_ns);
+    struct connection *connection = step.connection;
+    count(flows, connection, step.direction, packet, billed_bytes);
+    apply(flows, &step);
+    note_judgement(flows, &step);
+    tell_progress(flows, &step);
     *account = connection->account;
-    if (verdict == VERDICT_CLOSE)
+    if (step.verdict == VERDICT_CLOSE)
         end_flow(flows, connection, END_CLOSED, packet->clock_ns);
     else
         set_timer(flows, connection);
     return FLOW_COUNTED;
 }
 
+const struct flow_judgement *flow_table_judgement(const struct flow_table *flows)
+{
+    return &flows->judgement;
+}
+
+/* ---- ICMP errors ---- */
+
+/* The flow that an ICMP error is about, unless it is over; NULL: none. */
+static const struct connection *flow_about(const struct flow_table *flows,
+                                           const struct packet *packet)
+{
+    struct tuple tuple;
+    if (!tuple_of_inner(packet, &tuple))
+        return NULL;
+    uint64_t hash = connection_table_hash(flows->connections, &tuple);
+    const struct connection *connection = connection_table_find(flows->connections, &tuple, hash);
+    return connection && connection->expires_ns > packet->clock_ns ? connection : NULL;
+}
+
+/* A redirect is of the link (RFC 4861, section 8.1). */
+static bool is_error_possible(const struct packet *packet)
+{
+    enum { ICMPV6_REDIRECT = 137 };
+    const uint8_t *source = packet->source_address;
+    bool is_redirect = packet->marks & PACKET_MARK_IPV6 && packet->icmp_type == ICMPV6_REDIRECT;
+    bool is_link_local = source[0] == 0xfe && (source[1] & 0xc0) == 0x80;
+    return !packet->is_invalid && (!is_redirect || is_link_local);
+}
+
+uint32_t flow_table_judge_error(const struct flow_table *flows, const struct packet *packet)
+{
+    const struct connection *connection = flow_about(flows, packet);
+    const struct packet_inner *inner = &packet->inner;
+    if (!connection || !is_connection(connection) || !is_error_possible(packet) ||
+        memcmp(inner->source_address, packet->destination_address, 16) != 0)
+        return CT_INVALID | CT_TRACKED;
+    struct packet quoted = {
+        .marks = tuple_inner_is_high(inner) ? PACKET_MARK_SOURCE_IS_HIGH : 0,
+        .parts = packet->parts & PACKET_PART_ICMP,
+        .icmp_type = inner->icmp_type,
+    };
+    bool is_about_original = direction_of(connection, &quoted) == FLOW_ORIGINAL;
+    return CT_RELATED | CT_TRACKED | (is_about_original ? CT_REPLY : 0u);
+}
+
 uint16_t flow_table_account_about(const struct flow_table *flows, const struct packet *packet,
                                   uint16_t *wan)
 {
-    struct tuple tuple;
-    const struct connection *connection = NULL;
-    if (tuple_of_inner(packet, &tuple)) {
-        uint64_t hash = connection_table_hash(flows->connections, &tuple);
-        connection = connection_table_find(flows->connections, &tuple, hash);
-    }
-    if (!connection || connection->expires_ns <= packet->clock_ns)
+    const struct connection *connection = flow_about(flows, packet);
+    if (!connection)
         return account_of_packet(flows->accounts, packet);
     if (!*wan)
         *wan = connection->wan;

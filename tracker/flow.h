@@ -13,7 +13,11 @@
  * Whether a flow is over is a question of clocks only: it is over when the stream's clock reaches
  * its expiry. It does not matter when that is noticed, by its timer or by its next packet, so
  * records are the same whatever the shards, batches or speed. The same holds for interim records:
- * each flow has its own phase (from its id) within the interval. Not thread-safe. */
+ * each flow has its own phase (from its id) within the interval.
+ *
+ * A flow whose packets are all INVALID or untracked is no connection (STATE_NONE). The packet that
+ * begins a connection begins a flow: what there was on its tuple ends ('reopened'), so that a
+ * connection's flow has the connection's original direction, beginning and end. Not thread-safe. */
 #ifndef WANMETER_TRACKER_FLOW_H
 #define WANMETER_TRACKER_FLOW_H
 
@@ -75,6 +79,32 @@ void flow_table_prefetch(const struct flow_table *flows, const struct flow_key *
 enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
                                 const struct flow_key *key, uint64_t billed_bytes,
                                 uint16_t *account);
+
+/* What connection tracking says of a packet; a rule's ct_state has the same words. */
+enum ct_state {
+    CT_NEW = 1 << 0,
+    CT_ESTABLISHED = 1 << 1,
+    CT_RELATED = 1 << 2,
+    CT_REPLY = 1 << 3,
+    CT_INVALID = 1 << 4,
+    CT_TRACKED = 1 << 5, /* of all but untracked packets, and parts of datagrams */
+};
+
+struct flow_judgement {
+    uint64_t flow_id;
+    int64_t timeout_ns; /* that the packet set; 0: none */
+    uint32_t ct_state;  /* enum ct_state; 0: untracked, or not judged by itself */
+    uint32_t status;    /* of the connection behind it, enum connection_status */
+    uint8_t state;      /* enum connection_state */
+};
+
+/* Of the packet that was added last. */
+const struct flow_judgement *flow_table_judgement(const struct flow_table *flows);
+
+/* CT_RELATED, with CT_REPLY where it is about a packet of the original direction; or CT_INVALID:
+ * the ICMP error is about no connection that there is, or went to another than that packet's
+ * sender. */
+uint32_t flow_table_judge_error(const struct flow_table *flows, const struct packet *packet);
 
 /* The account, and if the packet has no WAN of its own the WAN, of the flow that an ICMP error is
  * about; where there is no such flow, the account of the packet's own addresses. */

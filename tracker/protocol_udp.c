@@ -1,6 +1,6 @@
 /* UDP and UDP-Lite. A query and its answer are short-lived; a connection is a stream, and assured,
  * once traffic goes on after the reply: for UDP not before it is 2 s old, for UDP-Lite at once.
- * Source: Linux nf_conntrack_proto_udp.c. */
+ * Source: Linux nf_conntrack_proto_udp.c (6.18). */
 #include "tracker/protocol.h"
 
 enum { STREAM_AGE_NS = 2000000000 };
@@ -23,8 +23,10 @@ static enum protocol_verdict on_udp(const struct config *config, struct connecti
                                     unsigned direction, const struct packet *packet,
                                     int64_t *timeout_ns)
 {
+    if (connection->state == STATE_NONE)
+        connection->track.young_until_ns = packet->clock_ns + STREAM_AGE_NS;
     protocol_see_direction(connection, direction);
-    bool is_old = packet->clock_ns - connection->start_ns > STREAM_AGE_NS;
+    bool is_old = packet->clock_ns > connection->track.young_until_ns;
     if ((connection->status & STATUS_SEEN_REPLY) != 0 && is_old)
         return accept_stream(config, connection, timeout_ns);
     return accept_unreplied(config, timeout_ns);

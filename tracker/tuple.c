@@ -6,31 +6,53 @@
 
 enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
 
-/* The request's type of the pairs that share a connection; others: the type itself.
- * Source: Linux nf_conntrack_proto_icmp.c and nf_conntrack_proto_icmpv6.c, the invmaps. */
-static uint8_t request_type(uint8_t protocol, uint8_t type)
+static uint8_t paired_type_ipv6(uint8_t type)
+{
+    if (type == 128 || type == 129)
+        return (uint8_t)(257 - type);
+    if (type == 139 || type == 140)
+        return (uint8_t)(279 - type);
+    return type;
+}
+
+/* The other type of the pairs of request and reply; others: the type itself. Source: RFC 792, 950;
+ * RFC 4443, 4620. */
+static uint8_t paired_type(uint8_t protocol, uint8_t type)
 {
     if (protocol == PROTOCOL_ICMPV6)
-        return type == 129 ? 128 : type == 140 ? 139 : type;
+        return paired_type_ipv6(type);
     switch (type) {
     case 0:
         return 8;
+    case 8:
+        return 0;
+    case 13:
     case 14:
-        return 13;
+        return 27 - type;
+    case 15:
     case 16:
-        return 15;
+        return 31 - type;
+    case 17:
     case 18:
-        return 17;
+        return 35 - type;
     default:
         return type;
     }
 }
 
-static uint16_t icmp_of(uint8_t protocol, uint8_t type, uint8_t code)
+/* The type that the low end sends: requests of one end are another connection than those of the
+ * other. Where an end talks to itself, the greater type stands for the pair. */
+static uint16_t icmp_of(const struct packet *packet, bool is_high)
 {
+    uint8_t protocol = packet->protocol, type = packet->icmp_type;
     if (protocol != PROTOCOL_ICMP && protocol != PROTOCOL_ICMPV6)
         return 0;
-    return (uint16_t)(request_type(protocol, type) << 8 | code);
+    uint8_t other = paired_type(protocol, type);
+    if (memcmp(packet->source_address, packet->destination_address, 16) == 0)
+        type = type > other ? type : other;
+    else if (is_high)
+        type = other;
+    return (uint16_t)(type << 8 | packet->icmp_code);
 }
 
 void tuple_of_packet(const struct packet *packet, struct tuple *tuple)
@@ -40,7 +62,7 @@ void tuple_of_packet(const struct packet *packet, struct tuple *tuple)
         .low_port = is_high ? packet->destination_port : packet->source_port,
         .high_port = is_high ? packet->source_port : packet->destination_port,
         .zone = packet->zone,
-        .icmp = icmp_of(packet->protocol, packet->icmp_type, packet->icmp_code),
+        .icmp = icmp_of(packet, is_high),
         .protocol = packet->protocol,
         .ip_version = packet->marks & PACKET_MARK_IPV6 ? 6 : 4,
         .has_ports = (packet->marks & PACKET_MARK_PORTS) != 0,
@@ -49,7 +71,7 @@ void tuple_of_packet(const struct packet *packet, struct tuple *tuple)
     memcpy(is_high ? tuple->low_address : tuple->high_address, packet->destination_address, 16);
 }
 
-static bool source_is_high(const struct packet_inner *inner)
+bool tuple_inner_is_high(const struct packet_inner *inner)
 {
     int order = memcmp(inner->source_address, inner->destination_address, 16);
     return order > 0 || (order == 0 && inner->source_port > inner->destination_port);
@@ -70,7 +92,7 @@ bool tuple_of_inner(const struct packet *packet, struct tuple *tuple)
     };
     unsigned marks = packet->marks & (PACKET_MARK_IPV4 | PACKET_MARK_IPV6);
     marks |= inner->has_ports ? PACKET_MARK_PORTS : 0;
-    marks |= source_is_high(inner) ? PACKET_MARK_SOURCE_IS_HIGH : 0;
+    marks |= tuple_inner_is_high(inner) ? PACKET_MARK_SOURCE_IS_HIGH : 0;
     quoted.marks = (uint8_t)marks;
     memcpy(quoted.source_address, inner->source_address, 16);
     memcpy(quoted.destination_address, inner->destination_address, 16);

@@ -235,7 +235,7 @@ static inline struct flow_record case_flow(void)
         .has_ports = 1,
         .wan = 2,
         .account = 1,
-        .state = STATE_NEW,
+        .state = STATE_FIRST,
         .kind = RECORD_FINAL,
         .end_reason = END_OF_INPUT,
     };

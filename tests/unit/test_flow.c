@@ -235,8 +235,10 @@ static void test_interim_records_add_up_to_the_flow(void **state)
 {
     const struct world *world = *state;
     static struct records records;
-    struct packet packet = {
-        .protocol = 17, .marks = PACKET_MARK_IPV4 | PACKET_MARK_PORTS, .l2_bytes = 60};
+    struct packet packet = {.protocol = 17,
+                            .marks = PACKET_MARK_IPV4 | PACKET_MARK_PORTS,
+                            .l2_bytes = 60,
+                            .destination_address = {10, 0, 0, 1}};
     records.n = 0;
     struct flow_table *flows = open_flows(world, 10, &records);
     uint16_t account;

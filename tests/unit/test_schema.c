@@ -239,7 +239,7 @@ static void test_a_flow_is_read_as_it_was_written(void **state)
     assert_answer(c,
                   "SELECT protocol_name || ' ' || wan || ' ' || account || ' ' || class || ' ' ||"
                   " state || ' ' || record || ' ' || end_reason FROM flow",
-                  "udp dsl alice connection new final end_of_input");
+                  "udp dsl alice connection first final end_of_input");
     assert_answer(c, "SELECT id || ' ' || mark || ' ' || master_id || ' ' || labels FROM flow",
                   "-81985529216486896 4294967295 5 a0000000000000000000000000000001");
     assert_answer(c, "SELECT coalesce(icmp_type, icmp_code, icmp_id) FROM flow", "NULL");

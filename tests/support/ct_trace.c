@@ -1,0 +1,227 @@
+/* ct_trace: what the connection tracker says of each packet of a capture, as JSON lines.
+ *
+ *     ct_trace [-s NAME=VALUE]… CAPTURE          NAME=VALUE: an option, as on wanmeter's command
+ * line
+ *
+ * A line of each packet that is judged: {"n": number of the frame, "v": verdict, "d": direction,
+ * "id": flow, "state": …, "t": timeout in ns that it set, or null}. Verdicts: N new, E established,
+ * R related, I invalid, U untracked; directions: o, r, -. A line of each flow at its end:
+ * {"flow": id, …}. A frame without a line was not judged. The modules are those of the real
+ * processes; there is one of each, and no queue between them. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture/decode.h"
+#include "capture/fragment.h"
+#include "capture/rss.h"
+#include "capture/source.h"
+#include "capture/wan.h"
+#include "common/address.h"
+#include "tracker/flow.h"
+
+struct trace {
+    struct config config;
+    struct source *source;
+    struct decoder decoder;
+    struct wan_table *wans;
+    struct fragment_table *fragments;
+    struct rss rss;
+    struct account_table *accounts;
+    struct flow_table *flows;
+    int64_t clock_ns;
+    uint64_t n; /* of the frame under way, from 0 */
+};
+
+static char letter_of(uint32_t ct_state)
+{
+    if (ct_state & CT_INVALID)
+        return 'I';
+    if (ct_state & CT_RELATED)
+        return 'R';
+    if (ct_state & CT_ESTABLISHED)
+        return 'E';
+    return ct_state & CT_NEW ? 'N' : 'U';
+}
+
+static char direction_letter(uint32_t ct_state)
+{
+    if (!(ct_state & (CT_NEW | CT_ESTABLISHED | CT_RELATED)))
+        return '-';
+    return ct_state & CT_REPLY ? 'r' : 'o';
+}
+
+static void print_judgement(uint64_t n, const struct flow_judgement *judgement)
+{
+    uint32_t ct_state = judgement->ct_state;
+    bool has_effect = (ct_state & (CT_NEW | CT_ESTABLISHED)) || judgement->timeout_ns > 0;
+    printf("{\"n\": %" PRIu64 ", \"v\": \"%c\", \"d\": \"%c\", \"id\": %" PRIu64
+           ", \"state\": \"%s\", \"t\": ",
+           n, letter_of(ct_state), direction_letter(ct_state), has_effect ? judgement->flow_id : 0,
+           connection_state_name(judgement->state));
+    if (judgement->timeout_ns > 0)
+        printf("%" PRId64 "}\n", judgement->timeout_ns);
+    else
+        puts("null}");
+}
+
+static void print_verdict(uint64_t n, uint32_t ct_state)
+{
+    printf("{\"n\": %" PRIu64 ", \"v\": \"%c\", \"d\": \"%c\", \"id\": 0, \"state\": \"none\", "
+           "\"t\": null}\n",
+           n, letter_of(ct_state), direction_letter(ct_state));
+}
+
+/* A packet whose ports are settled. */
+static void on_packet(void *state, struct packet *packet)
+{
+    struct trace *trace = state;
+    packet->rss = rss_tag(&trace->rss, packet);
+    while (flow_table_advance(trace->flows, packet->clock_ns))
+        ;
+    if (packet->marks & PACKET_MARK_LATER_FRAGMENT && packet->class_index != CLASS_CONNECTION)
+        return;
+    if (packet->class_index == CLASS_ICMP_ERROR) {
+        print_verdict(trace->n, flow_table_judge_error(trace->flows, packet));
+    } else if (packet->class_index == CLASS_NO_PORTS) {
+        print_verdict(trace->n, CT_INVALID);
+    } else if (packet->class_index == CLASS_CONNECTION) {
+        struct flow_key key;
+        uint16_t account;
+        flow_table_key(trace->flows, packet, &key);
+        flow_table_add(trace->flows, packet, &key, 0, &account);
+        if (!(packet->marks & PACKET_MARK_LATER_FRAGMENT))
+            print_judgement(trace->n, flow_table_judgement(trace->flows));
+    }
+}
+
+static void on_frame(struct trace *trace, const struct frame *frame)
+{
+    struct packet packet;
+    struct layers layers;
+    decode_frame(&trace->decoder, frame, &packet, &layers);
+    if (frame->clock_ns > trace->clock_ns)
+        trace->clock_ns = frame->clock_ns;
+    packet.clock_ns = trace->clock_ns;
+    wan_table_apply(trace->wans, frame, &layers, &packet);
+    fragment_table_expire(trace->fragments, trace->clock_ns);
+    if (packet.marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT))
+        fragment_table_add(trace->fragments, &packet, &layers, frame->source_index);
+    else
+        on_packet(trace, &packet);
+}
+
+static void print_end(const char *name, const uint8_t *address, unsigned ip_version)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    address_text(ip_version, address, text);
+    printf(", \"%s\": \"%s\"", name, text);
+}
+
+static void on_record(void *state, const struct flow_record *record)
+{
+    (void)state;
+    const struct flow_counters *original = &record->counters[FLOW_ORIGINAL];
+    const struct flow_counters *reply = &record->counters[FLOW_REPLY];
+    printf("{\"flow\": %" PRIu64 ", \"protocol\": %u, \"state\": \"%s\", \"status\": %" PRIu32
+           ", \"end\": \"%s\", \"start\": %" PRId64,
+           record->id, record->protocol, connection_state_name(record->state), record->status,
+           end_reason_name(record->end_reason), record->start_ns);
+    print_end("src", record->source_address, record->ip_version);
+    print_end("dst", record->destination_address, record->ip_version);
+    printf(", \"sport\": %u, \"dport\": %u, \"type\": %u, \"code\": %u", record->source_port,
+           record->destination_port, record->icmp_type, record->icmp_code);
+    printf(", \"packets\": [%" PRIu64 ", %" PRIu64 "], \"bytes\": [%" PRIu64 ", %" PRIu64 "]}\n",
+           original->ct_packets, reply->ct_packets, original->ct_l3_bytes, reply->ct_l3_bytes);
+}
+
+static bool read_options(struct trace *trace, int argc, char **argv)
+{
+    struct config_errors errors = {0};
+    config_init(&trace->config);
+    config_set(&trace->config, "tracker.interim_interval=1d", &errors);
+    for (int i = 1; i + 1 < argc; i += 2)
+        config_set(&trace->config, argv[i + 1], &errors);
+    config_check(&trace->config, &errors);
+    bool is_good = errors.n == 0 && argc % 2 == 0;
+    if (!is_good)
+        config_errors_print(&errors, stderr);
+    config_errors_deinit(&errors);
+    return is_good;
+}
+
+static int trace_open(struct trace *trace, const char *path)
+{
+    uint8_t key[RSS_KEY_SIZE];
+    char error[SOURCE_ERROR_MAX] = "no memory";
+    const struct config *config = &trace->config;
+    struct flow_options options = {
+        .config = config, .connections_max = 1 << 20, .sink = {.on_record = on_record}};
+    rss_key_parse("microsoft", key);
+    rss_init(&trace->rss, key);
+    decode_init(&trace->decoder, config);
+    int result = wan_table_create(config, &trace->wans);
+    if (result == 0)
+        result = fragment_table_create(4096, config->capture.fragment_timeout_ns, on_packet, trace,
+                                       &trace->fragments);
+    if (result == 0)
+        result = account_table_create(config, &trace->accounts);
+    options.accounts = trace->accounts;
+    if (result == 0)
+        result = flow_table_create(&options, &trace->flows);
+    if (result == 0)
+        result =
+            source_open_files(&path, 1, 0, config->capture.time_jump_max_ns, &trace->source, error);
+    if (result < 0)
+        fprintf(stderr, "ct_trace: %s\n", error);
+    return result;
+}
+
+static void read_frames(struct trace *trace)
+{
+    struct frame frame;
+    struct loss loss;
+    for (;;) {
+        switch (source_next(trace->source, &frame, &loss)) {
+        case SOURCE_FRAME:
+            on_frame(trace, &frame);
+            trace->n++;
+            break;
+        case SOURCE_LOSS:
+        case SOURCE_NOTHING:
+            break;
+        case SOURCE_END:
+        case SOURCE_FAILED:
+            return;
+        }
+    }
+}
+
+static void trace_close(struct trace *trace)
+{
+    source_close(trace->source);
+    flow_table_destroy(trace->flows);
+    account_table_destroy(trace->accounts);
+    fragment_table_destroy(trace->fragments);
+    wan_table_destroy(trace->wans);
+    config_deinit(&trace->config);
+}
+
+int main(int argc, char **argv)
+{
+    static struct trace trace;
+    if (!read_options(&trace, argc, argv))
+        return 2;
+    int result = trace_open(&trace, argv[argc - 1]);
+    if (result == 0) {
+        read_frames(&trace);
+        fragment_table_flush(trace.fragments);
+        while (flow_table_advance(trace.flows, trace.clock_ns))
+            ;
+        while (flow_table_finish(trace.flows, SIZE_MAX))
+            ;
+    }
+    trace_close(&trace);
+    return result == 0 ? 0 : 1;
+}

@@ -1,0 +1,84 @@
+"""kernel: wanmeter's connection tracker and the Linux kernel's answers in the same words.
+
+    ours = kernel.trace(build, "x.pcap", ["conntrack.tcp_loose=no"])      by tests/support/ct_trace.c
+    kernel.differences(ours, answer)                                      [] or what differs, as text
+
+'answer' is what a replay of the capture through nf_conntrack gave: verdicts and dirs (a letter a frame) and connections.
+"""
+
+import json
+import subprocess
+
+SEEN_REPLY, ASSURED, CONFIRMED = 1 << 1, 1 << 2, 1 << 3
+PROTOCOLS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6",
+             132: "sctp", 136: "udplite"}
+HAVE_STATES = ("tcp", "sctp")
+UNJUDGED = "Fx."  # held in reassembly, refused by the IP layer, not IP: nothing that is asked of a tracker
+
+
+def trace(build, capture, settings=()):
+    """{"verdicts": {frame: (letter, direction)}, "connections": […]}, connections in order of creation."""
+    options = [word for setting in settings for word in ("-s", setting)]
+    done = subprocess.run([build / "tests" / "support" / "ct_trace", *options, capture], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
+    verdicts, open_flows, connections, closed = {}, {}, [], {}
+    for line in done.stdout.splitlines():
+        entry = json.loads(line)
+        if "flow" in entry:
+            group = open_flows.pop(entry["flow"], {"first": None, "timeout": None})
+            entry.update(group)
+            connections.append(entry)
+            closed = {entry["flow"]: entry} if entry["end"] == "closed" else {}
+            continue
+        verdicts[entry["n"]] = (entry["v"], entry["d"])
+        if entry["id"]:
+            # A packet that ends its connection is told after the end.
+            group = closed.pop(entry["id"], None) or open_flows.setdefault(entry["id"], {"first": None, "timeout": None})
+            if group["first"] is None:
+                group["first"] = entry["n"]
+            if entry["t"] is not None:
+                group["timeout"] = entry["t"] // 10**9
+        closed = {}
+    connections = [normal(entry) for entry in connections if entry["status"] & CONFIRMED]
+    return {"verdicts": verdicts, "connections": sorted(connections, key=lambda entry: entry["first"])}
+
+
+def normal(entry):
+    protocol = PROTOCOLS.get(entry["protocol"], entry["protocol"])
+    if protocol in ("icmp", "icmpv6"):
+        ends = [entry["src"], entry["dst"], entry["type"], entry["code"], entry["sport"]]
+    elif protocol in ("tcp", "udp", "udplite", "sctp", "gre"):
+        ends = [entry["src"], entry["sport"], entry["dst"], entry["dport"]]
+    else:
+        ends = [entry["src"], None, entry["dst"], None]
+    status = [name for name, bit in (("SEEN_REPLY", SEEN_REPLY), ("ASSURED", ASSURED)) if entry["status"] & bit]
+    return {"proto": protocol, "orig": ends, "state": entry["state"] if protocol in HAVE_STATES else None,
+            "pkts": entry["packets"], "bytes": entry["bytes"], "status": status, "timeout": entry["timeout"],
+            "first": entry["first"]}
+
+
+def differences(ours, answer):
+    """Verdicts first, then connections; [] where both agree."""
+    found = []
+    for n, (letter, direction) in enumerate(zip(answer["verdicts"], answer["dirs"])):
+        if letter in UNJUDGED:
+            continue
+        got = ours["verdicts"].get(n, ("?", "-"))
+        if got != (letter, direction):
+            found.append(f"packet {n}: kernel {letter}{direction}, wanmeter {''.join(got)}")
+    if len(ours["connections"]) != len(answer["connections"]):
+        found.append(f"connections: kernel {len(answer['connections'])}, wanmeter {len(ours['connections'])}")
+    for n, (mine, theirs) in enumerate(zip(ours["connections"], answer["connections"])):
+        unlike = {name: (theirs.get(name), mine[name]) for name in mine if not same(name, mine, theirs)}
+        if unlike:
+            found.append(f"connection {n} {mine['proto']} {mine['orig']}: kernel, wanmeter {unlike}")
+    return found
+
+
+def same(name, mine, theirs):
+    if name == "timeout" and theirs.get("timeout") is None:
+        return True  # destroyed by the packet that would have set it
+    if name == "status":
+        return [bit for bit in theirs["status"] if bit in ("SEEN_REPLY", "ASSURED")] == mine["status"]
+    return mine[name] == theirs.get(name)
