@@ -113,26 +113,20 @@ static const struct argp argp = {
     .children = (const struct argp_child[]){{&settings_argp, 0, NULL, 0}, {0}},
 };
 
-/* What --workers means here is known only with the files: all processes are told the number. */
+/* What --workers means here is known only with the files. */
 static void settle_workers(struct replay_options *options)
 {
-    char number[24];
-    struct settings *settings = &options->settings;
-    if ((size_t)settings->config.capture.workers <= options->n_files)
-        return;
-    settings->config.capture.workers = (int64_t)options->n_files;
-    snprintf(number, sizeof number, "%zu", options->n_files);
-    settings_assign(settings, "capture.workers", number);
+    struct config *config = &options->settings.config;
+    if ((size_t)config->capture.workers > options->n_files)
+        config->capture.workers = (int64_t)options->n_files;
 }
 
 /* Nobody can know where a replay's own socket is: events that are not asked for are not made. */
 static void settle_events(struct replay_options *options)
 {
-    struct settings *settings = &options->settings;
-    if (settings->config.events.endpoint[0] != '\0' || settings->config.events.subscribers_min > 0)
-        return;
-    settings->config.tracker.connection_events = false;
-    settings_assign(settings, "tracker.connection_events", "no");
+    struct config *config = &options->settings.config;
+    if (config->events.endpoint[0] == '\0' && config->events.subscribers_min == 0)
+        config->tracker.connection_events = false;
 }
 
 static enum exit_code check(const struct replay_options *options)

@@ -44,42 +44,36 @@ static void add_number(struct command_line *command_line, const char *option, si
 }
 
 /* What all processes are told. */
-static int add_common(const struct supervisor_plan *plan, const char *run_directory,
+static int add_common(const struct supervisor_plan *plan, const struct crew *crew,
                       enum process_role role, struct command_line *command_line)
 {
+    char config_path[48];
     char *program = process_program(role);
     if (program == NULL)
         return -ENOENT;
+    snprintf(config_path, sizeof config_path, "/proc/self/fd/%d", crew->options.config);
     command_line_add(command_line, program);
     free(program);
     command_line_add(command_line, "--run-directory");
-    command_line_add(command_line, run_directory);
+    command_line_add(command_line, crew->options.run_directory);
+    command_line_add(command_line, "--config");
+    command_line_add(command_line, config_path);
     add_number(command_line, "--shards", (size_t)plan->settings->config.tracker.shards);
-    if (plan->settings->config_path != NULL) {
-        command_line_add(command_line, "--config");
-        command_line_add(command_line, plan->settings->config_path);
-    }
     if (plan->n_files == 0)
         command_line_add(command_line, "--live");
-    for (size_t i = 0; i < plan->settings->n_assignments; i++) {
-        command_line_add(command_line, "--set");
-        command_line_add(command_line, plan->settings->assignments[i]);
-    }
     return 0;
 }
 
-static int add_exporter(const struct supervisor_plan *plan, const char *run_directory,
-                        struct crew *crew)
+static int add_exporter(const struct supervisor_plan *plan, struct crew *crew)
 {
     struct command_line *command_line = add_member(crew, PROCESS_EXPORTER, 0);
-    return add_common(plan, run_directory, PROCESS_EXPORTER, command_line);
+    return add_common(plan, crew, PROCESS_EXPORTER, command_line);
 }
 
-static int add_tracker(const struct supervisor_plan *plan, const char *run_directory, size_t shard,
-                       struct crew *crew)
+static int add_tracker(const struct supervisor_plan *plan, size_t shard, struct crew *crew)
 {
     struct command_line *command_line = add_member(crew, PROCESS_TRACKER, shard);
-    int result = add_common(plan, run_directory, PROCESS_TRACKER, command_line);
+    int result = add_common(plan, crew, PROCESS_TRACKER, command_line);
     add_number(command_line, "--shard", shard);
     add_number(command_line, "--workers", crew->n_workers);
     return result;
@@ -113,12 +107,12 @@ static void add_interface(const struct supervisor_plan *plan, size_t worker,
     add_number(command_line, "--source-index", source);
 }
 
-static int add_worker(const struct supervisor_plan *plan, const char *run_directory, size_t worker,
-                      const struct progress *progress, struct crew *crew)
+static int add_worker(const struct supervisor_plan *plan, size_t worker, struct crew *crew)
 {
+    const struct progress *progress = crew->options.progress;
     struct command_line *command_line = add_member(crew, PROCESS_CAPTURE, worker);
     crew->members[crew->n - 1].worker = worker;
-    int result = add_common(plan, run_directory, PROCESS_CAPTURE, command_line);
+    int result = add_common(plan, crew, PROCESS_CAPTURE, command_line);
     add_number(command_line, "--worker", worker);
     add_number(command_line, "--workers", crew->n_workers);
     if (progress != NULL)
@@ -131,19 +125,19 @@ static int add_worker(const struct supervisor_plan *plan, const char *run_direct
     return result;
 }
 
-int crew_create(const struct supervisor_plan *plan, const char *run_directory,
-                const struct progress *progress, struct crew *crew)
+int crew_create(const struct supervisor_plan *plan, const struct crew_options *options,
+                struct crew *crew)
 {
     size_t n_shards = (size_t)plan->settings->config.tracker.shards;
-    *crew = (struct crew){.n_workers = crew_workers(plan)};
+    *crew = (struct crew){.options = *options, .n_workers = crew_workers(plan)};
     crew->members = calloc(1 + n_shards + crew->n_workers, sizeof *crew->members);
     assert(crew->members != NULL);
 
-    int result = add_exporter(plan, run_directory, crew);
+    int result = add_exporter(plan, crew);
     for (size_t i = 0; result == 0 && i < n_shards; i++)
-        result = add_tracker(plan, run_directory, i, crew);
+        result = add_tracker(plan, i, crew);
     for (size_t i = 0; result == 0 && i < crew->n_workers; i++)
-        result = add_worker(plan, run_directory, i, progress, crew);
+        result = add_worker(plan, i, crew);
     if (result != 0)
         crew_deinit(crew);
     return result;

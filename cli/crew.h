@@ -1,6 +1,6 @@
 /* crew: which processes a plan needs, and each one's command line.
  *
- *     crew_create(&plan, run_directory, &crew);
+ *     crew_create(&plan, &options, &crew);
  *     for (i = 0; i < crew.n; i++) process_start(&crew.members[i].process, …);
  *     crew_deinit(&crew);
  */
@@ -18,7 +18,15 @@ struct crew_member {
     size_t worker; /* of a capture worker: its number */
 };
 
+/* Where the processes find each other, and what they are told; borrowed for as long as the crew. */
+struct crew_options {
+    const char *run_directory;
+    const struct progress *progress; /* a descriptor for each worker; NULL: none */
+    int config;                      /* descriptor of settings_share() */
+};
+
 struct crew {
+    struct crew_options options;
     struct crew_member *members; /* exporter, trackers, capture workers */
     size_t n;
     size_t n_workers;
@@ -27,9 +35,9 @@ struct crew {
 /* How many capture workers the plan has. */
 size_t crew_workers(const struct supervisor_plan *plan);
 
-/* 'progress': a descriptor for each worker, or NULL. 0 or -errno (logged): a program is missing. */
-int crew_create(const struct supervisor_plan *plan, const char *run_directory,
-                const struct progress *progress, struct crew *crew);
+/* 0 or -errno (logged): a program is missing. */
+int crew_create(const struct supervisor_plan *plan, const struct crew_options *options,
+                struct crew *crew);
 void crew_deinit(struct crew *crew);
 
 #endif

@@ -82,8 +82,9 @@ static void take_descriptors(const struct process_descriptors *descriptors)
             dup2(null, STDIN_FILENO);
     }
     dup2(STDERR_FILENO, STDOUT_FILENO); /* standard output is for the command's result */
-    if (descriptors->passed >= 0)
-        fcntl(descriptors->passed, F_SETFD, 0);
+    for (size_t i = 0; i < sizeof descriptors->passed / sizeof *descriptors->passed; i++)
+        if (descriptors->passed[i] >= 0)
+            fcntl(descriptors->passed[i], F_SETFD, 0);
 }
 
 /* In the child. Does not return. */

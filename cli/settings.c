@@ -1,10 +1,13 @@
 #include "cli/settings.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "cli/options.h"
 
@@ -50,14 +53,15 @@ void settings_assign(struct settings *settings, const char *name, const char *va
 
 /* One key for all workers: both directions of a connection must reach one shard, whichever worker
  * saw them. */
-static void draw_rss_key(struct settings *settings)
+static void draw_rss_key(struct config *config)
 {
     enum { KEY_SIZE = 40 };
     uint8_t key[KEY_SIZE];
     char text[KEY_SIZE * 2 + 1];
     randombytes_buf(key, sizeof key);
-    settings_assign(settings, "capture.rss_key",
-                    sodium_bin2hex(text, sizeof text, key, sizeof key));
+    free(config->capture.rss_key);
+    config->capture.rss_key = strdup(sodium_bin2hex(text, sizeof text, key, sizeof key));
+    assert(config->capture.rss_key != NULL);
 }
 
 bool settings_load(struct settings *settings)
@@ -75,9 +79,35 @@ bool settings_load(struct settings *settings)
     if (!is_good)
         config_errors_print(&errors, stderr);
     else if (strcmp(settings->config.capture.rss_key, "random") == 0)
-        draw_rss_key(settings);
+        draw_rss_key(&settings->config);
     config_errors_deinit(&errors);
     return is_good;
+}
+
+static int write_all(int descriptor, const char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        ssize_t n = write(descriptor, text, left);
+        if (n < 0)
+            return -errno;
+        text += n;
+        left -= (size_t)n;
+    }
+    return 0;
+}
+
+int settings_share(const struct settings *settings)
+{
+    int descriptor = memfd_create("wanmeter.yaml", MFD_CLOEXEC);
+    if (descriptor < 0)
+        return -errno;
+    char *text = config_text(&settings->config, false);
+    int result = write_all(descriptor, text);
+    free(text);
+    if (result == 0)
+        return descriptor;
+    close(descriptor);
+    return result;
 }
 
 void settings_deinit(struct settings *settings)

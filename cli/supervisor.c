@@ -28,6 +28,7 @@ struct supervisor {
     struct pollfd *polled; /* the signals, then each worker's progress */
     sigset_t old_mask;
     int signals; /* signalfd; -1: not open */
+    int config;  /* of settings_share(); -1: not open */
     size_t n_running;
     unsigned n_interrupts;
     bool is_failed;
@@ -131,17 +132,33 @@ static int watch_signals(struct supervisor *supervisor)
     return -error;
 }
 
+static int share_config(struct supervisor *supervisor)
+{
+    supervisor->config = settings_share(supervisor->plan->settings);
+    if (supervisor->config >= 0)
+        return 0;
+    log_error("the configuration cannot be passed on: %s", strerror(-supervisor->config));
+    return supervisor->config;
+}
+
 static int supervisor_open(struct supervisor *supervisor, const struct supervisor_plan *plan)
 {
-    *supervisor = (struct supervisor){.plan = plan, .directory = {.lock = -1}, .signals = -1};
+    *supervisor =
+        (struct supervisor){.plan = plan, .directory = {.lock = -1}, .signals = -1, .config = -1};
     int result = watch_signals(supervisor); /* first: no signal may leave a directory behind */
     if (result == 0)
         result = run_directory_open(plan->settings->config.run_directory, &supervisor->directory);
     if (result == 0 && plan->has_progress)
         result = progress_open(&supervisor->progress, crew_workers(plan));
     if (result == 0)
-        result = crew_create(plan, supervisor->directory.path,
-                             plan->has_progress ? &supervisor->progress : NULL, &supervisor->crew);
+        result = share_config(supervisor);
+    struct crew_options options = {
+        .run_directory = supervisor->directory.path,
+        .progress = plan->has_progress ? &supervisor->progress : NULL,
+        .config = supervisor->config,
+    };
+    if (result == 0)
+        result = crew_create(plan, &options, &supervisor->crew);
     if (result != 0)
         return result;
     supervisor->polled = calloc(1 + supervisor->progress.n_workers, sizeof *supervisor->polled);
@@ -155,6 +172,8 @@ static void supervisor_close(struct supervisor *supervisor)
         close(supervisor->signals);
         sigprocmask(SIG_SETMASK, &supervisor->old_mask, NULL);
     }
+    if (supervisor->config >= 0)
+        close(supervisor->config);
     free(supervisor->polled);
     crew_deinit(&supervisor->crew);
     progress_close(&supervisor->progress);
@@ -179,7 +198,7 @@ static void start_all(struct supervisor *supervisor)
             is_worker ? &supervisor->progress.workers[member->worker] : NULL;
         struct process_descriptors descriptors = {
             .has_standard_input = member->has_standard_input,
-            .passed = progress != NULL ? progress->write_end : -1,
+            .passed = {supervisor->config, progress != NULL ? progress->write_end : -1},
         };
         if (process_start(&member->process, &member->command_line, &descriptors) == 0)
             supervisor->n_running++;

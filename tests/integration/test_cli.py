@@ -272,6 +272,17 @@ def test_overhead_prints_what_each_length_costs(case):
 
 # --- processes ---
 
+def test_all_processes_have_the_configuration_that_was_read_once(case):
+    """From a pipe it can be read by one of them only."""
+    capture.write_pcap(case.directory / "in.pcap", traffic.mix(seed=1, n_packets=500))
+    reader, writer = os.pipe()
+    os.write(writer, traffic.CONFIG.encode())
+    os.close(writer)
+    case.wanmeter("replay", "--config", "/dev/stdin", "--shards", "2", "in.pcap", stdin=reader)
+    os.close(reader)
+    assert {"adsl", "lte"} <= {wan for (wan,) in case.query("SELECT DISTINCT wan FROM usage")}
+
+
 @each(["exporter", "tracker", "capture"])
 def test_a_process_that_dies_is_named_and_ends_the_others(case, name):
     replay, pipe, directory = open_replay(case)
