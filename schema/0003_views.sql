@@ -106,8 +106,7 @@ SELECT
     f.flow_label_orig,
     f.flow_label_reply,
     e.name AS end_reason,
-    CASE f.kind WHEN 0 THEN 'interim' ELSE 'final' END AS record,
-    f.record_id
+    CASE f.kind WHEN 0 THEN 'interim' ELSE 'final' END AS record
 FROM named AS f
 LEFT JOIN protocol AS p ON p.number = f.protocol
 LEFT JOIN connection_state AS s ON s.number = f.state
