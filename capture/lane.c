@@ -7,14 +7,15 @@
 
 #include "proto/uplink.h"
 
-enum { LOSSES_MAX = 64, SOURCES_MAX = 1024 };
+enum { LOSSES_MAX = 64, SOURCES_MAX = 1024, BATCHES_A_WINDOW = 4 };
 
 struct lane {
     struct lane_options options;
     struct uplink *uplink;
     bool is_welcome;
 
-    uint8_t *packets; /* the batch being gathered */
+    size_t batch_bytes; /* of packets: the batch is full */
+    uint8_t *packets;   /* the batch being gathered */
     size_t packets_size;
     size_t packets_room;
     uint32_t n_packets;
@@ -23,7 +24,7 @@ struct lane {
     int64_t sent_clock_ns;     /* that the shard knows of */
     int64_t first_ns, last_ns; /* smallest and largest timestamp in it */
 
-    struct stream_loss losses[LOSSES_MAX];
+    struct stream_loss losses[LOSSES_MAX + 1]; /* the last place is for 'unsent' */
     size_t n_losses;
     struct stream_source *sources;
     size_t n_sources;
@@ -37,6 +38,15 @@ static void on_welcome(void *state, const struct reply *reply)
     lane->is_welcome = true;
 }
 
+/* Half of a window makes a commit point in the tracker, but only whole batches leave the window:
+ * larger ones would wait for the tracker's timer. */
+static size_t batch_bytes(const struct lane_options *options)
+{
+    size_t wanted = (size_t)options->config->capture.batch_bytes;
+    size_t fitting = options->window_bytes / BATCHES_A_WINDOW;
+    return wanted < fitting ? wanted : fitting;
+}
+
 int lane_open(struct bus *bus, const struct lane_options *options, struct lane **out)
 {
     struct lane *lane = calloc(1, sizeof *lane);
@@ -44,7 +54,8 @@ int lane_open(struct bus *bus, const struct lane_options *options, struct lane *
         return -ENOMEM;
     lane->options = *options;
     lane->sent_clock_ns = INT64_MIN;
-    lane->packets_room = (size_t)options->config->capture.batch_bytes + PACKET_SIZE_MAX;
+    lane->batch_bytes = batch_bytes(options);
+    lane->packets_room = lane->batch_bytes + PACKET_SIZE_MAX;
     lane->packets = malloc(lane->packets_room);
     lane->sources = calloc(SOURCES_MAX, sizeof *lane->sources);
     struct uplink_options uplink = {
@@ -97,11 +108,17 @@ static void lose_batch(struct lane *lane)
     begin_batch(lane);
 }
 
+static void put_loss(struct lane *lane, const struct loss *loss)
+{
+    lane->losses[lane->n_losses++] =
+        (struct stream_loss){.stream = lane->options.stream, .loss = *loss};
+}
+
 /* Puts the loss of unsent batches among the next one's loss lines. */
 static void declare_unsent(struct lane *lane)
 {
     struct loss *unsent = &lane->unsent;
-    if (unsent->packets == 0 || lane->n_losses == LOSSES_MAX)
+    if (unsent->packets == 0)
         return;
     unsent->stage = LOSS_CAPTURE;
     unsent->certainty = LOSS_EXACT;
@@ -112,7 +129,7 @@ static void declare_unsent(struct lane *lane)
     lane->added.packets += (uint64_t)unsent->packets;
     lane->added.l2_bytes += (uint64_t)unsent->l2_bytes;
     lane->added.l3_bytes += (uint64_t)unsent->l3_bytes;
-    lane_add_loss(lane, unsent);
+    put_loss(lane, unsent);
     *unsent = (struct loss){0};
 }
 
@@ -121,7 +138,7 @@ int lane_send(struct lane *lane, int64_t clock_ns, bool end_of_stream)
     if (lane->options.is_live && !end_of_stream && !lane_has_room(lane)) {
         if (lane->n_packets)
             lose_batch(lane);
-        if (lane->n_losses < LOSSES_MAX)
+        if (lane->n_losses < LOSSES_MAX && lane->n_sources < SOURCES_MAX)
             return 0; /* else the window is passed: a loss line is not lost */
     }
     declare_unsent(lane);
@@ -153,7 +170,7 @@ int lane_send(struct lane *lane, int64_t clock_ns, bool end_of_stream)
 static bool is_full(const struct lane *lane)
 {
     return lane->n_packets >= lane->options.config->capture.batch_packets ||
-           lane->packets_size >= (size_t)lane->options.config->capture.batch_bytes;
+           lane->packets_size >= lane->batch_bytes;
 }
 
 int lane_add(struct lane *lane, const struct packet *packet)
@@ -180,20 +197,25 @@ int lane_add(struct lane *lane, const struct packet *packet)
     return is_full(lane) ? lane_send(lane, packet->clock_ns, false) : 0;
 }
 
-void lane_add_loss(struct lane *lane, const struct loss *loss)
+int lane_add_loss(struct lane *lane, const struct loss *loss)
 {
-    if (lane->n_losses == LOSSES_MAX)
-        lane_send(lane, lane->last_clock_ns, false);
-    lane->losses[lane->n_losses++] =
-        (struct stream_loss){.stream = lane->options.stream, .loss = *loss};
+    int result = 0;
+    if (lane->n_losses >= LOSSES_MAX)
+        result = lane_send(lane, lane->last_clock_ns, false);
+    if (result == 0)
+        put_loss(lane, loss);
+    return result;
 }
 
-void lane_add_source(struct lane *lane, const struct source_total *total)
+int lane_add_source(struct lane *lane, const struct source_total *total)
 {
+    int result = 0;
     if (lane->n_sources == SOURCES_MAX)
-        lane_send(lane, lane->last_clock_ns, false);
-    lane->sources[lane->n_sources++] =
-        (struct stream_source){.stream = lane->options.stream, .total = *total};
+        result = lane_send(lane, lane->last_clock_ns, false);
+    if (result == 0)
+        lane->sources[lane->n_sources++] =
+            (struct stream_source){.stream = lane->options.stream, .total = *total};
+    return result;
 }
 
 bool lane_is_empty(const struct lane *lane)

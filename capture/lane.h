@@ -6,9 +6,9 @@
  *     lane_flush(lane);                               once a turn of the loop
  *     lane_close(lane);
  *
- * A batch is bounded in packets, bytes and packet time. Reading a file, the caller stops while a
- * lane has no room. Live, it cannot: a batch that finds no room becomes a loss line, exact to the
- * byte, which goes with the next one. Not thread-safe. */
+ * A batch is bounded in packets, bytes (also by a quarter of the window) and packet time. Reading a
+ * file, the caller stops while a lane has no room. Live, it cannot: a batch that finds no room
+ * becomes a loss line, exact to the byte, which goes with the next one. Not thread-safe. */
 #ifndef WANMETER_CAPTURE_LANE_H
 #define WANMETER_CAPTURE_LANE_H
 
@@ -38,9 +38,9 @@ void lane_close(struct lane *lane); /* accepts NULL */
 /* 0 or -ENOMEM. */
 int lane_add(struct lane *lane, const struct packet *packet);
 
-/* Goes with the next batch. */
-void lane_add_loss(struct lane *lane, const struct loss *loss);
-void lane_add_source(struct lane *lane, const struct source_total *total);
+/* Goes with the next batch. 0 or -ENOMEM. */
+int lane_add_loss(struct lane *lane, const struct loss *loss);
+int lane_add_source(struct lane *lane, const struct source_total *total);
 
 /* Sends what has been gathered, if anything, or the news that the clock has come this far. 0 or
  * -ENOMEM. */

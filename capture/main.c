@@ -27,6 +27,8 @@ enum {
     HEARTBEAT_LAG_MS = 2000, /* frames reach us within this time of their timestamp */
 };
 
+static const char NO_MEMORY[] = "no memory for a batch of packets";
+
 enum phase {
     PHASE_READING,
     PHASE_DRAINING, /* all is read and sent: wait until it is committed */
@@ -68,7 +70,7 @@ static void on_packet(void *state, struct packet *packet)
     packet->rss = rss_tag(&capture->rss, packet);
     uint32_t shard = rss_shard(packet->rss, capture->arguments.n_shards);
     if (lane_add(capture->lanes[shard], packet) < 0)
-        fail(capture, "no memory for a batch of packets");
+        fail(capture, NO_MEMORY);
 }
 
 static void on_frame(struct capture *capture, const struct frame *frame)
@@ -100,7 +102,7 @@ static void send_all(struct capture *capture, bool end_of_stream)
 {
     for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
         if (lane_send(capture->lanes[i], capture->clock_ns, end_of_stream) < 0)
-            fail(capture, "no memory for a batch of packets");
+            fail(capture, NO_MEMORY);
 }
 
 /* Sends the lanes that do not know how far the clock is. */
@@ -109,7 +111,7 @@ static void tell_clock(struct capture *capture)
     for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
         if (!lane_is_current(capture->lanes[i], capture->clock_ns) &&
             lane_send(capture->lanes[i], capture->clock_ns, false) < 0)
-            fail(capture, "no memory for a batch of packets");
+            fail(capture, NO_MEMORY);
 }
 
 static bool all_lanes(const struct capture *capture, bool (*is_so)(const struct lane *lane))
@@ -130,9 +132,18 @@ static void add_source_totals(struct capture *capture)
         return;
     }
     size_t n = source_totals(capture->source, totals, n_max);
-    for (size_t i = 0; i < n; i++)
-        lane_add_source(capture->lanes[0], &totals[i]);
+    int result = 0;
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = lane_add_source(capture->lanes[0], &totals[i]);
+    if (result < 0)
+        fail(capture, NO_MEMORY);
     free(totals);
+}
+
+static void add_loss(struct capture *capture, const struct loss *loss)
+{
+    if (lane_add_loss(capture->lanes[0], loss) < 0)
+        fail(capture, NO_MEMORY);
 }
 
 static void end_stream(struct capture *capture)
@@ -157,7 +168,7 @@ static bool read_frames(struct capture *capture)
             on_frame(capture, &frame);
             break;
         case SOURCE_LOSS:
-            lane_add_loss(capture->lanes[0], &loss);
+            add_loss(capture, &loss);
             break;
         case SOURCE_NOTHING:
             return false;
@@ -165,7 +176,7 @@ static bool read_frames(struct capture *capture)
             end_stream(capture);
             return false;
         case SOURCE_FAILED:
-            lane_add_loss(capture->lanes[0], &loss);
+            add_loss(capture, &loss);
             log_error("%s", loss.evidence);
             capture->status = 1;
             end_stream(capture);
@@ -236,7 +247,7 @@ static void on_flush_timer(void *state)
     for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
         if (!lane_is_empty(capture->lanes[i]) &&
             lane_send(capture->lanes[i], capture->clock_ns, false) < 0)
-            fail(capture, "no memory for a batch of packets");
+            fail(capture, NO_MEMORY);
 }
 
 /* Live: the clock goes on without packets, so that idle flows end and other workers' packets are
