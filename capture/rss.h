@@ -1,7 +1,7 @@
 /* rss: the Toeplitz hash that chooses a packet's shard.
  *
  *     rss_init(&rss, key);
- *     packet.rss = rss_hash(&rss, &packet);
+ *     packet.rss = rss_tag(&rss, &packet);
  *     shard = rss_shard(packet.rss, n_shards);
  *
  * Over the endpoints in canonical order (the lower address-and-port first), so both directions give

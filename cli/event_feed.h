@@ -1,7 +1,7 @@
 /* event_feed: a daemon's events in order, without those lost on the way going unnoticed.
  *
  *     event_feed_open(&endpoints, on_event, state, &feed);
- *     event_feed_start(feed, from, wait_ns);        EVENT_FEED_UNREACHABLE: no daemon
+ *     event_feed_start(feed, from, wait_ns, &is_stopped);   EVENT_FEED_UNREACHABLE: no daemon
  *     event_feed_run(feed, &is_stopped);
  *     event_feed_close(feed);
  *

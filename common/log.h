@@ -1,4 +1,4 @@
-/* log: one line an event on standard error, "wanmeter-tracker-0: what happened: why".
+/* log: one line an event on standard error, "tracker-0: error: what happened: why".
  *
  *     log_open("tracker-0");
  *     log_error("bind %s: %s", endpoint, strerror(errno));

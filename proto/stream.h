@@ -3,12 +3,13 @@
  *
  *     sender_push(&sender, bytes, size)      keeps a batch until the receiver has committed it
  *     sender_next(&sender, &bytes, &size)    what to put on the wire now
- *     sender_on_reply(&sender, &reply)       acknowledged: forget; gap: send again
+ *     sender_commit(&sender, seq)            acknowledged: forget
+ *     sender_rewind(&sender, next_seq)       a welcome, or a gap: go on from there
  *
  *     receiver_accept(&receiver, epoch, seq) what to do with a batch that came
  *
  * A sender keeps what is not acknowledged, in a ring of bounded bytes. A receiver applies last + 1
- * only. Source: DESIGN of the pipeline, docs/protocol.md. Not thread-safe. */
+ * only. Source: docs/protocol.md. Not thread-safe. */
 #ifndef WANMETER_PROTO_STREAM_H
 #define WANMETER_PROTO_STREAM_H
 
