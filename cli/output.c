@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/config_utf8.h"
 #include "common/log.h"
 
 static int first_error; /* of standard output; errno is lost by the time the stream is closed */
@@ -88,33 +89,6 @@ bool output_finish(void)
     return error == EPIPE; /* the reader has what it wanted */
 }
 
-/* Bytes of the UTF-8 sequence at 'bytes', or 0 if it is not valid. Source: RFC 3629, section 4. */
-static size_t sequence_size(const uint8_t *bytes, size_t size)
-{
-    static const struct {
-        uint8_t first_min, first_max, second_min, second_max;
-        uint8_t size;
-    } forms[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        if (bytes[0] < forms[i].first_min || bytes[0] > forms[i].first_max)
-            continue;
-        if (forms[i].size == 1)
-            return 1;
-        if (size < forms[i].size || bytes[1] < forms[i].second_min ||
-            bytes[1] > forms[i].second_max)
-            return 0;
-        for (size_t k = 2; k < forms[i].size; k++)
-            if ((bytes[k] & 0xc0) != 0x80)
-                return 0;
-        return forms[i].size;
-    }
-    return 0;
-}
-
 /* A copy in which each byte that is no UTF-8, and each zero byte, is U+FFFD. */
 static char *valid_text(const char *bytes, size_t size)
 {
@@ -123,8 +97,9 @@ static char *valid_text(const char *bytes, size_t size)
     assert(text != NULL);
     size_t length = 0;
     for (size_t i = 0; i < size;) {
-        size_t sequence = sequence_size((const uint8_t *)bytes + i, size - i);
-        bool is_valid = sequence > 0 && bytes[i] != '\0';
+        uint32_t character = 0;
+        size_t sequence = config_utf8_decode((const uint8_t *)bytes + i, size - i, &character);
+        bool is_valid = sequence > 0 && character != 0;
         size_t copied = is_valid ? sequence : sizeof replacement - 1;
         memcpy(text + length, is_valid ? bytes + i : replacement, copied);
         length += copied;
