@@ -15,10 +15,12 @@ enum {
     JUMBO_OPTION_SIZE = 4,
 };
 
+/* A packet that says it is longer than its frame is refused by whom it is for. */
 static inline void set_ip_end(struct walk *walk, uint32_t l3_bytes)
 {
     uint32_t captured = walk->captured_bytes - walk->ip_at;
     walk->packet->l3_bytes = l3_bytes;
+    walk->packet->is_invalid = l3_bytes > walk->wire_bytes - walk->ip_at;
     walk->ip_end = walk->ip_at + (l3_bytes < captured ? l3_bytes : captured);
 }
 

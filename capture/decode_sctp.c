@@ -85,10 +85,10 @@ void sctp_decode(struct packet *packet, const uint8_t *header, uint32_t captured
     packet->parts |= PACKET_PART_SCTP;
     bool is_part = packet->marks & PACKET_MARK_FIRST_FRAGMENT;
     if (captured < SCTP_HEADER_SIZE) {
-        packet->is_invalid = length < SCTP_HEADER_SIZE && !is_part;
+        packet->is_invalid |= length < SCTP_HEADER_SIZE && !is_part;
         packet->sctp.marks = SCTP_HEADER_CUT;
         return;
     }
     packet->sctp.verification_tag = read_be32(header + TAG_AT);
-    packet->is_invalid = !read_chunks(&packet->sctp, header, captured, length) && !is_part;
+    packet->is_invalid |= !read_chunks(&packet->sctp, header, captured, length) && !is_part;
 }

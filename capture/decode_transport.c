@@ -50,7 +50,7 @@ static void read_sack(const uint8_t *blocks, uint32_t size, struct packet_tcp *t
     tcp->options |= TCP_OPTION_SACK;
     for (uint32_t at = 0; at + 8 <= size; at += 8) {
         uint32_t right_edge = read_be32(blocks + at + 4);
-        if ((int32_t)(right_edge - tcp->sack_right_edge) > 0)
+        if ((int32_t)(tcp->sack_right_edge - right_edge) < 0)
             tcp->sack_right_edge = right_edge;
     }
 }
@@ -259,7 +259,7 @@ static void icmp_decode(struct packet *packet, const uint8_t *header, uint32_t s
     packet->icmp_type = header[0];
     packet->icmp_code = header[1];
     bool is_short = size < ICMP_HEADER_SIZE && !(packet->marks & PACKET_MARK_SNAPPED);
-    packet->is_invalid = is_short && !(packet->marks & PACKET_MARK_FIRST_FRAGMENT);
+    packet->is_invalid |= is_short && !(packet->marks & PACKET_MARK_FIRST_FRAGMENT);
     if (icmp_is_error(is_ipv6, header[0])) {
         uint32_t quote_at = size < ICMP_HEADER_SIZE ? size : ICMP_HEADER_SIZE;
         quote_decode(packet, header + quote_at, size - quote_at, is_ipv6);
@@ -296,7 +296,7 @@ void transport_decode(struct walk *walk)
         else if (packet->protocol == PROTOCOL_SCTP)
             sctp_decode(packet, header, captured, length);
         else if (packet->protocol != PROTOCOL_DCCP)
-            packet->is_invalid = udp_is_invalid(packet, header, captured, length);
+            packet->is_invalid |= udp_is_invalid(packet, header, captured, length);
         return;
     }
     bool is_ipv6 = packet->marks & PACKET_MARK_IPV6;
@@ -305,5 +305,5 @@ void transport_decode(struct walk *walk)
     else if (packet->protocol == PROTOCOL_GRE)
         gre_decode(packet, header, captured);
     else
-        packet->is_invalid = is_ipv6 && packet->protocol == PROTOCOL_NO_NEXT_HEADER;
+        packet->is_invalid |= is_ipv6 && packet->protocol == PROTOCOL_NO_NEXT_HEADER;
 }

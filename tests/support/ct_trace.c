@@ -3,9 +3,10 @@
  *     ct_trace [-s NAME=VALUE]… CAPTURE          NAME=VALUE: an option, as on wanmeter's command
  * line
  *
- * A line of each packet that is judged: {"n": number of the frame, "v": verdict, "d": direction,
- * "id": flow, "state": …, "t": timeout in ns that it set, or null}. Verdicts: N new, E established,
- * R related, I invalid, U untracked; directions: o, r, -. A line of each flow at its end:
+ * A line of each packet that is judged: {"n": number of the frame, "p": protocol, "v": verdict,
+ * "d": direction, "id": flow, "state": …, "t": timeout in ns that it set, or null}. Verdicts: N
+ * new, E established, R related, I invalid, U untracked; directions: o, r, -. A line of each flow
+ * at its end:
  * {"flow": id, …}. A frame without a line was not judged. The modules are those of the real
  * processes; there is one of each, and no queue between them. */
 #include <inttypes.h>
@@ -52,14 +53,14 @@ static char direction_letter(uint32_t ct_state)
     return ct_state & CT_REPLY ? 'r' : 'o';
 }
 
-static void print_judgement(uint64_t n, const struct flow_judgement *judgement)
+static void print_judgement(uint64_t n, uint8_t protocol, const struct flow_judgement *judgement)
 {
     uint32_t ct_state = judgement->ct_state;
     bool has_effect = (ct_state & (CT_NEW | CT_ESTABLISHED)) || judgement->timeout_ns > 0;
-    printf("{\"n\": %" PRIu64 ", \"v\": \"%c\", \"d\": \"%c\", \"id\": %" PRIu64
+    printf("{\"n\": %" PRIu64 ", \"p\": %u, \"v\": \"%c\", \"d\": \"%c\", \"id\": %" PRIu64
            ", \"state\": \"%s\", \"t\": ",
-           n, letter_of(ct_state), direction_letter(ct_state), has_effect ? judgement->flow_id : 0,
-           connection_state_name(judgement->state));
+           n, protocol, letter_of(ct_state), direction_letter(ct_state),
+           has_effect ? judgement->flow_id : 0, connection_state_name(judgement->state));
     if (judgement->timeout_ns > 0)
         printf("%" PRId64 "}\n", judgement->timeout_ns);
     else
@@ -68,7 +69,8 @@ static void print_judgement(uint64_t n, const struct flow_judgement *judgement)
 
 static void print_verdict(uint64_t n, uint32_t ct_state)
 {
-    printf("{\"n\": %" PRIu64 ", \"v\": \"%c\", \"d\": \"%c\", \"id\": 0, \"state\": \"none\", "
+    printf("{\"n\": %" PRIu64
+           ", \"p\": 0, \"v\": \"%c\", \"d\": \"%c\", \"id\": 0, \"state\": \"none\", "
            "\"t\": null}\n",
            n, letter_of(ct_state), direction_letter(ct_state));
 }
@@ -92,7 +94,7 @@ static void on_packet(void *state, struct packet *packet)
         flow_table_key(trace->flows, packet, &key);
         flow_table_add(trace->flows, packet, &key, 0, &account);
         if (!(packet->marks & PACKET_MARK_LATER_FRAGMENT))
-            print_judgement(trace->n, flow_table_judgement(trace->flows));
+            print_judgement(trace->n, packet->protocol, flow_table_judgement(trace->flows));
     }
 }
 
