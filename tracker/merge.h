@@ -33,7 +33,7 @@ struct merge_handlers {
     void (*on_packet)(void *state, const struct packet *packet, const struct flow_key *key);
     /* A batch is wholly given: its losses and source totals are now due. Borrowed for the call. */
     void (*on_batch_end)(void *state, const struct message *batch);
-    /* After on_packet and on_batch_end: stop here for now? (A commit point is due.) */
+    /* Asked after each packet: is a commit point due, before any other packet? */
     bool (*is_pausing)(void *state);
     void *state;
 };

@@ -242,74 +242,76 @@ static void test_a_carrier_with_nothing_usable_inside_counts_itself(void **state
     }
 }
 
+/* What no unwrapping should take for a carrier. */
+static const struct carrier lookalikes[] = {
+    {"gre version 1", 47,
+     "2001880b"
+     "00040001",
+     0},
+    {"gre with routing", 47,
+     "40006558"
+     "00000000"
+     "00000000",
+     0},
+    {"gre of mpls", 47, "00008847", 0},
+    {"erspan II with another version", 47,
+     "100088be"
+     "00000001"
+     "2064000100000007",
+     0},
+    {"erspan III with another version", 47,
+     "100022eb"
+     "00000001"
+     "1064000000000000"
+     "0000"
+     "0000",
+     0},
+    {"erspan III of another frame type", 47,
+     "100022eb"
+     "00000001" ERSPAN_III "1c00",
+     0},
+    {"vxlan without an id", 17,
+     UDP_TO_VXLAN "00000000"
+                  "00002a00",
+     0},
+    {"tzsp version 2", 17,
+     UDP_TO_TZSP "02000001"
+                 "01",
+     0},
+    {"tzsp keepalive", 17,
+     UDP_TO_TZSP "01040001"
+                 "01",
+     0},
+    {"tzsp of 802.11", 17,
+     UDP_TO_TZSP "01000012"
+                 "01",
+     0},
+    {"tzsp from the port", 17,
+     "9090c00100000000"
+     "01000001"
+     "01",
+     0},
+    {"another port", 17,
+     "c001c00200000000"
+     "08000000"
+     "00002a00",
+     0},
+    {"another protocol", 4, "", 0},
+};
+
 static void test_what_only_looks_like_a_carrier_counts_itself(void **state)
 {
     (void)state;
-    static const struct carrier others[] = {
-        {"gre version 1", 47,
-         "2001880b"
-         "00040001",
-         0},
-        {"gre with routing", 47,
-         "40006558"
-         "00000000"
-         "00000000",
-         0},
-        {"gre of mpls", 47, "00008847", 0},
-        {"erspan II with another version", 47,
-         "100088be"
-         "00000001"
-         "2064000100000007",
-         0},
-        {"erspan III with another version", 47,
-         "100022eb"
-         "00000001"
-         "1064000000000000"
-         "0000"
-         "0000",
-         0},
-        {"erspan III of another frame type", 47,
-         "100022eb"
-         "00000001" ERSPAN_III "1c00",
-         0},
-        {"vxlan without an id", 17,
-         UDP_TO_VXLAN "00000000"
-                      "00002a00",
-         0},
-        {"tzsp version 2", 17,
-         UDP_TO_TZSP "02000001"
-                     "01",
-         0},
-        {"tzsp keepalive", 17,
-         UDP_TO_TZSP "01040001"
-                     "01",
-         0},
-        {"tzsp of 802.11", 17,
-         UDP_TO_TZSP "01000012"
-                     "01",
-         0},
-        {"tzsp from the port", 17,
-         "9090c00100000000"
-         "01000001"
-         "01",
-         0},
-        {"another port", 17,
-         "c001c00200000000"
-         "08000000"
-         "00002a00",
-         0},
-        {"another protocol", 4, "", 0},
-    };
     struct made frame;
     make_frame(&frame, &links[0], &payloads[0]);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    for (size_t i = 0; i < sizeof lookalikes / sizeof *lookalikes; i++) {
         struct made outer;
         struct packet packet, wanted;
         struct layers layers;
-        wrap(&outer, &others[i], &frame);
+        wrap(&outer, &lookalikes[i], &frame);
         decode_made(&plain, &outer, outer.size, &wanted, &layers);
         decode_made(&unwrapping, &outer, outer.size, &packet, &layers);
-        assert_counts_as(&packet, &wanted, others[i].name);
+        assert_counts_as(&packet, &wanted, lookalikes[i].name);
     }
 }
 

@@ -119,78 +119,80 @@ static void test_session_and_outermost_label_are_noted(void **state)
     assert_int_equal(layers.pppoe_session, -1);
 }
 
+/* Frames without IP, and the class of each. */
+static const struct {
+    const char *hex;
+    unsigned class_index;
+} no_ip_frames[] = {
+    {MACS "0806"
+          "0001080006040001",
+     CLASS_ARP},
+    {MACS "8035"
+          "0001080006040003",
+     CLASS_ARP},
+    {MACS "81000064"
+          "0806"
+          "0001080006040001",
+     CLASS_ARP},
+    {MACS "0100"
+          "aaaa03000000"
+          "0806"
+          "0001",
+     CLASS_ARP},
+    {MACS "0026"
+          "424203"
+          "0000000000",
+     CLASS_NON_IP}, /* spanning tree */
+    {MACS "0026"
+          "aaaa0300000c"
+          "0104"
+          "0000",
+     CLASS_NON_IP}, /* another owner's SNAP */
+    {MACS "0026"
+          "aaaa03000000"
+          "0040"
+          "0000",
+     CLASS_NON_IP}, /* SNAP within itself */
+    {MACS "88cc"
+          "0207",
+     CLASS_NON_IP}, /* LLDP */
+    {MACS "8863"
+          "1109"
+          "0000"
+          "0000",
+     CLASS_NON_IP}, /* PPPoE discovery */
+    {MACS "8864"
+          "11a7"
+          "0001"
+          "0000"
+          "0021" IPV4_ESP,
+     CLASS_NON_IP}, /* its code is not 0 */
+    {MACS "8864"
+          "1100"
+          "0001"
+          "0006"
+          "c021"
+          "01010004",
+     CLASS_NON_IP}, /* LCP */
+    {MACS "8847"
+          "00010140"
+          "00000000",
+     CLASS_NON_IP}, /* a pseudowire's control word */
+    {MACS "88e7"
+          "00000000" MACS "0800" IPV4_ESP,
+     CLASS_NON_IP}, /* 802.1ah */
+};
+
 static void test_what_is_no_ip_has_its_class(void **state)
 {
     (void)state;
-    static const struct {
-        const char *hex;
-        unsigned class_index;
-    } cases[] = {
-        {MACS "0806"
-              "0001080006040001",
-         CLASS_ARP},
-        {MACS "8035"
-              "0001080006040003",
-         CLASS_ARP},
-        {MACS "81000064"
-              "0806"
-              "0001080006040001",
-         CLASS_ARP},
-        {MACS "0100"
-              "aaaa03000000"
-              "0806"
-              "0001",
-         CLASS_ARP},
-        {MACS "0026"
-              "424203"
-              "0000000000",
-         CLASS_NON_IP}, /* spanning tree */
-        {MACS "0026"
-              "aaaa0300000c"
-              "0104"
-              "0000",
-         CLASS_NON_IP}, /* another owner's SNAP */
-        {MACS "0026"
-              "aaaa03000000"
-              "0040"
-              "0000",
-         CLASS_NON_IP}, /* SNAP within itself */
-        {MACS "88cc"
-              "0207",
-         CLASS_NON_IP}, /* LLDP */
-        {MACS "8863"
-              "1109"
-              "0000"
-              "0000",
-         CLASS_NON_IP}, /* PPPoE discovery */
-        {MACS "8864"
-              "11a7"
-              "0001"
-              "0000"
-              "0021" IPV4_ESP,
-         CLASS_NON_IP}, /* its code is not 0 */
-        {MACS "8864"
-              "1100"
-              "0001"
-              "0006"
-              "c021"
-              "01010004",
-         CLASS_NON_IP}, /* LCP */
-        {MACS "8847"
-              "00010140"
-              "00000000",
-         CLASS_NON_IP}, /* a pseudowire's control word */
-        {MACS "88e7"
-              "00000000" MACS "0800" IPV4_ESP,
-         CLASS_NON_IP}, /* 802.1ah */
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof no_ip_frames / sizeof *no_ip_frames; i++) {
         struct packet packet;
         struct layers layers;
-        decode_hex(cases[i].hex, &packet, &layers);
-        if (packet.class_index != cases[i].class_index)
-            fail_msg("%s: %s", cases[i].hex, packet_class_name(packet.class_index));
-        assert_int_equal(packet.l2_bytes, strlen(cases[i].hex) / 2);
+        decode_hex(no_ip_frames[i].hex, &packet, &layers);
+        if (packet.class_index != no_ip_frames[i].class_index)
+            fail_msg("%s: %s", no_ip_frames[i].hex, packet_class_name(packet.class_index));
+        assert_int_equal(packet.l2_bytes, strlen(no_ip_frames[i].hex) / 2);
         assert_int_equal(packet.l3_bytes, 0);
         assert_int_equal(packet.malformed_cause, MALFORMED_NONE);
     }
