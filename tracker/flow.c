@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tracker/connection_table.h"
+#include "tracker/flow_record.h"
 #include "tracker/protocol.h"
 #include "tracker/tuple.h"
 
@@ -62,109 +63,13 @@ size_t flow_table_count(const struct flow_table *flows)
     return connection_table_count(flows->connections);
 }
 
-/* ---- records and events ---- */
-
-static bool has_record(const struct connection *connection)
-{
-    return connection->counters[FLOW_ORIGINAL].packets || connection->counters[FLOW_REPLY].packets;
-}
-
-static void copy_counters(const struct connection_counters *from, struct flow_counters *to)
-{
-    *to = (struct flow_counters){
-        .packets = from->packets,
-        .l2_bytes = from->l2_bytes,
-        .l3_bytes = from->l3_bytes,
-        .billed_bytes = from->billed_bytes,
-        .ct_packets = from->ct_packets,
-        .ct_l3_bytes = from->ct_l3_bytes,
-    };
-}
-
-/* The connection as a record, without counters. */
-static void describe(const struct connection *connection, struct flow_record *record)
-{
-    const struct tuple *tuple = &connection->tuple;
-    bool is_high = connection->original_end == ORIGINAL_IS_HIGH;
-    *record = (struct flow_record){
-        .id = connection->id,
-        .start_ns = connection->start_ns,
-        .first_ns = connection->start_ns,
-        .last_ns = connection->last_ns,
-        .mark = connection->mark,
-        .status = connection->status,
-        .flow_label = {connection->flow_label[0], connection->flow_label[1]},
-        .source_port = is_high ? tuple->high_port : tuple->low_port,
-        .destination_port = is_high ? tuple->low_port : tuple->high_port,
-        .zone = tuple->zone,
-        .wan = connection->wan,
-        .account = connection->account,
-        .ip_version = tuple->ip_version,
-        .protocol = tuple->protocol,
-        .has_ports = tuple->has_ports,
-        .icmp_type = connection->icmp_type,
-        .icmp_code = connection->icmp_code,
-        .state = connection->state,
-        .class_index = connection->class_index,
-    };
-    memcpy(record->source_address, is_high ? tuple->high_address : tuple->low_address, 16);
-    memcpy(record->destination_address, is_high ? tuple->low_address : tuple->high_address, 16);
-}
-
-static void tell(const struct flow_table *flows, const struct connection *connection,
-                 enum event_kind kind, const struct flow_record *record, int64_t time_ns)
-{
-    if (!flows->sink.on_event)
-        return;
-    struct connection_event event = {
-        .kind = (uint8_t)kind,
-        .flow = *record,
-        .time_ns = time_ns,
-        .timeout_ns = connection->expires_ns - time_ns,
-    };
-    flows->sink.on_event(flows->sink.state, &event);
-}
-
-/* An event that no record goes with. */
-static void tell_change(const struct flow_table *flows, const struct connection *connection,
-                        enum event_kind kind, int64_t time_ns)
-{
-    if (!flows->sink.on_event)
-        return;
-    struct flow_record record;
-    describe(connection, &record);
-    tell(flows, connection, kind, &record, time_ns);
-}
-
-/* Gives what was counted since the record before, and begins anew. */
-static void cut_record(struct flow_table *flows, struct connection *connection,
-                       enum end_reason reason, int64_t time_ns)
-{
-    struct flow_record record;
-    describe(connection, &record);
-    if (has_record(connection))
-        record.first_ns = connection->first_ns;
-    copy_counters(&connection->counters[FLOW_ORIGINAL], &record.counters[FLOW_ORIGINAL]);
-    copy_counters(&connection->counters[FLOW_REPLY], &record.counters[FLOW_REPLY]);
-    record.invalid_packets = connection->invalid_packets;
-    record.wan_changes = connection->wan_changes;
-    record.kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
-    record.end_reason = (uint8_t)reason;
-
-    memset(connection->counters, 0, sizeof connection->counters);
-    connection->invalid_packets = 0;
-    connection->wan_changes = 0;
-    connection->interim_ns = INT64_MAX;
-    if (flows->sink.on_record)
-        flows->sink.on_record(flows->sink.state, &record);
-    tell(flows, connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, &record, time_ns);
-}
+/* ---- ends ---- */
 
 static void end_flow(struct flow_table *flows, struct connection *connection,
                      enum end_reason reason, int64_t time_ns)
 {
     connection->status |= STATUS_DYING;
-    cut_record(flows, connection, reason, time_ns);
+    flow_record_cut(&flows->sink, connection, reason, time_ns);
     connection_table_remove(flows->connections, connection);
 }
 
@@ -195,8 +100,8 @@ static bool settle(struct flow_table *flows, struct connection *connection, int6
     bool is_over = connection->expires_ns <= clock_ns;
     bool is_interim_due =
         connection->interim_ns <= clock_ns && connection->interim_ns < connection->expires_ns;
-    if (is_interim_due && has_record(connection))
-        cut_record(flows, connection, END_NONE, connection->interim_ns);
+    if (is_interim_due && flow_record_is_begun(connection))
+        flow_record_cut(&flows->sink, connection, END_NONE, connection->interim_ns);
     if (!is_over)
         return true;
     end_flow(flows, connection, END_TIMEOUT, connection->expires_ns);
@@ -317,8 +222,8 @@ static void count(struct flow_table *flows, struct connection *connection, unsig
 {
     struct connection_counters *counters = &connection->counters[direction];
     if (counters->packets == RECORD_PACKETS_MAX)
-        cut_record(flows, connection, END_NONE, packet->clock_ns);
-    if (!has_record(connection)) {
+        flow_record_cut(&flows->sink, connection, END_NONE, packet->clock_ns);
+    if (!flow_record_is_begun(connection)) {
         connection->first_ns = packet->time_ns;
         connection->wan = packet->wan;
         connection->interim_ns = next_interim_ns(flows, connection->id, packet->clock_ns);
@@ -362,9 +267,9 @@ static void tell_progress(const struct flow_table *flows, const struct step *ste
     const struct connection *connection = step->connection;
     bool has_moved = connection->state != step->state_before && connection->state >= STATE_SYN_SENT;
     if (step->is_opened)
-        tell_change(flows, connection, EVENT_NEW, step->packet->clock_ns);
+        flow_record_tell(&flows->sink, connection, EVENT_NEW, step->packet->clock_ns);
     else if (has_moved || connection->status != step->status_before)
-        tell_change(flows, connection, EVENT_UPDATE, step->packet->clock_ns);
+        flow_record_tell(&flows->sink, connection, EVENT_UPDATE, step->packet->clock_ns);
 }
 
 /* A later fragment has no header to be judged by; its datagram is judged by its first one. */

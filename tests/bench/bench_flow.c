@@ -1,0 +1,105 @@
+/* bench_flow: what a packet costs in the flow table, by protocol: found, judged, counted.
+ *
+ * Connections send and acknowledge in turn; each packet's key is made a batch ahead, as the tracker
+ * does. Output: "flow_PROTOCOL_CONNECTIONS value ns". */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tracker/flow.h"
+
+enum { PACKETS = 4096000, AHEAD = 16, CHUNK = 4096, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
+
+static struct account_table *accounts;
+
+static int64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Packet 'n': turn by turn of the connections, data up, an acknowledgment down. */
+static void make_packet(uint64_t n, uint32_t n_connections, uint8_t protocol, struct packet *packet)
+{
+    uint32_t number = (uint32_t)((n * 2654435761u) % n_connections);
+    uint32_t turn = (uint32_t)(n / n_connections);
+    bool is_down = turn % 2;
+    uint8_t low[4] = {10, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
+    static const uint8_t high[4] = {192, 0, 2, 1};
+    *packet = (struct packet){
+        .time_ns = (int64_t)n * 1000,
+        .clock_ns = (int64_t)n * 1000,
+        .l2_bytes = 114,
+        .l3_bytes = 100,
+        .source_port = is_down ? 443 : 40000,
+        .destination_port = is_down ? 40000 : 443,
+        .protocol = protocol,
+        .marks = PACKET_MARK_IPV4 | PACKET_MARK_PORTS | (is_down ? PACKET_MARK_SOURCE_IS_HIGH : 0),
+        .parts = protocol == PROTOCOL_TCP ? PACKET_PART_TCP : 0,
+    };
+    memcpy(packet->source_address, is_down ? high : low, 4);
+    memcpy(packet->destination_address, is_down ? low : high, 4);
+    if (protocol == PROTOCOL_TCP)
+        packet->tcp = (struct packet_tcp){
+            .sequence = is_down ? 1 : 1 + turn / 2 * 60,
+            .acknowledgment = is_down ? 61 + turn / 2 * 60 : 1,
+            .window = 65535,
+            .payload_bytes = is_down ? 0 : 60,
+            .flags = TCP_ACK,
+        };
+}
+
+static void add_batch(struct flow_table *flows, const struct packet *packets)
+{
+    struct flow_key keys[AHEAD];
+    uint16_t account;
+    for (unsigned i = 0; i < AHEAD; i++)
+        flow_table_key(flows, &packets[i], &keys[i]);
+    for (unsigned i = 0; i < AHEAD; i++)
+        flow_table_prefetch(flows, &keys[i]);
+    for (unsigned i = 0; i < AHEAD; i++)
+        if (flow_table_add(flows, &packets[i], &keys[i], 100, &account) != FLOW_COUNTED)
+            abort();
+}
+
+static void bench(const struct config *config, const char *name, uint8_t protocol,
+                  uint32_t n_connections)
+{
+    struct flow_options options = {
+        .config = config, .accounts = accounts, .connections_max = n_connections};
+    struct flow_table *flows;
+    if (flow_table_create(&options, &flows) < 0)
+        abort();
+    int64_t spent_ns = 0;
+    uint64_t n_warm = 2 * (uint64_t)n_connections; /* until every connection is there */
+    for (uint64_t n = 0; n < n_warm + PACKETS; n += CHUNK) {
+        static struct packet packets[CHUNK];
+        for (unsigned i = 0; i < CHUNK; i++)
+            make_packet(n + i, n_connections, protocol, &packets[i]);
+        int64_t begin_ns = cpu_ns();
+        for (unsigned i = 0; i < CHUNK; i += AHEAD)
+            add_batch(flows, packets + i);
+        if (n >= n_warm)
+            spent_ns += cpu_ns() - begin_ns;
+    }
+    printf("flow_%s_%" PRIu32 " %.1f ns\n", name, n_connections, (double)spent_ns / PACKETS);
+    flow_table_destroy(flows);
+}
+
+int main(void)
+{
+    struct config config;
+    config_init(&config);
+    if (account_table_create(&config, &accounts) < 0)
+        return 1;
+    for (uint32_t n_connections = 1024; n_connections <= 1048576; n_connections *= 1024) {
+        bench(&config, "tcp", PROTOCOL_TCP, n_connections);
+        bench(&config, "udp", PROTOCOL_UDP, n_connections);
+    }
+    account_table_destroy(accounts);
+    config_deinit(&config);
+    return 0;
+}

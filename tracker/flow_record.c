@@ -1,0 +1,97 @@
+#include "tracker/flow_record.h"
+
+#include <string.h>
+
+bool flow_record_is_begun(const struct connection *connection)
+{
+    return connection->counters[FLOW_ORIGINAL].packets || connection->counters[FLOW_REPLY].packets;
+}
+
+static void copy_counters(const struct connection_counters *from, struct flow_counters *to)
+{
+    *to = (struct flow_counters){
+        .packets = from->packets,
+        .l2_bytes = from->l2_bytes,
+        .l3_bytes = from->l3_bytes,
+        .billed_bytes = from->billed_bytes,
+        .ct_packets = from->ct_packets,
+        .ct_l3_bytes = from->ct_l3_bytes,
+    };
+}
+
+/* The connection as a record, without counters. */
+static void describe(const struct connection *connection, struct flow_record *record)
+{
+    const struct tuple *tuple = &connection->tuple;
+    bool is_high = connection->original_end == ORIGINAL_IS_HIGH;
+    *record = (struct flow_record){
+        .id = connection->id,
+        .start_ns = connection->start_ns,
+        .first_ns = connection->start_ns,
+        .last_ns = connection->last_ns,
+        .mark = connection->mark,
+        .status = connection->status,
+        .flow_label = {connection->flow_label[0], connection->flow_label[1]},
+        .source_port = is_high ? tuple->high_port : tuple->low_port,
+        .destination_port = is_high ? tuple->low_port : tuple->high_port,
+        .zone = tuple->zone,
+        .wan = connection->wan,
+        .account = connection->account,
+        .ip_version = tuple->ip_version,
+        .protocol = tuple->protocol,
+        .has_ports = tuple->has_ports,
+        .icmp_type = connection->icmp_type,
+        .icmp_code = connection->icmp_code,
+        .state = connection->state,
+        .class_index = connection->class_index,
+    };
+    memcpy(record->source_address, is_high ? tuple->high_address : tuple->low_address, 16);
+    memcpy(record->destination_address, is_high ? tuple->low_address : tuple->high_address, 16);
+}
+
+static void tell(const struct flow_sink *sink, const struct connection *connection,
+                 enum event_kind kind, const struct flow_record *record, int64_t time_ns)
+{
+    if (!sink->on_event)
+        return;
+    struct connection_event event = {
+        .kind = (uint8_t)kind,
+        .flow = *record,
+        .time_ns = time_ns,
+        .timeout_ns = connection->expires_ns - time_ns,
+    };
+    sink->on_event(sink->state, &event);
+}
+
+void flow_record_tell(const struct flow_sink *sink, const struct connection *connection,
+                      enum event_kind kind, int64_t time_ns)
+{
+    if (!sink->on_event)
+        return;
+    struct flow_record record;
+    describe(connection, &record);
+    tell(sink, connection, kind, &record, time_ns);
+}
+
+void flow_record_cut(const struct flow_sink *sink, struct connection *connection,
+                     enum end_reason reason, int64_t time_ns)
+{
+    struct flow_record record;
+    describe(connection, &record);
+    if (flow_record_is_begun(connection))
+        record.first_ns = connection->first_ns;
+    copy_counters(&connection->counters[FLOW_ORIGINAL], &record.counters[FLOW_ORIGINAL]);
+    copy_counters(&connection->counters[FLOW_REPLY], &record.counters[FLOW_REPLY]);
+    record.invalid_packets = connection->invalid_packets;
+    record.wan_changes = connection->wan_changes;
+    record.kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
+    record.end_reason = (uint8_t)reason;
+
+    memset(connection->counters, 0, sizeof connection->counters);
+    connection->invalid_packets = 0;
+    connection->wan_changes = 0;
+    connection->interim_ns = INT64_MAX;
+    if (sink->on_record)
+        sink->on_record(sink->state, &record);
+    tell(sink, connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, &record, time_ns);
+}

@@ -1,0 +1,28 @@
+/* flow_record: what a flow tells of itself: its records, and its connection's events.
+ *
+ *     flow_record_tell(&sink, connection, EVENT_NEW, clock_ns);
+ *     if (flow_record_is_begun(connection))
+ *         flow_record_cut(&sink, connection, END_NONE, clock_ns); */
+#ifndef WANMETER_TRACKER_FLOW_RECORD_H
+#define WANMETER_TRACKER_FLOW_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/record.h"
+#include "tracker/connection_table.h"
+#include "tracker/flow.h"
+
+/* Whether packets were counted since the record before. */
+bool flow_record_is_begun(const struct connection *connection);
+
+/* An event that no record goes with. */
+void flow_record_tell(const struct flow_sink *sink, const struct connection *connection,
+                      enum event_kind kind, int64_t time_ns);
+
+/* Gives what was counted since the record before, with its event, and begins anew. END_NONE: an
+ * interim record. */
+void flow_record_cut(const struct flow_sink *sink, struct connection *connection,
+                     enum end_reason reason, int64_t time_ns);
+
+#endif
