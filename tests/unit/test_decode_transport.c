@@ -266,6 +266,124 @@ static void test_icmp_of_the_other_version_is_any_protocol(void **state)
     assert_int_equal(packet.marks & PACKET_MARK_PORTS, 0);
 }
 
+static void decode_ipv4(uint8_t protocol, const char *hex, struct packet *packet)
+{
+    struct made made = {.link_type = LINK_RAW};
+    struct layers layers;
+    add_ip(&made, 4, protocol, strlen(hex) / 2);
+    add_hex(&made, hex);
+    decode_made(&plain, &made, made.size, packet, &layers);
+}
+
+static void test_impossible_udp_lengths_are_invalid_but_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t protocol;
+        const char *hex;
+        bool is_invalid;
+    } datagrams[] = {
+        {17, "00010002000900007a", false},  {17, "000100020008ffff7a", false},
+        {17, "00010002000a00007a", true},   {17, "00010002000700007a", true},
+        {17, "00010002000700", true},       {136, "000100020000ffff7a", false},
+        {136, "000100020008ffff7a", false}, {136, "000100020007ffff7a", true},
+        {136, "00010002000affff7a", true},  {136, "00010002000800007a", true},
+    };
+    for (size_t i = 0; i < sizeof datagrams / sizeof *datagrams; i++) {
+        struct packet packet;
+        decode_ipv4(datagrams[i].protocol, datagrams[i].hex, &packet);
+        assert_int_equal(packet.class_index, CLASS_CONNECTION);
+        assert_int_equal(packet.is_invalid, datagrams[i].is_invalid);
+        assert_int_equal(packet.destination_port, 2);
+    }
+}
+
+static void test_calls_of_pptp_are_told_apart(void **state)
+{
+    (void)state;
+    struct packet packet;
+    decode_ipv4(47, "3001880b00001234", &packet);
+    assert_int_equal(packet.destination_port, 0x1234);
+    assert_int_equal(packet.source_port, 0);
+    assert_int_equal(packet.marks & PACKET_MARK_PORTS, 0);
+    assert_false(packet.is_invalid);
+    decode_ipv4(47, "3000880b00001234", &packet);
+    assert_int_equal(packet.destination_port, 0);
+    decode_ipv4(47, "3001080000001234", &packet);
+    assert_true(packet.is_invalid);
+}
+
+#define SCTP_FIXED                                                                                 \
+    "07d00bb8"                                                                                     \
+    "00000022"                                                                                     \
+    "00000000"
+
+static void test_sctp_chunks_are_read_in_order(void **state)
+{
+    (void)state;
+    struct packet packet;
+    decode_ipv4(132,
+                SCTP_FIXED "0a000008"
+                           "61626364"
+                           "00030005"
+                           "7a000000"
+                           "06010004",
+                &packet);
+    assert_true(packet.parts & PACKET_PART_SCTP);
+    assert_false(packet.is_invalid);
+    assert_int_equal(packet.sctp.verification_tag, 0x22);
+    assert_int_equal(packet.sctp.n_chunks, 2);
+    assert_int_equal(packet.sctp.chunks[0], SCTP_COOKIE_ECHO);
+    assert_int_equal(packet.sctp.chunks[1], SCTP_ABORT | SCTP_CHUNK_T_BIT);
+    assert_int_equal(packet.sctp.marks, SCTP_HAS_DATA | SCTP_HAS_OTHER);
+    decode_ipv4(132,
+                SCTP_FIXED "01000014"
+                           "00000011"
+                           "0000ffff"
+                           "00010001"
+                           "00000001",
+                &packet);
+    assert_int_equal(packet.sctp.init_tag, 0x11);
+    assert_int_equal(packet.sctp.marks, 0);
+}
+
+static void test_impossible_sctp_packets_are_invalid_but_counted(void **state)
+{
+    (void)state;
+    static const char *const packets[] = {
+        SCTP_FIXED,            /* no chunk */
+        SCTP_FIXED "06000000", /* of no length */
+        SCTP_FIXED "0e000004"
+                   "06000004", /* not alone */
+        SCTP_FIXED "06000004"
+                   "0a000004", /* not first */
+        "07d00bb8"
+        "00000022", /* the packet ends */
+    };
+    for (size_t i = 0; i < sizeof packets / sizeof *packets; i++) {
+        struct packet packet;
+        decode_ipv4(132, packets[i], &packet);
+        assert_true(packet.is_invalid);
+        assert_int_equal(packet.class_index, CLASS_CONNECTION);
+    }
+}
+
+static void test_a_packet_longer_than_its_frame_is_invalid_but_a_snapped_one_is_not(void **state)
+{
+    (void)state;
+    struct made made = {.link_type = LINK_RAW};
+    struct layers layers;
+    struct packet packet;
+    add_ip(&made, 4, 17, 100);
+    add_hex(&made, "0001000200640000");
+    decode_made(&plain, &made, made.size, &packet, &layers);
+    assert_true(packet.is_invalid);
+    assert_int_equal(packet.l3_bytes, 120);
+    made.size = 120; /* as on the wire */
+    decode_made(&plain, &made, 28, &packet, &layers);
+    assert_false(packet.is_invalid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +397,11 @@ int main(void)
         cmocka_unit_test(test_an_error_shows_the_tuple_that_it_quotes),
         cmocka_unit_test(test_a_quote_that_names_no_connection_is_no_quote),
         cmocka_unit_test(test_icmp_of_the_other_version_is_any_protocol),
+        cmocka_unit_test(test_impossible_udp_lengths_are_invalid_but_counted),
+        cmocka_unit_test(test_calls_of_pptp_are_told_apart),
+        cmocka_unit_test(test_sctp_chunks_are_read_in_order),
+        cmocka_unit_test(test_impossible_sctp_packets_are_invalid_but_counted),
+        cmocka_unit_test(test_a_packet_longer_than_its_frame_is_invalid_but_a_snapped_one_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

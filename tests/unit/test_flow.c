@@ -262,6 +262,73 @@ static void test_interim_records_add_up_to_the_flow(void **state)
     assert_int_equal(billed_bytes, SENT * 7);
 }
 
+static struct packet tcp_packet(int64_t time_ns, bool is_down, uint8_t flags)
+{
+    struct packet packet = {
+        .time_ns = time_ns,
+        .clock_ns = time_ns,
+        .l2_bytes = 54,
+        .l3_bytes = 40,
+        .source_port = is_down ? 80 : 1000,
+        .destination_port = is_down ? 1000 : 80,
+        .protocol = 6,
+        .marks = PACKET_MARK_IPV4 | PACKET_MARK_PORTS | (is_down ? PACKET_MARK_SOURCE_IS_HIGH : 0),
+        .parts = PACKET_PART_TCP,
+        .source_address = {is_down ? 20 : 10},
+        .destination_address = {is_down ? 10 : 20},
+        .tcp = {.sequence = is_down ? 500 : 100, .window = 1000, .flags = flags},
+    };
+    return packet;
+}
+
+/* An answer without its question is no connection; the question that comes after it begins one. */
+static void test_a_connection_begins_its_own_flow(void **state)
+{
+    static struct records records;
+    uint16_t account;
+    records.n = 0;
+    struct flow_table *flows = open_flows(*state, 10, &records);
+    struct packet answer = tcp_packet(second_ns, true, TCP_SYN | TCP_ACK);
+    add(flows, &answer, 0, &account);
+    assert_int_equal(flow_table_judgement(flows)->ct_state, CT_INVALID | CT_TRACKED);
+    struct packet question = tcp_packet(2 * second_ns, false, TCP_SYN);
+    add(flows, &question, 0, &account);
+    assert_int_equal(flow_table_judgement(flows)->ct_state, CT_NEW | CT_TRACKED);
+    finish(flows, 2 * second_ns);
+
+    assert_int_equal(records.n, 2);
+    const struct flow_record *none = &records.items[0], *connection = &records.items[1];
+    assert_int_equal(none->state, STATE_NONE);
+    assert_int_equal(none->end_reason, END_REOPENED);
+    assert_int_equal(none->invalid_packets, 1);
+    assert_int_equal(none->counters[FLOW_ORIGINAL].packets, 1);
+    assert_int_equal(none->counters[FLOW_ORIGINAL].ct_packets, 0);
+    assert_int_equal(connection->state, STATE_SYN_SENT);
+    assert_int_equal(connection->start_ns, 2 * second_ns);
+    assert_int_equal(connection->source_port, 1000);
+    assert_int_equal(connection->counters[FLOW_ORIGINAL].ct_packets, 1);
+}
+
+/* Invalid packets are billed to the connection and leave its timer alone. */
+static void test_an_invalid_packet_is_billed_and_harms_nothing(void **state)
+{
+    const struct world *world = *state;
+    static struct records records;
+    uint16_t account;
+    records.n = 0;
+    struct flow_table *flows = open_flows(world, 10, &records);
+    struct packet packet = tcp_packet(second_ns, false, TCP_SYN);
+    add(flows, &packet, 0, &account);
+    int64_t end_ns = second_ns + world->config.timeouts.tcp_syn_sent_ns;
+    packet = tcp_packet(end_ns - 1, false, TCP_FIN);
+    add(flows, &packet, 0, &account);
+    flow_table_advance(flows, end_ns);
+    assert_int_equal(flow_table_count(flows), 0);
+    assert_int_equal(records.items[records.n - 1].end_reason, END_TIMEOUT);
+    assert_int_equal(records.items[records.n - 1].invalid_packets, 1);
+    flow_table_destroy(flows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +336,8 @@ int main(void)
         cmocka_unit_test(test_every_packet_is_in_one_record_or_overflows),
         cmocka_unit_test(test_a_flow_ends_when_the_clock_reaches_its_expiry_and_not_before),
         cmocka_unit_test(test_interim_records_add_up_to_the_flow),
+        cmocka_unit_test(test_a_connection_begins_its_own_flow),
+        cmocka_unit_test(test_an_invalid_packet_is_billed_and_harms_nothing),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }
