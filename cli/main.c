@@ -1,5 +1,6 @@
 /* wanmeter: the program that a person types. The commands are in cmd_*.c. */
 #include <argp.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,8 +93,20 @@ static void on_exit_flush(void)
         _exit(EXIT_CODE_RUNTIME);
 }
 
+/* A standard descriptor that the caller closed would be the next one to be opened here, and that be
+ * read or written as if it were the standard one. What stands in for it can do neither. */
+static void hold_standard_descriptors(void)
+{
+    static const int modes[] = {
+        [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY};
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+        if (fcntl(i, F_GETFD) < 0 && open("/dev/null", modes[i]) != i)
+            _exit(EXIT_CODE_RUNTIME);
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_descriptors();
     log_open("wanmeter");
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of the write */
     argp_program_version = "wanmeter " WANMETER_VERSION;

@@ -237,6 +237,18 @@ def test_more_workers_than_files_are_as_many_as_files(case):
     assert case.wanmeter.total() == traffic.total(packets)
 
 
+@each([0, 1, 2])
+def test_a_standard_descriptor_that_is_closed_stays_closed(case, descriptor):
+    """It is not taken for the next file that is opened, and does not make anything wait."""
+    capture.write_pcap(case.directory / "in.pcap", traffic.mix(seed=5, n_packets=500))
+    name = "-" if descriptor == 0 else "in.pcap"
+    replay = case.wanmeter.start("replay", name, preexec_fn=lambda: os.close(descriptor))
+    replay.communicate(timeout=PATIENCE_S)
+    assert replay.returncode == (OK if descriptor == 2 else RUNTIME)
+    if descriptor > 0:
+        case.wanmeter.audit()
+
+
 def test_progress_is_shown_on_a_terminal_only(case):
     """The capture comes through a pipe that stays open until the line was seen."""
     capture.write_pcap(case.directory / "in.pcap", traffic.mix(seed=4, n_packets=2_000))
