@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -303,8 +304,19 @@ static const struct config_source *live_source(const struct arguments *arguments
     return NULL;
 }
 
+/* All files are open at once: the merge needs the next packet of each. */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit); /* where it does not work, opening says so */
+}
+
 static int open_source(struct capture *capture)
 {
+    allow_many_files();
     const struct arguments *arguments = &capture->arguments;
     char error[SOURCE_ERROR_MAX] = "no such interface in 'sources'";
     int result = -ENODEV;
