@@ -115,7 +115,8 @@ bool ipv6_skip_extensions(const uint8_t *bytes, uint32_t end, uint32_t *at, uint
  * the class. */
 void transport_decode(struct walk *walk);
 
-/* 'captured': bytes from the SCTP header on that are captured; 'length': that the IP length says. */
+/* 'captured': bytes from the SCTP header on that are captured; 'length': that the IP length says.
+ */
 void sctp_decode(struct packet *packet, const uint8_t *header, uint32_t captured, uint32_t length);
 
 /* Is the decoded packet the carrier of a mirrored frame that the decoder is to look into? Then

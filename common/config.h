@@ -157,7 +157,7 @@ struct config {
             sctp_heartbeat_sent_ns;
         int64_t generic_ns;
         int64_t untracked_ns; /* a flow that is no connection */
-    } timeouts; /* defaults: Linux 6.18, net/netfilter/nf_conntrack_proto_*.c */
+    } timeouts;               /* defaults: Linux 6.18, net/netfilter/nf_conntrack_proto_*.c */
 
     struct {
         bool tcp_loose;
