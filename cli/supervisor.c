@@ -32,7 +32,8 @@ struct supervisor {
     size_t n_running;
     unsigned n_interrupts;
     bool is_failed;
-    int64_t kill_ns; /* monotonic; 0: nobody is to be killed */
+    int64_t kill_ns;        /* monotonic; 0: nobody is to be killed */
+    const char *left_early; /* the process that this is for, if none has failed */
 };
 
 static int64_t now_ns(void)
@@ -89,6 +90,27 @@ static struct process *find_process(struct supervisor *supervisor, pid_t pid)
     return NULL;
 }
 
+/* Is a process running whose packets or records this one was there to take? */
+static bool has_upstream(const struct supervisor *supervisor, const struct process *process)
+{
+    for (size_t i = 0; i < supervisor->crew.n; i++) {
+        const struct process *other = &supervisor->crew.members[i].process;
+        if (other->pid != 0 && other->role > process->role)
+            return true;
+    }
+    return false;
+}
+
+/* It has ended well. Those upstream of it are about to: they have said goodbye, or wait for ever.
+ */
+static void limit_upstream(struct supervisor *supervisor, const struct process *process)
+{
+    if (!has_upstream(supervisor, process) || supervisor->kill_ns != 0)
+        return;
+    supervisor->kill_ns = now_ns() + STOP_TIME_NS;
+    supervisor->left_early = process->name;
+}
+
 static void on_child(struct supervisor *supervisor)
 {
     int status;
@@ -97,7 +119,9 @@ static void on_child(struct supervisor *supervisor)
         if (process == NULL)
             continue;
         supervisor->n_running--;
-        if (!process_ended(process, status))
+        if (process_ended(process, status))
+            limit_upstream(supervisor, process);
+        else
             stop_all(supervisor);
     }
 }
@@ -233,8 +257,11 @@ static void watch(struct supervisor *supervisor)
         for (size_t i = 0; i < n_workers; i++)
             if (polled[1 + i].revents != 0)
                 progress_read(&supervisor->progress, i);
-        if (supervisor->kill_ns != 0 && now_ns() >= supervisor->kill_ns)
-            kill_all(supervisor);
+        if (supervisor->kill_ns == 0 || now_ns() < supervisor->kill_ns)
+            continue;
+        if (!supervisor->is_failed)
+            log_error("%s: ended before those that send to it", supervisor->left_early);
+        kill_all(supervisor);
     }
 }
 
