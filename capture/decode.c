@@ -1,6 +1,6 @@
 #include "capture/decode.h"
 
-#include "capture/decode_walk.h"
+#include "capture/decode/decode_walk.h"
 
 static bool names(const struct config_text_list *list, const char *name)
 {

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/source_file.h"
-#include "capture/source_live.h"
+#include "capture/source/source_file.h"
+#include "capture/source/source_live.h"
 
 /* A file under way and its next frame. */
 struct head {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/wan_index.h"
-#include "capture/wan_prefixes.h"
+#include "capture/wan/wan_index.h"
+#include "capture/wan/wan_prefixes.h"
 
 /* A match of a WAN, in the order of the file over all WANs. */
 struct rule {

@@ -1,4 +1,4 @@
-#include "cli/output_format.h"
+#include "cli/output/output_format.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config_utf8.h"
+#include "common/config/config_utf8.h"
 #include "common/log.h"
 
 static int first_error; /* of standard output; errno is lost by the time the stream is closed */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/config_value.h"
+#include "common/config/config_value.h"
 
 const char *suggest(const char *word, const char *const *words, size_t n_words)
 {

@@ -1,6 +1,7 @@
 /* suggest: which known word somebody may have meant.
  *
- *     suggest("usgae", words, n_words)     "usage"; NULL: none is near (common/config_suggest.c)
+ *     suggest("usgae", words, n_words)     "usage"; NULL: none is near
+ * (common/config/config_suggest.c)
  */
 #ifndef WANMETER_CLI_SUGGEST_H
 #define WANMETER_CLI_SUGGEST_H

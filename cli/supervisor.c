@@ -12,10 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/crew.h"
-#include "cli/process.h"
-#include "cli/progress.h"
-#include "cli/run_directory.h"
+#include "cli/supervisor/crew.h"
+#include "cli/supervisor/process.h"
+#include "cli/supervisor/progress.h"
+#include "cli/supervisor/run_directory.h"
 #include "common/log.h"
 
 static const int64_t STOP_TIME_NS = 5000000000;

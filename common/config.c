@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/config_errors.h"
-#include "common/config_object.h"
-#include "common/config_table.h"
-#include "common/config_yaml.h"
+#include "common/config/config_errors.h"
+#include "common/config/config_object.h"
+#include "common/config/config_table.h"
+#include "common/config/config_yaml.h"
 
 void config_init(struct config *config)
 {

@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "common/log.h"
-#include "exporter/event_log.h"
-#include "exporter/usage_sum.h"
+#include "exporter/publish/event_log.h"
+#include "exporter/publish/usage_sum.h"
 
 enum {
     FETCH_EVENTS_MAX = 1000,     /* in a reply */

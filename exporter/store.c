@@ -1,4 +1,4 @@
-#include "exporter/store_internal.h"
+#include "exporter/store/store_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

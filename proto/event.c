@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/address.h"
-#include "common/config_utf8.h"
+#include "common/config/config_utf8.h"
 #include "event.pb-c.h"
 
 enum {

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tracker/connection_index.h"
-#include "tracker/mapping.h"
-#include "tracker/siphash.h"
-#include "tracker/timer_wheel.h"
+#include "tracker/connection_table/connection_index.h"
+#include "tracker/connection_table/mapping.h"
+#include "tracker/connection_table/siphash.h"
+#include "tracker/connection_table/timer_wheel.h"
 
 enum { VICTIM_LOOKS_MAX = 64 };
 

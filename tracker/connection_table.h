@@ -38,7 +38,7 @@ struct tuple {
     uint8_t unused[5]; /* 0: tuples compare as bytes */
 };
 
-/* What the TCP module knows of one side; tracker/tcp.h has the words. */
+/* What the TCP module knows of one side; tracker/protocol/tcp.h has the words. */
 struct tcp_side {
     uint32_t end, window_end, window_max, ack_max;
     uint8_t scale;

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "common/config.h"
-#include "common/config_object.h"
-#include "common/config_table.h"
-#include "common/config_value.h"
+#include "common/config/config_object.h"
+#include "common/config/config_table.h"
+#include "common/config/config_value.h"
 
 static inline void read_into(struct config *config, const char *yaml, struct config_errors *errors)
 {

@@ -12,7 +12,7 @@
 #include <sodium.h>
 
 #include "tracker/connection_table.h"
-#include "tracker/siphash.h"
+#include "tracker/connection_table/siphash.h"
 
 enum { UNIVERSE = 1200 };
 

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "tracker/protocol.h"
-#include "tracker/tcp.h"
+#include "tracker/protocol/tcp.h"
 
 enum { O = FLOW_ORIGINAL, R = FLOW_REPLY };
 static const int64_t second_ns = 1000000000;

@@ -1,8 +1,8 @@
 #include "store_case.h"
 
-#include "exporter/event_log.h"
 #include "exporter/publish.h"
-#include "exporter/usage_sum.h"
+#include "exporter/publish/event_log.h"
+#include "exporter/publish/usage_sum.h"
 #include "proto/event.pb-c.h"
 
 enum { TURN_MS = 5, TURNS_MAX = 1000, KEEP = 4, SUBSCRIBERS_MAX = 3 };

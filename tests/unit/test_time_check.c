@@ -1,6 +1,6 @@
 #include "source_case.h"
 
-#include "capture/time_check.h"
+#include "capture/source/time_check.h"
 
 enum { N_TIMES = 60 };
 

@@ -1,0 +1,95 @@
+/* The pcap format (draft-ietf-opsawg-pcap):
+ *
+ *     file header   magic 4, version 2+2, reserved 8, snap length 4, link type 4     24 bytes
+ *     record        seconds 4, fraction 4, captured 4, on the wire 4, then the bytes
+ *
+ * in the byte order of the system that wrote it, which the magic tells, as it tells micro- from
+ * nanoseconds. Alexey Kuznetzov's variant adds 8 bytes to the record's header (interface index 4,
+ * protocol 2, packet type 1, padding 1). Of the link type, the low 16 bits count: above are the
+ * length of the frame check sequence and reserved bits. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "capture/source/source_file.h"
+
+enum {
+    MAGIC_MICROSECONDS = (int)0xa1b2c3d4,
+    MAGIC_NANOSECONDS = (int)0xa1b23c4d,
+    MAGIC_MODIFIED = (int)0xa1b2cd34,
+    FILE_HEADER_SIZE = 24,
+    RECORD_HEADER_SIZE = 16,
+    MODIFIED_RECORD_HEADER_SIZE = 24,
+    LINK_TYPE_MASK = 0xffff,
+    VERSION_MAJOR = 2,
+};
+
+static bool is_magic_here(uint32_t magic)
+{
+    return magic == (uint32_t)MAGIC_MICROSECONDS || magic == (uint32_t)MAGIC_NANOSECONDS ||
+           magic == (uint32_t)MAGIC_MODIFIED;
+}
+
+bool source_pcap_is_magic(uint32_t magic)
+{
+    return is_magic_here(magic) || is_magic_here(__builtin_bswap32(magic));
+}
+
+/* A length above the snap length is taken as it is: several programs write such files. Only what no
+ * program writes is damage. The wire length is never taken below the captured one: so many bytes
+ * were there. */
+static enum source_result next_record(struct source_file *file, struct frame *frame)
+{
+    struct source_input *input = &file->input;
+    size_t header_size = file->record_header_bytes;
+    enum source_input_result result = source_input_need(input, header_size);
+    if (result != INPUT_READY) {
+        if (result == INPUT_END && !source_input_left(input))
+            return SOURCE_END;
+        return source_file_starved(file, result, "a record header", header_size);
+    }
+    uint32_t captured = source_file_u32(file, input->at + 8);
+    if (captured > FRAME_BYTES_MAX)
+        return source_file_lose(file, "damaged", "captured length %u, at most %d expected",
+                                captured, FRAME_BYTES_MAX);
+    result = source_input_need(input, header_size + captured);
+    if (result != INPUT_READY)
+        return source_file_starved(file, result, "a record", header_size + captured);
+
+    const uint8_t *header = input->at;
+    uint32_t wire = source_file_u32(file, header + 12);
+    int64_t fraction = source_file_u32(file, header + 4);
+    frame->bytes = header + header_size;
+    frame->captured_bytes = captured;
+    frame->wire_bytes = wire > captured ? wire : captured;
+    frame->time_ns = source_file_u32(file, header) * INT64_C(1000000000) +
+                     (file->has_nanoseconds ? fraction : fraction * 1000);
+    frame->link_type = file->link_type;
+    frame->interface = file->interface;
+    source_input_take(input, header_size + captured);
+    return SOURCE_FRAME;
+}
+
+int source_pcap_open(struct source_file *file, char error[SOURCE_ERROR_MAX])
+{
+    int result = source_file_need_header(file, FILE_HEADER_SIZE, error);
+    if (result < 0)
+        return result;
+
+    const uint8_t *header = file->input.at;
+    file->is_swapped = !is_magic_here(source_file_u32(file, header));
+    uint32_t magic = source_file_u32(file, header);
+    file->has_nanoseconds = magic == (uint32_t)MAGIC_NANOSECONDS;
+    file->record_header_bytes =
+        magic == (uint32_t)MAGIC_MODIFIED ? MODIFIED_RECORD_HEADER_SIZE : RECORD_HEADER_SIZE;
+
+    unsigned version = source_file_u16(file, header + 4);
+    if (version != VERSION_MAJOR) {
+        snprintf(error, SOURCE_ERROR_MAX, "%s: pcap version %u, expected %d", file->path, version,
+                 VERSION_MAJOR);
+        return -EINVAL;
+    }
+    file->link_type = source_file_link_type(source_file_u32(file, header + 20) & LINK_TYPE_MASK);
+    file->next_record = next_record;
+    source_input_take(&file->input, FILE_HEADER_SIZE);
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* crew: which processes a plan needs, and each one's command line.
+ *
+ *     crew_create(&plan, &options, &crew);
+ *     for (i = 0; i < crew.n; i++) process_start(&crew.members[i].process, …);
+ *     crew_deinit(&crew);
+ */
+#ifndef WANMETER_CLI_CREW_H
+#define WANMETER_CLI_CREW_H
+
+#include "cli/supervisor.h"
+#include "cli/supervisor/process.h"
+#include "cli/supervisor/progress.h"
+
+struct crew_member {
+    struct process process;
+    struct command_line command_line;
+    bool has_standard_input;
+    size_t worker; /* of a capture worker: its number */
+};
+
+/* Where the processes find each other, and what they are told; borrowed for as long as the crew. */
+struct crew_options {
+    const char *run_directory;
+    const struct progress *progress; /* a descriptor for each worker; NULL: none */
+    int config;                      /* descriptor of settings_share() */
+};
+
+struct crew {
+    struct crew_options options;
+    struct crew_member *members; /* exporter, trackers, capture workers */
+    size_t n;
+    size_t n_workers;
+};
+
+/* How many capture workers the plan has. */
+size_t crew_workers(const struct supervisor_plan *plan);
+
+/* 0 or -errno (logged): a program is missing. */
+int crew_create(const struct supervisor_plan *plan, const struct crew_options *options,
+                struct crew *crew);
+void crew_deinit(struct crew *crew);
+
+#endif

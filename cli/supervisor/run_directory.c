@@ -1,0 +1,113 @@
+#include "cli/supervisor/run_directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+static const char *const LOCK_NAME = "lock";
+enum { MODE = 0750 };
+
+static int fail(const char *path, int error)
+{
+    log_error("run directory %s: %s", path, strerror(error));
+    return -error;
+}
+
+/* A directory of its own below $XDG_RUNTIME_DIR, $TMPDIR or /tmp: the first that is set, short and
+ * open. */
+static int make_own(struct run_directory *directory)
+{
+    const char *places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (places[i] == NULL || places[i][0] != '/')
+            continue;
+        int length =
+            snprintf(directory->path, sizeof directory->path, "%s/wanmeter-XXXXXX", places[i]);
+        if (length > RUN_DIRECTORY_PATH_MAX || mkdtemp(directory->path) == NULL)
+            continue;
+        directory->is_made_here = true;
+        return chmod(directory->path, MODE) == 0 ? 0 : fail(directory->path, errno);
+    }
+    return fail(directory->path, errno);
+}
+
+static int make_wanted(const char *wanted, struct run_directory *directory)
+{
+    size_t length = strlen(wanted);
+    if (length > RUN_DIRECTORY_PATH_MAX)
+        return fail(wanted, ENAMETOOLONG);
+    memcpy(directory->path, wanted, length + 1);
+    if (mkdir(directory->path, MODE) == 0)
+        directory->is_made_here = true;
+    else if (errno != EEXIST)
+        return fail(directory->path, errno);
+    return 0;
+}
+
+static int take_lock(struct run_directory *directory)
+{
+    char path[RUN_DIRECTORY_PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/%s", directory->path, LOCK_NAME);
+    directory->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (directory->lock < 0)
+        return fail(directory->path, errno);
+    if (flock(directory->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    int error = errno;
+    close(directory->lock);
+    directory->lock = -1;
+    if (error != EWOULDBLOCK)
+        return fail(directory->path, error);
+    log_error("run directory %s: another wanmeter uses it", directory->path);
+    return -error;
+}
+
+static void remove_sockets(const struct run_directory *directory)
+{
+    DIR *entries = opendir(directory->path);
+    if (entries == NULL)
+        return;
+    for (struct dirent *entry = readdir(entries); entry != NULL; entry = readdir(entries)) {
+        struct stat state;
+        if (fstatat(dirfd(entries), entry->d_name, &state, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISSOCK(state.st_mode))
+            unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    closedir(entries);
+}
+
+int run_directory_open(const char *wanted, struct run_directory *directory)
+{
+    *directory = (struct run_directory){.lock = -1};
+    int result =
+        wanted == NULL || wanted[0] == '\0' ? make_own(directory) : make_wanted(wanted, directory);
+    if (result == 0)
+        result = take_lock(directory);
+    if (result == 0)
+        remove_sockets(directory);
+    else if (directory->is_made_here)
+        rmdir(directory->path);
+    return result;
+}
+
+void run_directory_close(struct run_directory *directory)
+{
+    char lock[RUN_DIRECTORY_PATH_MAX + 16];
+    if (directory->lock < 0)
+        return;
+    remove_sockets(directory);
+    snprintf(lock, sizeof lock, "%s/%s", directory->path, LOCK_NAME);
+    unlink(lock);
+    if (directory->is_made_here && rmdir(directory->path) != 0)
+        log_warning("run directory %s: %s", directory->path, strerror(errno));
+    close(directory->lock);
+    directory->lock = -1;
+}

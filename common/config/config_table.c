@@ -1,0 +1,375 @@
+#include "common/config/config_table.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/config/config_value.h"
+
+#define FIELD(type, member)  .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define LIST(type, items, n) .offset = offsetof(type, items), .count_offset = offsetof(type, n)
+
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define US  INT64_C(1000)
+#define MS  (1000 * US)
+#define S   (1000 * MS)
+#define MIN (60 * S)
+#define H   (60 * MIN)
+#define D   (24 * H)
+
+enum { ZONE_MAX = 65535, VLAN_MAX = 4094, SESSION_MAX = 65535, MPLS_LABEL_MAX = 1048575 };
+enum { INTERFACE_LENGTH_MAX = 255, RSS_KEY_DIGITS = 80 };
+
+static bool is_name(const char *text)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return text[strspn(text, allowed)] == '\0' && strcmp(text, "none") != 0;
+}
+
+static bool is_rss_key(const char *text)
+{
+    if (strcmp(text, "random") == 0 || strcmp(text, "microsoft") == 0)
+        return true;
+    return strlen(text) == RSS_KEY_DIGITS &&
+           strspn(text, "0123456789abcdefABCDEF") == RSS_KEY_DIGITS;
+}
+
+#define NAME_RULE                                                                                  \
+    .min = 1, .max = CONFIG_NAME_MAX, .is_valid = is_name,                                         \
+    .expected = "letters, digits, '.', '_' and '-', and not 'none'"
+
+static const struct config_option source_options[] = {
+    {"interface", CONFIG_TEXT, FIELD(struct config_source, interface), .min = 1,
+     .max = INTERFACE_LENGTH_MAX, .is_required = true, .is_billing = true,
+     .help = "The network interface to listen on."},
+    {"direction", CONFIG_TEXT, FIELD(struct config_source, direction), .initial = "auto",
+     .words = "auto up down", .is_billing = true,
+     .help = "The direction of all its packets, for one arm of a TAP; auto: by MAC or prefix."},
+    {"zone", CONFIG_INTEGER, FIELD(struct config_source, zone), .max = ZONE_MAX, .is_billing = true,
+     .help = "The zone of its packets; not set: the top-level zone."},
+    {"workers", CONFIG_INTEGER, FIELD(struct config_source, workers), .initial = "1", .min = 1,
+     .max = 64, .help = "Capture processes that share the interface."},
+};
+
+static const struct config_option wan_match_options[] = {
+    {"interface", CONFIG_TEXT, FIELD(struct config_wan_match, interface), .min = 1,
+     .max = INTERFACE_LENGTH_MAX, .is_billing = true,
+     .help = "The interface: live its name, in pcapng if_name, of other files NAME of NAME=FILE or "
+             "the file's base name."},
+    {"vlan", CONFIG_INTEGER, FIELD(struct config_wan_match, vlan), .min = 1, .max = VLAN_MAX,
+     .is_billing = true, .help = "The outermost VLAN id."},
+    {"inner_vlan", CONFIG_INTEGER, FIELD(struct config_wan_match, inner_vlan), .min = 1,
+     .max = VLAN_MAX, .is_billing = true, .help = "The second VLAN id, of QinQ."},
+    {"pppoe_session", CONFIG_INTEGER, FIELD(struct config_wan_match, pppoe_session), .min = 1,
+     .max = SESSION_MAX, .is_billing = true, .help = "The PPPoE session id."},
+    {"mpls_label", CONFIG_INTEGER, FIELD(struct config_wan_match, mpls_label),
+     .max = MPLS_LABEL_MAX, .is_billing = true, .help = "The outermost MPLS label."},
+    {"gateway_macs", CONFIG_MAC_LIST, LIST(struct config_wan_match, gateway_macs, n_gateway_macs),
+     .is_billing = true,
+     .help = "MAC addresses of the upstream router: to one of them is up, from one is down."},
+    {"local_prefixes", CONFIG_PREFIX_LIST,
+     LIST(struct config_wan_match, local_prefixes, n_local_prefixes), .is_billing = true,
+     .help = "Address blocks on this side: from one of them to elsewhere is up, the reverse down."},
+};
+
+static const struct config_table wan_match_table = {
+    .options = wan_match_options,
+    .n_options = sizeof wan_match_options / sizeof *wan_match_options,
+    .object_size = sizeof(struct config_wan_match),
+    .place_offset = CONFIG_NO_PLACE,
+};
+
+static const struct config_option wan_options[] = {
+    {"name", CONFIG_TEXT, FIELD(struct config_wan, name), NAME_RULE, .is_required = true,
+     .is_billing = true, .help = "What the bill calls it; no two WANs share one."},
+    {"overhead", CONFIG_TEXT, FIELD(struct config_wan, overhead), .initial = "ip", .min = 1,
+     .max = 255, .is_billing = true,
+     .help = "What a packet costs on this link ('wanmeter overhead list'); ip: its IP length."},
+    {"direction", CONFIG_TEXT, FIELD(struct config_wan, direction), .initial = "auto",
+     .words = "auto up down", .is_billing = true,
+     .help = "The direction of all its packets, for one arm of a TAP; auto: by MAC or prefix."},
+    {"zone", CONFIG_INTEGER, FIELD(struct config_wan, zone), .max = ZONE_MAX, .is_billing = true,
+     .help = "The zone of its packets; not set: the source's or the top-level zone."},
+    {"match", CONFIG_MAP_LIST, LIST(struct config_wan, matches, n_matches),
+     .table = &wan_match_table, .max = 1000, .is_billing = true,
+     .help = "How to recognise its packets: every key of one map holds. {} takes every packet."},
+};
+
+static const struct config_option account_options[] = {
+    {"name", CONFIG_TEXT, FIELD(struct config_account, name), NAME_RULE, .is_required = true,
+     .is_billing = true, .help = "Who pays; no two accounts share one."},
+    {"prefixes", CONFIG_PREFIX_LIST, LIST(struct config_account, prefixes, n_prefixes),
+     .is_billing = true, .help = "Its address blocks; of several accounts' the longest wins."},
+    {"macs", CONFIG_MAC_LIST, LIST(struct config_account, macs, n_macs), .is_billing = true,
+     .help = "Its MAC addresses."},
+    {"vlans", CONFIG_INTEGER_LIST, LIST(struct config_account, vlans, n_vlans), .min = 1,
+     .max = VLAN_MAX, .is_billing = true, .help = "Its outermost VLAN ids."},
+    {"pppoe_sessions", CONFIG_INTEGER_LIST,
+     LIST(struct config_account, pppoe_sessions, n_pppoe_sessions), .min = 1, .max = SESSION_MAX,
+     .is_billing = true, .help = "Its PPPoE session ids."},
+};
+
+static const struct config_table source_table = {
+    .options = source_options,
+    .n_options = sizeof source_options / sizeof *source_options,
+    .object_size = sizeof(struct config_source),
+    .place_offset = offsetof(struct config_source, place),
+};
+static const struct config_table wan_table = {
+    .options = wan_options,
+    .n_options = sizeof wan_options / sizeof *wan_options,
+    .object_size = sizeof(struct config_wan),
+    .place_offset = offsetof(struct config_wan, place),
+};
+static const struct config_table account_table = {
+    .options = account_options,
+    .n_options = sizeof account_options / sizeof *account_options,
+    .object_size = sizeof(struct config_account),
+    .place_offset = offsetof(struct config_account, place),
+};
+
+static const char sources_example[] = "  - interface: eth1\n"
+                                      "    workers: 2\n";
+
+static const char wans_example[] = "  - name: vdsl\n"
+                                   "    overhead: pppoe-ptm\n"
+                                   "    match:\n"
+                                   "      - vlan: 101\n"
+                                   "        gateway_macs: [02:00:5e:10:00:01]\n"
+                                   "  - name: radio\n"
+                                   "    match:\n"
+                                   "      - vlan: 102\n"
+                                   "        local_prefixes: [192.0.2.0/24, 2001:db8::/32]\n"
+                                   "      - pppoe_session: 7\n";
+
+static const char accounts_example[] = "  - name: bakery\n"
+                                       "    prefixes: [192.0.2.0/26, 2001:db8:1::/48]\n"
+                                       "  - name: workshop\n"
+                                       "    prefixes: [192.0.2.64/26]\n"
+                                       "    macs: [02:00:5e:20:00:01, 02:00:5e:20:00:02]\n";
+
+#define NUMBER_OPTION(type_, name_, member, initial_, min_, max_, ...)                             \
+    {                                                                                              \
+        .name = (name_), .type = (type_), FIELD(struct config, member), .initial = (initial_),     \
+        .min = (min_), .max = (max_), __VA_ARGS__                                                  \
+    }
+#define INTEGER_OPTION(...)  NUMBER_OPTION(CONFIG_INTEGER, __VA_ARGS__)
+#define SIZE_OPTION(...)     NUMBER_OPTION(CONFIG_SIZE, __VA_ARGS__)
+#define DURATION_OPTION(...) NUMBER_OPTION(CONFIG_DURATION, __VA_ARGS__)
+#define TIMEOUT_OPTION(name_, initial_, help_)                                                     \
+    DURATION_OPTION("timeouts." #name_, timeouts.name_##_ns, initial_, 1 * MS, 3650 * D,           \
+                    .is_billing = true, .help = (help_))
+#define BOOL_OPTION(name_, member, initial_, ...)                                                  \
+    {                                                                                              \
+        .name = (name_), .type = CONFIG_BOOL, FIELD(struct config, member), .initial = (initial_), \
+        __VA_ARGS__                                                                                \
+    }
+#define TEXT_OPTION(name_, member, initial_, min_, ...)                                            \
+    {                                                                                              \
+        .name = (name_), .type = CONFIG_TEXT, FIELD(struct config, member), .initial = (initial_), \
+        .min = (min_), .max = CONFIG_TEXT_MAX, __VA_ARGS__                                         \
+    }
+
+static const struct config_option options[] = {
+    TEXT_OPTION("database", database, "wanmeter.db", 1, .help = "The SQLite file of the bill."),
+    TEXT_OPTION("run_directory", run_directory, "", 0,
+                .help = "Where the processes' sockets are; empty: a new temporary directory."),
+    INTEGER_OPTION("zone", zone, "0", 0, ZONE_MAX, .is_billing = true,
+                   .help = "The zone of packets that no source or WAN gives one: connections in "
+                           "two zones never meet."),
+    {"local_prefixes", CONFIG_PREFIX_LIST, LIST(struct config, local_prefixes, n_local_prefixes),
+     .is_billing = true,
+     .help = "Address blocks on this side; give the direction where a WAN's match does not."},
+    {"sources", CONFIG_MAP_LIST, LIST(struct config, sources, n_sources), .table = &source_table,
+     .max = 256, .is_billing = true, .example = sources_example,
+     .help = "Interfaces that a live run listens on."},
+    {"wans", CONFIG_MAP_LIST, LIST(struct config, wans, n_wans), .table = &wan_table,
+     .max = CONFIG_WANS_MAX, .is_billing = true, .example = wans_example,
+     .help = "The upstream links, in the order they are tried: the first that matches a packet "
+             "has it."},
+    {"accounts", CONFIG_MAP_LIST, LIST(struct config, accounts, n_accounts),
+     .table = &account_table, .max = CONFIG_ACCOUNTS_MAX, .is_billing = true,
+     .example = accounts_example, .help = "Who pays: by address block, MAC, VLAN or session."},
+
+    INTEGER_OPTION("capture.workers", capture.workers, "1", 1, 64,
+                   .help = "Capture processes of a replay."),
+    INTEGER_OPTION("capture.batch_packets", capture.batch_packets, "4096", 1, 65536,
+                   .help = "A batch is sent when it has this many packets."),
+    SIZE_OPTION("capture.batch", capture.batch_bytes, "128KiB", 4 * KIB, 8 * MIB,
+                .help = "And when it has this many bytes."),
+    DURATION_OPTION("capture.batch_interval", capture.batch_interval_ns, "1s", 1 * US, 1 * H,
+                    .help = "And when it spans this much packet time."),
+    DURATION_OPTION("capture.flush_interval", capture.flush_interval_ns, "20ms", 1 * MS, 10 * S,
+                    .help = "And, live, when this much time on the wall clock went by."),
+    SIZE_OPTION("capture.window", capture.window_bytes, "64MiB", 64 * KIB, 64 * GIB,
+                .help = "What a worker keeps until it is committed; a live worker that has more "
+                        "declares loss."),
+    SIZE_OPTION("capture.snap", capture.snap_bytes, "256B", 64, 256 * KIB, .is_billing = true,
+                .help = "Live: how much of each packet is looked at; lengths come from its "
+                        "headers."),
+    SIZE_OPTION("capture.ring", capture.ring_bytes, "64MiB", 1 * MIB, 2047 * MIB,
+                .help = "Live: the kernel's buffer of each worker."),
+    INTEGER_OPTION("capture.fragments_max", capture.fragments_max, "65536", 1, 16777216,
+                   .is_billing = true,
+                   .help = "Fragmented datagrams remembered at once, to find the ports of later "
+                           "fragments."),
+    DURATION_OPTION("capture.fragment_timeout", capture.fragment_timeout_ns, "30s", 1 * MS,
+                    10 * MIN, .is_billing = true,
+                    .help = "How long, in packet time, fragments wait for their first one."),
+    DURATION_OPTION("capture.time_jump_max", capture.time_jump_max_ns, "10min", 1 * S, 3650 * D,
+                    .is_billing = true,
+                    .help = "A lone packet whose time is further off than this is class bad_time."),
+    TEXT_OPTION("capture.rss_key", capture.rss_key, "random", 1, .is_valid = is_rss_key,
+                .expected = "random, microsoft or 80 hexadecimal digits",
+                .help = "The key of the hash that spreads connections over the shards: random, "
+                        "microsoft or 80 hexadecimal digits."),
+    {"capture.decapsulate", CONFIG_TEXT_LIST,
+     LIST(struct config, capture.decapsulate.items, capture.decapsulate.n),
+     .words = "erspan tzsp vxlan gre", .is_billing = true,
+     .help = "Mirror carriers to unwrap; of others the outer packet counts."},
+    INTEGER_OPTION("capture.tzsp_port", capture.tzsp_port, "37008", 1, 65535, .is_billing = true,
+                   .help = "The UDP port of TZSP."),
+    INTEGER_OPTION("capture.vxlan_port", capture.vxlan_port, "4789", 1, 65535, .is_billing = true,
+                   .help = "The UDP port of VXLAN."),
+
+    INTEGER_OPTION("tracker.shards", tracker.shards, "1", 1, 64,
+                   .help = "Tracker processes; the bill does not depend on it."),
+    INTEGER_OPTION("tracker.connections_max", tracker.connections_max, "4194304", 1, 268435456,
+                   .is_billing = true,
+                   .help = "Connections in memory, over all shards; past that unreplied ones go "
+                           "first, then packets are class overflow."),
+    DURATION_OPTION("tracker.interim_interval", tracker.interim_interval_ns, "5min", 1 * S, 1 * D,
+                    .is_billing = true,
+                    .help = "A connection that goes on gets a flow record this often, in packet "
+                            "time."),
+    DURATION_OPTION("tracker.commit_interval", tracker.commit_interval_ns, "1s", 10 * MS, 1 * MIN,
+                    .help = "Live: time between commit points, on the wall clock."),
+    SIZE_OPTION("tracker.commit_volume", tracker.commit_bytes, "16MiB", 64 * KIB, 1 * GIB,
+                .help = "This much input makes a commit point in any case."),
+    BOOL_OPTION("tracker.flow_records", tracker.flow_records, "yes", .is_billing = true,
+                .help = "Keep a row a connection; no: usage sums only."),
+    BOOL_OPTION("tracker.connection_events", tracker.connection_events, "yes",
+                .help = "Publish NEW, UPDATE and DESTROY of connections."),
+
+    TIMEOUT_OPTION(tcp_syn_sent, "120s", "A SYN was seen."),
+    TIMEOUT_OPTION(tcp_syn_recv, "60s", "A SYN and its SYN-ACK were seen."),
+    TIMEOUT_OPTION(tcp_established, "5d", "Both sides are open."),
+    TIMEOUT_OPTION(tcp_fin_wait, "120s", "One side sent its FIN."),
+    TIMEOUT_OPTION(tcp_close_wait, "60s", "The other side acknowledged it."),
+    TIMEOUT_OPTION(tcp_last_ack, "30s", "Both sides sent their FIN."),
+    TIMEOUT_OPTION(tcp_time_wait, "120s", "Both FINs are acknowledged."),
+    TIMEOUT_OPTION(tcp_close, "10s", "A RST was seen."),
+    TIMEOUT_OPTION(tcp_syn_sent2, "120s", "Both sides sent a SYN."),
+    TIMEOUT_OPTION(tcp_max_retrans, "300s", "Too many retransmissions without an answer."),
+    TIMEOUT_OPTION(tcp_unacknowledged, "300s", "Data without an acknowledgement."),
+    TIMEOUT_OPTION(udp_unreplied, "30s", "UDP and UDP-Lite: no reply, or a young connection."),
+    TIMEOUT_OPTION(udp_stream, "120s", "UDP and UDP-Lite: a stream both ways."),
+    TIMEOUT_OPTION(icmp, "30s", "ICMP queries."),
+    TIMEOUT_OPTION(icmpv6, "30s", "ICMPv6 queries."),
+    TIMEOUT_OPTION(gre_unreplied, "30s", "GRE without a reply."),
+    TIMEOUT_OPTION(gre_stream, "180s", "GRE both ways."),
+    TIMEOUT_OPTION(sctp_closed, "10s", "SCTP: closed."),
+    TIMEOUT_OPTION(sctp_cookie_wait, "3s", "SCTP: an INIT was seen."),
+    TIMEOUT_OPTION(sctp_cookie_echoed, "3s", "SCTP: a COOKIE ECHO was seen."),
+    TIMEOUT_OPTION(sctp_established, "210s", "SCTP: open."),
+    TIMEOUT_OPTION(sctp_shutdown_sent, "3s", "SCTP: a SHUTDOWN of the client was seen."),
+    TIMEOUT_OPTION(sctp_shutdown_recd, "3s", "SCTP: a SHUTDOWN of the server was seen."),
+    TIMEOUT_OPTION(sctp_shutdown_ack_sent, "3s", "SCTP: a SHUTDOWN ACK was seen."),
+    TIMEOUT_OPTION(sctp_heartbeat_sent, "30s", "SCTP: a HEARTBEAT was the first seen."),
+    TIMEOUT_OPTION(generic, "600s", "Every other protocol."),
+    TIMEOUT_OPTION(untracked, "120s",
+                   "A flow that is no connection: INVALID packets, IPv6 neighbour discovery."),
+
+    BOOL_OPTION("conntrack.tcp_loose", conntrack.tcp_loose, "yes", .is_billing = true,
+                .help = "An ACK in mid-stream begins a connection."),
+    BOOL_OPTION("conntrack.tcp_be_liberal", conntrack.tcp_be_liberal, "no", .is_billing = true,
+                .help = "Segments out of the window are not INVALID."),
+    INTEGER_OPTION("conntrack.tcp_max_retrans", conntrack.tcp_max_retrans, "3", 0, 255,
+                   .is_billing = true,
+                   .help = "From this many retransmissions without an answer on, the timeout is "
+                           "tcp_max_retrans."),
+    BOOL_OPTION("conntrack.tcp_ignore_invalid_rst", conntrack.tcp_ignore_invalid_rst, "no",
+                .is_billing = true,
+                .help = "A RST older than what was acknowledged is not INVALID at once."),
+
+    INTEGER_OPTION("exporter.commit_rows", exporter.commit_rows, "50000", 1, 10000000,
+                   .help = "A transaction is committed when it has this many rows."),
+    DURATION_OPTION("exporter.commit_interval", exporter.commit_interval_ns, "200ms", 1 * MS,
+                    1 * MIN,
+                    .help = "And, with fewer, when this much time on the wall clock went by."),
+    SIZE_OPTION("exporter.checkpoint", exporter.checkpoint_bytes, "16MiB", 64 * KIB, 16 * GIB,
+                .help = "The write-ahead log is folded into the database at this size."),
+
+    TEXT_OPTION("events.endpoint", events.endpoint, "", 0,
+                .help = "Where events are published; empty: ipc, events.sock in run_directory."),
+    TEXT_OPTION("events.control_endpoint", events.control_endpoint, "", 0,
+                .help = "Where missed events are asked for; empty: ipc, control.sock in "
+                        "run_directory."),
+    DURATION_OPTION("events.heartbeat_interval", events.heartbeat_interval_ns, "1s", 10 * MS, 1 * H,
+                    .help = "How often a silent topic says that it is there."),
+    INTEGER_OPTION("events.keep", events.keep, "65536", 0, 16777216,
+                   .help = "Events that can still be asked for."),
+    INTEGER_OPTION("events.subscribers_min", events.subscribers_min, "0", 0, 1000,
+                   .help = "A replay waits for this many subscriptions before its first commit."),
+    DURATION_OPTION("events.subscribers_wait", events.subscribers_wait_ns, "10s", 0, 1 * H,
+                    .help = "But not longer than this."),
+};
+
+static const struct config_section sections[] = {
+    {"capture", "From frames to batches of packets."},
+    {"tracker", "From packets to usage and flow records."},
+    {"timeouts", "How long a connection lives after its last packet, in packet time, by its state; "
+                 "the defaults are Linux's."},
+    {"conntrack", "How packets are judged; the names and defaults are those of Linux's "
+                  "net.netfilter.nf_conntrack_*."},
+    {"exporter", "From records to the database."},
+    {"events", "What is published to subscribers."},
+};
+
+const struct config_table config_options = {
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .sections = sections,
+    .n_sections = sizeof sections / sizeof *sections,
+    .object_size = sizeof(struct config),
+    .place_offset = CONFIG_NO_PLACE,
+};
+
+static_assert(sizeof options / sizeof *options <= CONFIG_OPTIONS_MAX, "grow CONFIG_OPTIONS_MAX");
+
+const struct config_option *config_table_find(const struct config_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->n_options; i++)
+        if (strcmp(table->options[i].name, name) == 0)
+            return &table->options[i];
+    return NULL;
+}
+
+const struct config_section *config_table_find_section(const struct config_table *table,
+                                                       const char *name)
+{
+    for (size_t i = 0; i < table->n_sections; i++)
+        if (strcmp(table->sections[i].name, name) == 0)
+            return &table->sections[i];
+    return NULL;
+}
+
+const struct config_section *config_option_section(const struct config_table *table,
+                                                   const struct config_option *option)
+{
+    size_t length = strcspn(option->name, ".");
+    for (size_t i = 0; option->name[length] && i < table->n_sections; i++)
+        if (strlen(table->sections[i].name) == length &&
+            memcmp(table->sections[i].name, option->name, length) == 0)
+            return &table->sections[i];
+    return NULL;
+}
+
+const char *config_option_key(const struct config_option *option)
+{
+    const char *dot = strchr(option->name, '.');
+    return dot ? dot + 1 : option->name;
+}

@@ -1,0 +1,70 @@
+/* Whose database is it, and which steps does it still need? */
+#include "exporter/store/store_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "schema/migrations.h"
+
+int store_check_owner(struct store *store)
+{
+    int64_t application_id = 0, version = 0, n_objects = 0;
+    int result = store_select_number(store, "PRAGMA application_id", &application_id);
+    if (result == 0)
+        result = store_select_number(store, "PRAGMA user_version", &version);
+    if (result == 0)
+        result = store_select_number(store, "SELECT count(*) FROM sqlite_schema", &n_objects);
+    if (result < 0)
+        return result;
+
+    if (application_id == 0 && version == 0 && n_objects == 0)
+        return 0; /* empty: ours from now on */
+    if (application_id != SCHEMA_APPLICATION_ID)
+        return store_fail(store, -EEXIST,
+                          "%s: a database of another program (application id 0x%08x, %lld tables "
+                          "and views); it was not touched",
+                          store->path, (unsigned)application_id, (long long)n_objects);
+    if (version > n_migrations)
+        return store_fail(store, -ENOTSUP,
+                          "%s: its schema version is %lld, this wanmeter knows up to %d: use the "
+                          "newer wanmeter; it was not touched",
+                          store->path, (long long)version, n_migrations);
+    return 0;
+}
+
+static int execute(struct store *store, const char *sql, const char *what)
+{
+    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : store_fail_sqlite(store, what);
+}
+
+static int apply_step(struct store *store, const struct migration *step)
+{
+    char version[64];
+    snprintf(version, sizeof version, "PRAGMA user_version = %d", step->version);
+    int result = execute(store, step->sql, step->name);
+    return result < 0 ? result : execute(store, version, step->name);
+}
+
+/* All steps in one transaction: a database is never between two versions. */
+int store_migrate(struct store *store)
+{
+    int64_t version = 0;
+    int result = store_select_number(store, "PRAGMA user_version", &version);
+    if (result < 0 || version == n_migrations)
+        return result;
+
+    char own[64];
+    snprintf(own, sizeof own, "PRAGMA application_id = %d", SCHEMA_APPLICATION_ID);
+    result = execute(store, "BEGIN IMMEDIATE", "cannot be written");
+    if (result == 0)
+        result = execute(store, own, "cannot be written");
+    for (int i = (int)version; result == 0 && i < n_migrations; i++)
+        result = apply_step(store, &migrations[i]);
+    if (result == 0)
+        result = execute(store, "COMMIT", "cannot be written");
+    if (result < 0)
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return result;
+}

@@ -1,0 +1,298 @@
+/* A batch's rows: usage sums, flow records, loss lines, sources and high-water marks. */
+#include "exporter/store/store_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/address.h"
+
+enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
+
+static int refuse_beyond(struct store *store, const char *what)
+{
+    return store_fail(store, -ERANGE, "%s: %s beyond 64-bit integers", store->path, what);
+}
+
+/* ---- usage ---- */
+
+static int add_usage_delta(struct store *store, const struct usage_delta *delta)
+{
+    if (!store_fits(delta->packets | delta->l2_bytes | delta->l3_bytes | delta->billed_bytes))
+        return refuse_beyond(store, "a usage delta");
+    sqlite3_stmt *add = store->statements[STATEMENT_USAGE_ADD];
+    store_bind_integer(add, 1, delta->slot_ns);
+    store_bind_integer(add, 2, store->account_ids[delta->account]);
+    store_bind_integer(add, 3, store->wan_ids[delta->wan]);
+    store_bind_integer(add, 4, delta->direction);
+    store_bind_integer(add, 5, delta->class_index);
+    store_bind_integer(add, 6, delta->cause);
+    store_bind_integer(add, 7, store->model_ids[delta->wan]);
+    store_bind_integer(add, 8, (int64_t)delta->packets);
+    store_bind_integer(add, 9, (int64_t)delta->l2_bytes);
+    store_bind_integer(add, 10, (int64_t)delta->l3_bytes);
+    store_bind_integer(add, 11, (int64_t)delta->billed_bytes);
+    return store_run_statement(store, STATEMENT_USAGE_ADD, "cannot add to usage");
+}
+
+static int add_usage(struct store *store, const struct message *message)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < message->n_usage; i++) {
+        struct usage_delta delta;
+        usage_delta_get(message->usage + i * USAGE_DELTA_SIZE, &delta); /* checked before */
+        result = add_usage_delta(store, &delta);
+    }
+    return result;
+}
+
+/* ---- flow records ---- */
+
+/* 192.0.2.1 is 0xc0000201. */
+static int64_t ipv4_number(const uint8_t address[4])
+{
+    return (int64_t)address[0] << 24 | (int64_t)address[1] << 16 | (int64_t)address[2] << 8 |
+           address[3];
+}
+
+static void bind_address(sqlite3_stmt *add, int position, const struct flow_record *flow,
+                         const uint8_t address[16], char text[ADDRESS_TEXT_SIZE])
+{
+    if (flow->ip_version == 4)
+        store_bind_integer(add, position, ipv4_number(address));
+    else
+        store_bind_text(add, position, text, address_text(6, address, text));
+}
+
+static void bind_optional(sqlite3_stmt *add, int position, bool is_there, int64_t value)
+{
+    if (is_there)
+        store_bind_integer(add, position, value);
+    else
+        store_bind_null(add, position);
+}
+
+static int bind_tuple(sqlite3_stmt *add, int position, const struct flow_record *flow)
+{
+    bool is_icmp = flow->protocol == PROTOCOL_ICMP || flow->protocol == PROTOCOL_ICMPV6;
+    bind_optional(add, position++, flow->has_ports, flow->source_port);
+    bind_optional(add, position++, flow->has_ports, flow->destination_port);
+    store_bind_integer(add, position++, flow->protocol);
+    bind_optional(add, position++, is_icmp, flow->icmp_type);
+    bind_optional(add, position++, is_icmp, flow->icmp_code);
+    store_bind_integer(add, position++, flow->zone);
+    return position;
+}
+
+static int bind_labels(sqlite3_stmt *add, int position, const struct flow_record *flow)
+{
+    static const uint8_t none[sizeof flow->labels];
+    if (memcmp(flow->labels, none, sizeof none) == 0)
+        store_bind_null(add, position++);
+    else
+        store_bind_blob(add, position++, flow->labels, sizeof flow->labels);
+    return position;
+}
+
+static int bind_counters(sqlite3_stmt *add, int position, const struct flow_counters *counters)
+{
+    store_bind_integer(add, position++, (int64_t)counters->packets);
+    store_bind_integer(add, position++, (int64_t)counters->l2_bytes);
+    store_bind_integer(add, position++, (int64_t)counters->l3_bytes);
+    store_bind_integer(add, position++, (int64_t)counters->billed_bytes);
+    store_bind_integer(add, position++, (int64_t)counters->ct_packets);
+    store_bind_integer(add, position++, (int64_t)counters->ct_l3_bytes);
+    return position;
+}
+
+static bool counters_fit(const struct flow_record *flow)
+{
+    uint64_t bits = flow->invalid_packets;
+    for (int i = 0; i < FLOW_DIRECTIONS; i++) {
+        const struct flow_counters *counters = &flow->counters[i];
+        bits |= counters->packets | counters->l2_bytes | counters->l3_bytes |
+                counters->billed_bytes | counters->ct_packets | counters->ct_l3_bytes;
+    }
+    return store_fits(bits);
+}
+
+/* In the order of STATEMENT_FLOW_ADD. */
+static int add_flow(struct store *store, const struct flow_record *flow)
+{
+    if (!counters_fit(flow))
+        return refuse_beyond(store, "a flow record's counter");
+    sqlite3_stmt *add = store->statements[STATEMENT_FLOW_ADD];
+    char source_text[ADDRESS_TEXT_SIZE], destination_text[ADDRESS_TEXT_SIZE];
+    int position = 1;
+    store_bind_integer(add, position++, (int64_t)flow->id);
+    bind_optional(add, position++, flow->master_id != 0, (int64_t)flow->master_id);
+    store_bind_integer(add, position++, flow->start_ns);
+    store_bind_integer(add, position++, flow->first_ns);
+    store_bind_integer(add, position++, flow->last_ns);
+    bind_address(add, position++, flow, flow->source_address, source_text);
+    bind_address(add, position++, flow, flow->destination_address, destination_text);
+    position = bind_tuple(add, position, flow);
+    store_bind_integer(add, position++, store->wan_ids[flow->wan]);
+    store_bind_integer(add, position++, store->account_ids[flow->account]);
+    store_bind_integer(add, position++, flow->class_index);
+    store_bind_integer(add, position++, flow->state);
+    store_bind_integer(add, position++, flow->status);
+    store_bind_integer(add, position++, flow->mark);
+    position = bind_labels(add, position, flow);
+    position = bind_counters(add, position, &flow->counters[FLOW_ORIGINAL]);
+    position = bind_counters(add, position, &flow->counters[FLOW_REPLY]);
+    store_bind_integer(add, position++, (int64_t)flow->invalid_packets);
+    store_bind_integer(add, position++, flow->wan_changes);
+    store_bind_integer(add, position++, flow->flow_label[FLOW_ORIGINAL]);
+    store_bind_integer(add, position++, flow->flow_label[FLOW_REPLY]);
+    store_bind_integer(add, position++, flow->kind);
+    store_bind_integer(add, position++, flow->end_reason);
+    assert(position - 1 == sqlite3_bind_parameter_count(add));
+    return store_run_statement(store, STATEMENT_FLOW_ADD, "cannot add a flow record");
+}
+
+static int add_flows(struct store *store, const struct message *message)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < message->n_flows; i++) {
+        struct flow_record flow;
+        flow_record_get(message->flows + i * FLOW_RECORD_SIZE, &flow); /* checked before */
+        result = add_flow(store, &flow);
+    }
+    return result;
+}
+
+/* ---- losses and sources ---- */
+
+static void bind_text(sqlite3_stmt *statement, int position, const char *text)
+{
+    store_bind_text(statement, position, text, strlen(text));
+}
+
+static int add_loss(struct store *store, const struct message *message,
+                    const struct stream_loss *line)
+{
+    bool is_own = stream_id_equal(&line->stream, &message->stream);
+    struct store_stream *stream;
+    int result = store_stream_get(store, &line->stream, is_own ? "tracker" : "capture", &stream);
+    if (result < 0)
+        return result;
+    const struct loss *loss = &line->loss;
+    sqlite3_stmt *add = store->statements[STATEMENT_LOSS_ADD];
+    store_bind_integer(add, 1, stream->row_id);
+    store_bind_integer(add, 2, loss->first_ns);
+    store_bind_integer(add, 3, loss->last_ns);
+    bind_text(add, 4, loss_stage_name(loss->stage));
+    bind_text(add, 5, loss->reason);
+    bind_optional(add, 6, loss->packets >= 0, loss->packets);
+    bind_optional(add, 7, loss->l2_bytes >= 0, loss->l2_bytes);
+    bind_optional(add, 8, loss->l3_bytes >= 0, loss->l3_bytes);
+    bind_text(add, 9, loss_certainty_name(loss->certainty));
+    bind_text(add, 10, loss->evidence);
+    return store_run_statement(store, STATEMENT_LOSS_ADD, "cannot add a loss line");
+}
+
+/* The hash as text; false: all zeros, there is none. */
+static bool hash_text(const uint8_t hash[32], char text[65])
+{
+    uint8_t bits = 0;
+    for (size_t i = 0; i < 32; i++) {
+        bits |= hash[i];
+        snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    }
+    return bits != 0;
+}
+
+static int put_source(struct store *store, const struct stream_source *source)
+{
+    const struct source_total *total = &source->total;
+    if (!store_fits(total->packets | total->l2_bytes))
+        return refuse_beyond(store, "a source's total");
+    sqlite3_stmt *put = store->statements[STATEMENT_SOURCE_PUT];
+    char hash[65];
+    store_bind_integer(put, 1, store->run_id);
+    bind_text(put, 2, source->stream.producer);
+    store_bind_integer(put, 3, (int64_t)source->stream.epoch);
+    store_bind_integer(put, 4, total->source_index);
+    bind_text(put, 5, total->name);
+    if (hash_text(total->sha256, hash))
+        bind_text(put, 6, hash);
+    else
+        store_bind_null(put, 6);
+    store_bind_integer(put, 7, (int64_t)total->packets);
+    store_bind_integer(put, 8, (int64_t)total->l2_bytes);
+    store_bind_integer(put, 9, total->first_ns);
+    store_bind_integer(put, 10, total->last_ns);
+    store_bind_integer(put, 11, total->is_complete);
+    return store_run_statement(store, STATEMENT_SOURCE_PUT, "cannot add a source");
+}
+
+/* ---- a batch ---- */
+
+/* What a batch names must be in the configuration that this exporter was started with. */
+static int check_names(struct store *store, const struct message *message)
+{
+    unsigned account = 0, wan = 0;
+    for (size_t i = 0; i < message->n_usage; i++) {
+        struct usage_delta delta;
+        if (!usage_delta_get(message->usage + i * USAGE_DELTA_SIZE, &delta))
+            return store_fail(store, -EBADMSG, "a usage delta is out of range");
+        account = delta.account > account ? delta.account : account;
+        wan = delta.wan > wan ? delta.wan : wan;
+    }
+    for (size_t i = 0; i < message->n_flows; i++) {
+        struct flow_record flow;
+        if (!flow_record_get(message->flows + i * FLOW_RECORD_SIZE, &flow))
+            return store_fail(store, -EBADMSG, "a flow record is out of range");
+        account = flow.account > account ? flow.account : account;
+        wan = flow.wan > wan ? flow.wan : wan;
+    }
+    if (account > store->n_accounts || wan > store->n_wans)
+        return store_fail(store, -EBADMSG,
+                          "batch %lld of %s names account %u of %zu, WAN %u of %zu: the tracker "
+                          "has another configuration",
+                          (long long)message->seq, message->stream.producer, account,
+                          store->n_accounts, wan, store->n_wans);
+    return 0;
+}
+
+static int move_marks(struct store *store, const struct message *message)
+{
+    int result = 0;
+    struct store_stream *stream;
+    for (size_t i = 0; result == 0 && i < message->n_applied; i++) {
+        result = store_stream_get(store, &message->applied[i].stream, "capture", &stream);
+        if (result == 0) {
+            stream->mark = message->applied[i];
+            result = store_stream_update(store, stream);
+        }
+    }
+    if (result == 0)
+        result = store_stream_get(store, &message->stream, "tracker", &stream);
+    if (result < 0)
+        return result;
+    stream->mark.seq = message->seq;
+    stream->mark.totals = message->totals;
+    result = store_stream_update(store, stream);
+    if (result == 0 && message->end_of_stream)
+        result = store_stream_close(store, &message->stream);
+    return result;
+}
+
+int store_apply(struct store *store, const struct message *message)
+{
+    assert(store->has_transaction && store->account_ids && message->kind == MESSAGE_RECORDS);
+    int result = check_names(store, message);
+    if (result == 0)
+        result = store_check_balance(store, message);
+    if (result == 0)
+        result = add_usage(store, message);
+    if (result == 0)
+        result = add_flows(store, message);
+    for (size_t i = 0; result == 0 && i < message->n_losses; i++)
+        result = add_loss(store, message, &message->losses[i]);
+    for (size_t i = 0; result == 0 && i < message->n_sources; i++)
+        result = put_source(store, &message->sources[i]);
+    return result == 0 ? move_marks(store, message) : result;
+}

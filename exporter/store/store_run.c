@@ -1,0 +1,164 @@
+/* The run's row, and the numbers of what the configuration names. */
+#include "exporter/store/store_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum name_table { NAMES_ACCOUNT, NAMES_WAN, NAMES_MODEL, NAMES_N };
+
+/* Finds the name's id, or adds it. */
+static const struct {
+    const char *add, *find;
+} name_sql[NAMES_N] = {
+    [NAMES_ACCOUNT] = {"INSERT INTO account (name) VALUES (?1) ON CONFLICT DO NOTHING",
+                       "SELECT id FROM account WHERE name = ?1"},
+    [NAMES_WAN] = {"INSERT INTO wan (name) VALUES (?1) ON CONFLICT DO NOTHING",
+                   "SELECT id FROM wan WHERE name = ?1"},
+    [NAMES_MODEL] = {"INSERT INTO overhead_model (name) VALUES (?1) ON CONFLICT DO NOTHING",
+                     "SELECT id FROM overhead_model WHERE name = ?1"},
+};
+
+struct name_statements {
+    sqlite3_stmt *add, *find;
+};
+
+static int prepare_names(struct store *store, enum name_table table,
+                         struct name_statements *statements)
+{
+    *statements = (struct name_statements){0};
+    if (sqlite3_prepare_v2(store->db, name_sql[table].add, -1, &statements->add, NULL) !=
+            SQLITE_OK ||
+        sqlite3_prepare_v2(store->db, name_sql[table].find, -1, &statements->find, NULL) !=
+            SQLITE_OK)
+        return store_fail_sqlite(store, "cannot add names");
+    return 0;
+}
+
+static void finalize_names(struct name_statements *statements)
+{
+    sqlite3_finalize(statements->add);
+    sqlite3_finalize(statements->find);
+}
+
+static int find_or_add(struct store *store, const struct name_statements *statements,
+                       const char *name, int64_t *id)
+{
+    store_bind_text(statements->add, 1, name, strlen(name));
+    store_bind_text(statements->find, 1, name, strlen(name));
+    int result = 0;
+    if (sqlite3_step(statements->add) != SQLITE_DONE ||
+        sqlite3_step(statements->find) != SQLITE_ROW)
+        result = store_fail_sqlite(store, "cannot add a name");
+    else
+        *id = sqlite3_column_int64(statements->find, 0);
+    sqlite3_reset(statements->add);
+    sqlite3_reset(statements->find);
+    return result;
+}
+
+/* ids[0] stays 0: the row "none". */
+static int put_accounts(struct store *store, const struct config *config)
+{
+    struct name_statements statements;
+    int result = prepare_names(store, NAMES_ACCOUNT, &statements);
+    for (size_t i = 0; result == 0 && i < config->n_accounts; i++)
+        result =
+            find_or_add(store, &statements, config->accounts[i].name, &store->account_ids[i + 1]);
+    finalize_names(&statements);
+    return result;
+}
+
+static int put_wans(struct store *store, const struct config *config)
+{
+    struct name_statements statements;
+    int result = prepare_names(store, NAMES_WAN, &statements);
+    for (size_t i = 0; result == 0 && i < config->n_wans; i++)
+        result = find_or_add(store, &statements, config->wans[i].name, &store->wan_ids[i + 1]);
+    finalize_names(&statements);
+    return result;
+}
+
+/* A packet of no WAN is billed its L3 bytes: model "ip". */
+static int put_models(struct store *store, const struct config *config)
+{
+    struct name_statements statements;
+    int result = prepare_names(store, NAMES_MODEL, &statements);
+    for (size_t i = 0; result == 0 && i <= config->n_wans; i++) {
+        const char *model = i == 0 ? "ip" : config->wans[i - 1].overhead;
+        result = find_or_add(store, &statements, model ? model : "ip", &store->model_ids[i]);
+    }
+    finalize_names(&statements);
+    return result;
+}
+
+static int make_room(struct store *store, const struct config *config)
+{
+    assert(!store->account_ids); /* once a store */
+    store->n_accounts = config->n_accounts;
+    store->n_wans = config->n_wans;
+    store->account_ids = calloc(config->n_accounts + 1, sizeof *store->account_ids);
+    store->wan_ids = calloc(config->n_wans + 1, sizeof *store->wan_ids);
+    store->model_ids = calloc(config->n_wans + 1, sizeof *store->model_ids);
+    return store->account_ids && store->wan_ids && store->model_ids
+               ? 0
+               : store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
+}
+
+static void hex_text(const uint8_t hash[CONFIG_SHA256_SIZE], char text[2 * CONFIG_SHA256_SIZE + 1])
+{
+    for (size_t i = 0; i < CONFIG_SHA256_SIZE; i++)
+        snprintf(text + 2 * i, 3, "%02x", hash[i]);
+}
+
+static int add_run(struct store *store, const struct store_run *run)
+{
+    char *text = config_text(run->config, false);
+    if (!text)
+        return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
+    uint8_t hash[CONFIG_SHA256_SIZE];
+    char hash_text[2 * CONFIG_SHA256_SIZE + 1];
+    config_hash(run->config, hash);
+    hex_text(hash, hash_text);
+
+    sqlite3_stmt *add = store->statements[STATEMENT_RUN_START];
+    store_bind_integer(add, 1, run->started_ns);
+    store_bind_text(add, 2, run->version, strlen(run->version));
+    store_bind_text(add, 3, text, strlen(text));
+    store_bind_text(add, 4, hash_text, strlen(hash_text));
+    store_bind_integer(add, 5, run->config->tracker.flow_records);
+    int result = store_run_statement(store, STATEMENT_RUN_START, "cannot add a run");
+    store->run_id = sqlite3_last_insert_rowid(store->db);
+    free(text);
+    return result;
+}
+
+int store_start_run(struct store *store, const struct store_run *run)
+{
+    int result = make_room(store, run->config);
+    if (result == 0)
+        result = store_begin(store);
+    if (result == 0)
+        result = add_run(store, run);
+    if (result == 0)
+        result = put_accounts(store, run->config);
+    if (result == 0)
+        result = put_wans(store, run->config);
+    if (result == 0)
+        result = put_models(store, run->config);
+    if (result == 0)
+        result = store_commit(store);
+    if (result < 0)
+        store_rollback(store);
+    return result;
+}
+
+int store_finish_run(struct store *store, int64_t finished_ns)
+{
+    sqlite3_stmt *finish = store->statements[STATEMENT_RUN_FINISH];
+    store_bind_integer(finish, 1, finished_ns);
+    store_bind_integer(finish, 2, store->run_id);
+    return store_run_statement(store, STATEMENT_RUN_FINISH, "cannot finish the run");
+}

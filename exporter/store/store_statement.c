@@ -1,0 +1,166 @@
+/* The statements, and what binding and running them has in common. */
+#include "exporter/store/store_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static const char *const statement_sql[STATEMENT_N] = {
+    [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
+    [STATEMENT_COMMIT] = "COMMIT",
+    [STATEMENT_ROLLBACK] = "ROLLBACK",
+    [STATEMENT_RUN_START] =
+        "INSERT INTO run (started_ns, version, sqlite_version, config, config_sha256,"
+        " has_flow_records) VALUES (?1, ?2, sqlite_version(), ?3, ?4, ?5)",
+    [STATEMENT_RUN_FINISH] = "UPDATE run SET finished_ns = ?1 WHERE id = ?2",
+    [STATEMENT_STREAM_FIND] = "SELECT id, seq, packets_into_next, packets, l2_bytes, l3_bytes"
+                              " FROM stream WHERE producer = ?1 AND epoch = ?2 AND shard = ?3",
+    [STATEMENT_STREAM_ADD] = "INSERT INTO stream (run_id, kind, producer, epoch, shard, seq,"
+                             " packets_into_next, packets, l2_bytes, l3_bytes)"
+                             " VALUES (?1, ?2, ?3, ?4, ?5, -1, 0, 0, 0, 0)",
+    [STATEMENT_STREAM_UPDATE] = "UPDATE stream SET seq = ?1, packets_into_next = ?2, packets = ?3,"
+                                " l2_bytes = ?4, l3_bytes = ?5 WHERE id = ?6",
+    [STATEMENT_STREAM_CLOSE] = "UPDATE stream SET closed = 1 WHERE id = ?1",
+    [STATEMENT_STREAM_CLOSE_SHARD] =
+        "UPDATE stream SET closed = 1 WHERE kind = 'capture' AND shard = ?1 AND run_id = ?2",
+    [STATEMENT_STREAM_APPLIED] =
+        "SELECT producer, epoch, shard, seq, packets_into_next, packets, l2_bytes, l3_bytes"
+        " FROM stream WHERE kind = 'capture' AND shard = ?1 AND closed = 0 ORDER BY id",
+    /* A live source is told of again and again, and by each of its worker's streams. */
+    [STATEMENT_SOURCE_PUT] =
+        "INSERT INTO source (run_id, producer, epoch, source_index, name, sha256, packets,"
+        " l2_bytes, first_ns, last_ns, is_complete)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " ON CONFLICT (producer, epoch, source_index) DO UPDATE SET"
+        " packets = max(packets, excluded.packets), l2_bytes = max(l2_bytes, excluded.l2_bytes),"
+        " first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns),"
+        " is_complete = max(is_complete, excluded.is_complete)",
+    [STATEMENT_LOSS_ADD] =
+        "INSERT INTO loss_line (stream_id, first_ns, last_ns, stage, reason, packets, l2_bytes,"
+        " l3_bytes, certainty, evidence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    /* A sum past 64 bits turns REAL, which a STRICT table refuses: never a wrong number. */
+    [STATEMENT_USAGE_ADD] =
+        "INSERT INTO usage_slot (slot_ns, account_id, wan_id, direction, class, cause, model_id,"
+        " packets, l2_bytes, l3_bytes, billed_bytes)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " ON CONFLICT DO UPDATE SET packets = packets + excluded.packets,"
+        " l2_bytes = l2_bytes + excluded.l2_bytes, l3_bytes = l3_bytes + excluded.l3_bytes,"
+        " billed_bytes = billed_bytes + excluded.billed_bytes",
+    [STATEMENT_FLOW_ADD] =
+        "INSERT INTO flow_record (id, master_id, start_ns, first_ns, last_ns, src_address,"
+        " dst_address, src_port, dst_port, protocol, icmp_type, icmp_code, zone, wan_id,"
+        " account_id, class, state, status, mark, labels, orig_packets, orig_l2_bytes,"
+        " orig_l3_bytes, orig_billed_bytes, orig_ct_packets, orig_ct_l3_bytes, reply_packets,"
+        " reply_l2_bytes, reply_l3_bytes, reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes,"
+        " invalid_packets, wan_changes, flow_label_orig, flow_label_reply, kind, end_reason)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
+        " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35,"
+        " ?36, ?37, ?38)",
+};
+
+int store_prepare(struct store *store)
+{
+    for (int i = 0; i < STATEMENT_N; i++) {
+        if (sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &store->statements[i], NULL) != SQLITE_OK)
+            return store_fail_sqlite(store, "its schema is not what it says it is");
+    }
+    return 0;
+}
+
+void store_finalize(struct store *store)
+{
+    for (int i = 0; i < STATEMENT_N; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+}
+
+int store_run_statement(struct store *store, enum store_statement statement, const char *what)
+{
+    int step = sqlite3_step(store->statements[statement]);
+    int result = step == SQLITE_DONE ? 0 : store_fail_sqlite(store, what);
+    sqlite3_reset(store->statements[statement]);
+    return result;
+}
+
+int store_select_number(struct store *store, const char *sql, int64_t *number)
+{
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
+        return store_fail_sqlite(store, "cannot be read");
+    bool has_row = sqlite3_step(statement) == SQLITE_ROW;
+    *number = has_row ? sqlite3_column_int64(statement, 0) : 0;
+    int result = has_row ? 0 : store_fail_sqlite(store, "cannot be read");
+    sqlite3_finalize(statement);
+    return result;
+}
+
+int store_fail(struct store *store, int result, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(store->error, sizeof store->error, format, arguments);
+    va_end(arguments);
+    return result;
+}
+
+static int errno_of(int sqlite_result)
+{
+    switch (sqlite_result & 0xff) {
+    case SQLITE_FULL:
+        return ENOSPC;
+    case SQLITE_NOMEM:
+        return ENOMEM;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return EBUSY;
+    case SQLITE_READONLY:
+        return EROFS;
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return EACCES;
+    case SQLITE_NOTADB:
+        return EEXIST;
+    case SQLITE_CORRUPT:
+        return EUCLEAN;
+    case SQLITE_CONSTRAINT: /* STRICT: a sum that is no 64-bit integer any more */
+        return ERANGE;
+    default:
+        return EIO;
+    }
+}
+
+int store_fail_sqlite(struct store *store, const char *what)
+{
+    return store_fail(store, -errno_of(sqlite3_extended_errcode(store->db)), "%s: %s: %s",
+                      store->path, what, sqlite3_errmsg(store->db));
+}
+
+/* Binding fails only on a wrong position or a text past SQLite's limits: ours to get right. */
+
+void store_bind_integer(sqlite3_stmt *statement, int position, int64_t value)
+{
+    int result = sqlite3_bind_int64(statement, position, value);
+    assert(result == SQLITE_OK);
+}
+
+void store_bind_null(sqlite3_stmt *statement, int position)
+{
+    int result = sqlite3_bind_null(statement, position);
+    assert(result == SQLITE_OK);
+}
+
+void store_bind_text(sqlite3_stmt *statement, int position, const char *text, size_t length)
+{
+    int result = sqlite3_bind_text64(statement, position, text, length, SQLITE_STATIC, SQLITE_UTF8);
+    assert(result == SQLITE_OK);
+}
+
+void store_bind_blob(sqlite3_stmt *statement, int position, const void *bytes, size_t size)
+{
+    int result = sqlite3_bind_blob64(statement, position, bytes, size, SQLITE_STATIC);
+    assert(result == SQLITE_OK);
+}

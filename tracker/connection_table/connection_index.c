@@ -1,0 +1,255 @@
+#include "tracker/connection_table/connection_index.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "tracker/connection_table/mapping.h"
+
+enum { BUCKETS_MIN = 64, TAG_WORDS = 3 };
+
+static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
+static_assert(offsetof(struct bucket, next) == BUCKET_SLOTS * sizeof(uint16_t),
+              "the third word of tags ends with 'next'");
+
+/* Entry 'slot' of 'bucket'. */
+struct position {
+    struct bucket *bucket;
+    unsigned slot;
+};
+
+int connection_index_init(struct connection_index *index, struct connection *slab,
+                          uint32_t connections_max)
+{
+    *index = (struct connection_index){.slab = slab, .n_buckets = BUCKETS_MIN, .base = BUCKETS_MIN};
+    /* Each overflow bucket hangs behind 10 entries of its own. */
+    size_t n_overflow = connections_max / BUCKET_SLOTS + 1;
+    size_t n_buckets = connections_max / BUCKET_ENTRIES_MEAN + 1 + BUCKETS_MIN;
+    index->buckets_size = n_buckets * sizeof(struct bucket);
+    index->overflow_size = n_overflow * sizeof(struct bucket);
+
+    void *memory;
+    int result = mapping_create(index->buckets_size, &memory);
+    if (result < 0)
+        return result;
+    index->buckets = memory;
+    result = mapping_create(index->overflow_size, &memory);
+    if (result < 0) {
+        connection_index_deinit(index);
+        return result;
+    }
+    index->overflow = memory;
+    return 0;
+}
+
+void connection_index_deinit(struct connection_index *index)
+{
+    mapping_destroy(index->buckets, index->buckets_size);
+    mapping_destroy(index->overflow, index->overflow_size);
+    *index = (struct connection_index){0};
+}
+
+/* Buckets below n_buckets - base were split already: they use one bit of the hash more. */
+static uint32_t bucket_number(const struct connection_index *index, uint32_t hash)
+{
+    uint32_t number = hash & (2 * index->base - 1);
+    return number < index->n_buckets ? number : number - index->base;
+}
+
+const struct bucket *connection_index_bucket(const struct connection_index *index, uint64_t hash)
+{
+    return &index->buckets[bucket_number(index, (uint32_t)hash)];
+}
+
+static struct bucket *bucket_next(const struct connection_index *index, const struct bucket *bucket)
+{
+    return bucket->next == 0 ? NULL : &index->overflow[bucket->next - 1];
+}
+
+static uint16_t hash_tag(uint64_t hash)
+{
+    uint16_t tag = (uint16_t)(hash >> 48);
+    return tag == 0 ? 1 : tag;
+}
+
+/* The top bit of each 16-bit lane of 'word' that equals 'tag'. Above a lane that does, a lane may
+ * be marked that does not: whoever asks compares the tuple anyway. */
+static uint64_t lanes_equal(uint64_t word, uint16_t tag)
+{
+    const uint64_t ones = 0x0001000100010001;
+    uint64_t difference = word ^ (ones * tag);
+    return (difference - ones) & ~difference & (ones << 15);
+}
+
+/* The slots of 'bucket' that may have 'tag', as the top bits of lanes, 4 lanes a word. */
+static void bucket_match(const struct bucket *bucket, uint16_t tag, uint64_t matches[TAG_WORDS])
+{
+    uint64_t words[TAG_WORDS];
+    memcpy(words, bucket, sizeof(words));
+    matches[0] = lanes_equal(words[0], tag);
+    matches[1] = lanes_equal(words[1], tag);
+    matches[2] = lanes_equal(words[2], tag) & 0x80008000; /* the upper lanes are 'next' */
+}
+
+static bool tuples_are_equal(const struct tuple *a, const struct tuple *b)
+{
+    uint64_t words_a[sizeof(*a) / 8], words_b[sizeof(*b) / 8], difference = 0;
+    memcpy(words_a, a, sizeof(words_a));
+    memcpy(words_b, b, sizeof(words_b));
+    for (size_t i = 0; i < sizeof(*a) / 8; i++)
+        difference |= words_a[i] ^ words_b[i];
+    return difference == 0;
+}
+
+uint32_t connection_index_find(const struct connection_index *index, const struct tuple *tuple,
+                               uint64_t hash)
+{
+    uint16_t tag = hash_tag(hash);
+    const struct bucket *bucket = connection_index_bucket(index, hash);
+    for (; bucket != NULL; bucket = bucket_next(index, bucket)) {
+        uint64_t matches[TAG_WORDS];
+        bucket_match(bucket, tag, matches);
+        for (unsigned word = 0; word < TAG_WORDS; word++) {
+            for (; matches[word] != 0; matches[word] &= matches[word] - 1) {
+                unsigned slot = word * 4 + (unsigned)__builtin_ctzll(matches[word]) / 16;
+                uint32_t place = bucket->places[slot];
+                if (bucket->tags[slot] == tag && tuples_are_equal(&index->slab[place].tuple, tuple))
+                    return place;
+            }
+        }
+    }
+    return CONNECTION_INDEX_NONE;
+}
+
+uint32_t connection_index_candidate(const struct connection_index *index, uint64_t hash)
+{
+    const struct bucket *bucket = connection_index_bucket(index, hash);
+    uint64_t matches[TAG_WORDS];
+    bucket_match(bucket, hash_tag(hash), matches);
+    for (unsigned word = 0; word < TAG_WORDS; word++) {
+        if (matches[word] != 0)
+            return bucket->places[word * 4 + (unsigned)__builtin_ctzll(matches[word]) / 16];
+    }
+    return CONNECTION_INDEX_NONE;
+}
+
+static unsigned bucket_count(const struct bucket *bucket)
+{
+    unsigned count = 0;
+    while (count < BUCKET_SLOTS && bucket->tags[count] != 0)
+        count++;
+    return count;
+}
+
+/* Hangs an empty overflow bucket behind 'bucket'. There is always one: see connection_index_init().
+ */
+static struct bucket *overflow_append(struct connection_index *index, struct bucket *bucket)
+{
+    uint32_t number = index->overflow_free;
+    if (number != 0) {
+        index->overflow_free = index->overflow[number - 1].next;
+    } else {
+        number = ++index->overflow_touched;
+        assert(number * sizeof(struct bucket) <= index->overflow_size);
+    }
+    bucket->next = number;
+    struct bucket *appended = &index->overflow[number - 1];
+    memset(appended, 0, sizeof(*appended));
+    return appended;
+}
+
+static void overflow_free(struct connection_index *index, uint32_t number)
+{
+    index->overflow[number - 1].next = index->overflow_free;
+    index->overflow_free = number;
+}
+
+static void chain_append(struct connection_index *index, struct bucket *bucket, uint16_t tag,
+                         uint32_t place)
+{
+    while (bucket->next != 0)
+        bucket = bucket_next(index, bucket);
+    unsigned slot = bucket_count(bucket);
+    if (slot == BUCKET_SLOTS) {
+        bucket = overflow_append(index, bucket);
+        slot = 0;
+    }
+    bucket->tags[slot] = tag;
+    bucket->places[slot] = place;
+}
+
+/* Takes the entry at 'hole' out of the chain that begins with 'first': the chain's last entry moves
+ * there. An overflow bucket that this empties is freed. */
+static void chain_remove(struct connection_index *index, struct bucket *first, struct position hole)
+{
+    struct bucket *before = NULL;
+    struct bucket *last = first;
+    while (last->next != 0) {
+        before = last;
+        last = bucket_next(index, last);
+    }
+    unsigned slot = bucket_count(last) - 1;
+    hole.bucket->tags[hole.slot] = last->tags[slot];
+    hole.bucket->places[hole.slot] = last->places[slot];
+    last->tags[slot] = 0;
+    if (slot == 0 && before != NULL) {
+        overflow_free(index, before->next);
+        before->next = 0;
+    }
+}
+
+static void prefetch_hashes(const struct connection_index *index, const struct bucket *bucket)
+{
+    for (unsigned slot = 0; slot < BUCKET_SLOTS && bucket->tags[slot] != 0; slot++)
+        __builtin_prefetch(&index->slab[bucket->places[slot]].hash);
+}
+
+/* Takes the chain of the oldest bucket not yet split apart: each entry goes back there, or to a new
+ * bucket at the end. */
+static void index_split(struct connection_index *index)
+{
+    struct bucket *first = &index->buckets[index->n_buckets - index->base];
+    struct bucket *added = &index->buckets[index->n_buckets];
+    uint32_t bit = index->base;
+    if (++index->n_buckets == 2 * index->base)
+        index->base = index->n_buckets;
+
+    struct bucket taken = *first;
+    *first = (struct bucket){0};
+    for (;;) {
+        prefetch_hashes(index, &taken);
+        for (unsigned slot = 0; slot < BUCKET_SLOTS && taken.tags[slot] != 0; slot++) {
+            uint32_t place = taken.places[slot];
+            bool moves = (index->slab[place].hash & bit) != 0;
+            chain_append(index, moves ? added : first, taken.tags[slot], place);
+        }
+        if (taken.next == 0)
+            return;
+        uint32_t number = taken.next;
+        taken = index->overflow[number - 1];
+        overflow_free(index, number);
+    }
+}
+
+void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash)
+{
+    assert(index->slab[place].hash == (uint32_t)hash);
+    chain_append(index, &index->buckets[bucket_number(index, (uint32_t)hash)], hash_tag(hash),
+                 place);
+    if (++index->n_entries / BUCKET_ENTRIES_MEAN > index->n_buckets)
+        index_split(index);
+}
+
+void connection_index_remove(struct connection_index *index, uint32_t place)
+{
+    struct bucket *first = &index->buckets[bucket_number(index, index->slab[place].hash)];
+    struct position at = {first, 0};
+    while (at.bucket->places[at.slot] != place || at.bucket->tags[at.slot] == 0) {
+        if (++at.slot == BUCKET_SLOTS)
+            at = (struct position){bucket_next(index, at.bucket), 0};
+        assert(at.bucket != NULL);
+    }
+    chain_remove(index, first, at);
+    index->n_entries--;
+}
