@@ -49,6 +49,7 @@ struct capture {
     enum phase phase;
     int64_t clock_ns; /* of this worker's stream: the largest timestamp so far */
     uint64_t n_frames;
+    uint64_t *carrier_bytes; /* by source: what was around the frames that were unwrapped */
     uint64_t stop_signals;
     bool is_ready;
     int status;
@@ -79,6 +80,8 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     struct packet packet;
     struct layers layers;
     decode_frame(&capture->decoder, frame, &packet, &layers);
+    capture->carrier_bytes[frame->source_index - capture->arguments.first_source] +=
+        frame->wire_bytes - packet.l2_bytes;
     if (frame->clock_ns > capture->clock_ns)
         capture->clock_ns = frame->clock_ns;
     packet.clock_ns = capture->clock_ns;
@@ -134,8 +137,10 @@ static void add_source_totals(struct capture *capture)
     }
     size_t n = source_totals(capture->source, totals, n_max);
     int result = 0;
-    for (size_t i = 0; i < n && result == 0; i++)
+    for (size_t i = 0; i < n && result == 0; i++) {
+        totals[i].carrier_bytes = capture->carrier_bytes[i];
         result = lane_add_source(capture->lanes[0], &totals[i]);
+    }
     if (result < 0)
         fail(capture, NO_MEMORY);
     free(totals);
@@ -317,6 +322,9 @@ static void allow_many_files(void)
 static int open_source(struct capture *capture)
 {
     allow_many_files();
+    capture->carrier_bytes = calloc(capture->arguments.n_files + 1, sizeof *capture->carrier_bytes);
+    if (!capture->carrier_bytes)
+        return -ENOMEM;
     const struct arguments *arguments = &capture->arguments;
     char error[SOURCE_ERROR_MAX] = "no such interface in 'sources'";
     int result = -ENODEV;
@@ -426,6 +434,7 @@ static void capture_close(struct capture *capture)
         lane_close(capture->lanes[i]);
     fragment_table_destroy(capture->fragments);
     wan_table_destroy(capture->wans);
+    free(capture->carrier_bytes);
     source_close(capture->source);
     bus_destroy(capture->bus);
     loop_destroy(capture->loop);

@@ -46,13 +46,14 @@ static bool source_from_wire(const Wanmeter__SourceTotal *wire, struct stream_so
     *total = (struct source_total){
         .packets = wire->packets,
         .l2_bytes = wire->l2_bytes,
+        .carrier_bytes = wire->carrier_bytes,
         .first_ns = wire->first_ns,
         .last_ns = wire->last_ns,
         .source_index = wire->source_index,
         .is_complete = wire->is_complete,
     };
     if (wire->sha256.len != sizeof total->sha256 || wire->packets > INT64_MAX ||
-        wire->l2_bytes > INT64_MAX || wire->name.len == 0 ||
+        wire->l2_bytes > INT64_MAX || wire->carrier_bytes > wire->l2_bytes || wire->name.len == 0 ||
         !copy_text(&wire->name, total->name, LOSS_EVIDENCE_MAX))
         return false;
     memcpy(total->sha256, wire->sha256.data, sizeof total->sha256);
@@ -281,6 +282,7 @@ static Wanmeter__SourceTotal **sources_to_wire(struct arena *arena, const struct
         wire->sha256 = binary(total->sha256, sizeof total->sha256);
         wire->packets = total->packets;
         wire->l2_bytes = total->l2_bytes;
+        wire->carrier_bytes = total->carrier_bytes;
         wire->first_ns = total->first_ns;
         wire->last_ns = total->last_ns;
         wire->source_index = total->source_index;

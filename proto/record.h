@@ -175,7 +175,8 @@ struct source_total {
     char name[LOSS_EVIDENCE_MAX + 1]; /* path or interface */
     uint8_t sha256[32];               /* identity of a file (capture/source.h); zeros: none */
     uint64_t packets;                 /* frames read */
-    uint64_t l2_bytes;
+    uint64_t l2_bytes;                /* of these frames */
+    uint64_t carrier_bytes; /* of l2_bytes: mirror carriers (ERSPAN, …) that were unwrapped */
     int64_t first_ns;
     int64_t last_ns;
     uint32_t source_index; /* over all workers */

@@ -39,6 +39,7 @@ CREATE TABLE source (
     sha256 TEXT,                       -- 64 hexadecimal digits, identity of a file; NULL: none
     packets INTEGER NOT NULL,          -- packets read
     l2_bytes INTEGER NOT NULL,         -- bytes read
+    carrier_bytes INTEGER NOT NULL,    -- bytes of these: mirror carriers that were unwrapped, counted nowhere else
     first_ns INTEGER NOT NULL,         -- ns, packet time
     last_ns INTEGER NOT NULL,          -- ns, packet time
     is_complete INTEGER NOT NULL CHECK (is_complete IN (0, 1)),  -- 1: read to its end

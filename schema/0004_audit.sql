@@ -49,11 +49,12 @@ SELECT
     END AS verdict
 FROM u, f, r, d;
 
--- What each capture worker read from its sources is what its streams carried, once all its sources are read to the end.
+-- What each capture worker read from its sources, without the mirror carriers around it, is what its streams carried, once all its sources are read to the end.
 CREATE VIEW audit_sources AS
 WITH
     read AS (
-        SELECT producer, epoch, min(is_complete) AS is_complete, sum(packets) AS packets, sum(l2_bytes) AS l2_bytes
+        SELECT producer, epoch, min(is_complete) AS is_complete, sum(packets) AS packets,
+               sum(l2_bytes - carrier_bytes) AS l2_bytes
         FROM source GROUP BY producer, epoch
     ),
     carried AS (

@@ -222,9 +222,10 @@ static int put_source(struct store *store, const struct stream_source *source)
         store_bind_null(put, 6);
     store_bind_integer(put, 7, (int64_t)total->packets);
     store_bind_integer(put, 8, (int64_t)total->l2_bytes);
-    store_bind_integer(put, 9, total->first_ns);
-    store_bind_integer(put, 10, total->last_ns);
-    store_bind_integer(put, 11, total->is_complete);
+    store_bind_integer(put, 9, (int64_t)total->carrier_bytes);
+    store_bind_integer(put, 10, total->first_ns);
+    store_bind_integer(put, 11, total->last_ns);
+    store_bind_integer(put, 12, total->is_complete);
     return store_run_statement(store, STATEMENT_SOURCE_PUT, "cannot add a source");
 }
 

@@ -30,11 +30,13 @@ static const char *const statement_sql[STATEMENT_N] = {
     /* A live source is told of again and again, and by each of its worker's streams. */
     [STATEMENT_SOURCE_PUT] =
         "INSERT INTO source (run_id, producer, epoch, source_index, name, sha256, packets,"
-        " l2_bytes, first_ns, last_ns, is_complete)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " l2_bytes, carrier_bytes, first_ns, last_ns, is_complete)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT (producer, epoch, source_index) DO UPDATE SET"
         " packets = max(packets, excluded.packets), l2_bytes = max(l2_bytes, excluded.l2_bytes),"
-        " first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns),"
+        " carrier_bytes = max(carrier_bytes, excluded.carrier_bytes), first_ns ="
+        " iif(packets = 0, excluded.first_ns, min(first_ns, excluded.first_ns)), last_ns = "
+        "max(last_ns, excluded.last_ns),"
         " is_complete = max(is_complete, excluded.is_complete)",
     [STATEMENT_LOSS_ADD] =
         "INSERT INTO loss_line (stream_id, first_ns, last_ns, stage, reason, packets, l2_bytes,"
