@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "common/bus/bus_gate.h"
 #include "common/loop.h"
 
 enum {
@@ -35,14 +36,13 @@ struct bus_socket {
 struct bus {
     void *context;
     struct loop *loop;
+    struct bus_gate gate; /* of the ipc endpoints bound here */
     struct bus_socket *sockets;
 };
 
 static const int zmq_types[] = {
-    [BUS_DEALER] = ZMQ_DEALER,
-    [BUS_ROUTER] = ZMQ_ROUTER,
-    [BUS_XPUB] = ZMQ_XPUB,
-    [BUS_SUB] = ZMQ_SUB,
+    [BUS_DEALER] = ZMQ_DEALER, [BUS_ROUTER] = ZMQ_ROUTER, [BUS_CONTROL] = ZMQ_ROUTER,
+    [BUS_XPUB] = ZMQ_XPUB,     [BUS_SUB] = ZMQ_SUB,
 };
 
 static void on_turn(void *state);
@@ -79,6 +79,7 @@ void bus_destroy(struct bus *bus)
         free(socket->bound_path);
         free(socket);
     }
+    bus_gate_close(&bus->gate);
     if (bus->context)
         zmq_ctx_term(bus->context);
     free(bus);
@@ -89,12 +90,18 @@ static int set_option(struct bus_socket *socket, int option, int value)
     return zmq_setsockopt(socket->zmq, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+static bool is_router(const struct bus_socket *socket)
+{
+    return socket->kind == BUS_ROUTER || socket->kind == BUS_CONTROL;
+}
+
 static int send_high_water(enum bus_kind kind)
 {
     switch (kind) {
     case BUS_DEALER:
         return BUS_HIGH_WATER_BATCHES;
     case BUS_ROUTER:
+    case BUS_CONTROL:
         return HIGH_WATER_REPLIES;
     default:
         return HIGH_WATER_EVENTS;
@@ -107,6 +114,7 @@ static int receive_high_water(enum bus_kind kind)
     case BUS_DEALER:
         return HIGH_WATER_REPLIES;
     case BUS_ROUTER:
+    case BUS_CONTROL:
         return BUS_HIGH_WATER_BATCHES;
     default:
         return HIGH_WATER_EVENTS;
@@ -131,12 +139,12 @@ static int set_options(struct bus_socket *socket)
         if (result < 0)
             return result;
     }
-    int64_t message_max = BUS_MESSAGE_MAX;
+    int64_t message_max = socket->kind == BUS_CONTROL ? BUS_REQUEST_MAX : BUS_MESSAGE_MAX;
     if (zmq_setsockopt(socket->zmq, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) < 0)
         return -errno;
     if (socket->kind == BUS_XPUB) /* tell of every subscriber, not only of every new topic */
         return set_option(socket, ZMQ_XPUB_VERBOSER, 1);
-    if (socket->kind != BUS_ROUTER)
+    if (!is_router(socket))
         return 0;
     int result = set_option(socket, ZMQ_ROUTER_MANDATORY, 1);
     return result < 0 ? result : set_option(socket, ZMQ_ROUTER_HANDOVER, 1);
@@ -158,14 +166,14 @@ static int set_heartbeat(struct bus_socket *socket, const char *endpoint)
     return result < 0 ? result : set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
 }
 
-static int watch_socket(struct bus_socket *socket)
+static int watch(struct bus *bus, void *zmq)
 {
     int descriptor;
     size_t size = sizeof descriptor;
-    if (zmq_getsockopt(socket->zmq, ZMQ_FD, &descriptor, &size) < 0)
+    if (zmq_getsockopt(zmq, ZMQ_FD, &descriptor, &size) < 0)
         return -errno;
-    int result = loop_add_reader(socket->bus->loop, descriptor, on_edge, socket->bus);
-    loop_again(socket->bus->loop); /* what is there already makes no edge */
+    int result = loop_add_reader(bus->loop, descriptor, on_edge, bus);
+    loop_again(bus->loop); /* what is there already makes no edge */
     return result;
 }
 
@@ -197,17 +205,34 @@ static int socket_create(struct bus *bus, enum bus_kind kind, const char *endpoi
     return 0;
 }
 
+/* Who may connect is asked of the gate; between hosts that is a firewall's matter, and without a
+ * loop nobody would answer. */
+static int guard(struct bus *bus, const struct bus_socket *socket, const char *endpoint)
+{
+    if (!bus->loop || !is_ipc(endpoint))
+        return 0;
+    int result = 0;
+    if (!bus->gate.zmq) {
+        result = bus_gate_open(bus->context, &bus->gate);
+        if (result == 0)
+            result = watch(bus, bus->gate.zmq);
+    }
+    return result < 0 ? result : bus_gate_guard(socket->zmq);
+}
+
 int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_message_fn on_message,
              void *state, struct bus_socket **out)
 {
     int result = socket_create(bus, kind, endpoint, on_message, state, out);
+    if (result == 0)
+        result = guard(bus, *out, endpoint);
     if (result < 0)
         return result;
     if (zmq_bind((*out)->zmq, endpoint) < 0)
         return -errno;
     if (is_ipc(endpoint))
         (*out)->bound_path = strdup(endpoint + strlen(IPC_SCHEME));
-    return bus->loop ? watch_socket(*out) : 0;
+    return bus->loop ? watch(bus, (*out)->zmq) : 0;
 }
 
 int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const char *identity,
@@ -220,7 +245,7 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
         return -errno;
     if (zmq_connect((*out)->zmq, endpoint) < 0)
         return -errno;
-    return bus->loop ? watch_socket(*out) : 0;
+    return bus->loop ? watch(bus, (*out)->zmq) : 0;
 }
 
 int bus_subscribe(struct bus_socket *socket, const char *prefix)
@@ -316,12 +341,13 @@ static void give_message(struct bus_socket *socket, struct frames *frames)
     zmq_msg_t *last = &frames->frames[frames->n - 1];
     struct bus_message message = {.bytes = zmq_msg_data(last), .size = zmq_msg_size(last)};
     struct bus_peer peer = {0};
-    if (socket->kind == BUS_ROUTER) {
+    if (is_router(socket)) {
         if (frames->n == 1 || zmq_msg_size(first) > BUS_PEER_MAX)
             return;
         peer.size = (uint8_t)zmq_msg_size(first);
         memcpy(peer.id, zmq_msg_data(first), peer.size);
         peer.has_delimiter = frames->n == 3 && zmq_msg_size(&frames->frames[1]) == 0;
+        peer.is_known = bus_gate_peer(last, &peer.uid, &peer.pid);
         message.peer = &peer;
     } else if (frames->n > 1) {
         message.topic = zmq_msg_data(first);
@@ -361,6 +387,7 @@ static void on_edge(void *state)
 static void on_turn(void *state)
 {
     struct bus *bus = state;
+    bus_gate_serve(&bus->gate);
     for (struct bus_socket *socket = bus->sockets; socket; socket = socket->next)
         if (drain(socket, MESSAGES_A_TURN) > 0)
             loop_again(bus->loop); /* until a turn finds nothing */

@@ -8,7 +8,8 @@
  * ZMQ_FD is edge-triggered: it becomes readable once for many messages, and sending can consume the
  * edge. The bus therefore asks ZMQ_EVENTS of every socket before the loop blocks, and drains up to
  * a bounded number a turn. All sockets: IMMEDIATE (but SUB), ROUTER_MANDATORY, ROUTER_HANDOVER,
- * MAXMSGSIZE, heartbeats (but ipc), explicit high-water marks. Not thread-safe. */
+ * MAXMSGSIZE, heartbeats (but ipc), explicit high-water marks. To an ipc endpoint bound here only
+ * processes of our own user and of root can connect (bus/bus_gate.h). Not thread-safe. */
 #ifndef WANMETER_COMMON_BUS_H
 #define WANMETER_COMMON_BUS_H
 
@@ -20,14 +21,27 @@ struct bus;
 struct bus_socket;
 struct loop;
 
-enum bus_kind { BUS_DEALER, BUS_ROUTER, BUS_XPUB, BUS_SUB };
+enum bus_kind {
+    BUS_DEALER,
+    BUS_ROUTER,
+    BUS_CONTROL, /* a ROUTER for what people ask: requests of at most BUS_REQUEST_MAX bytes */
+    BUS_XPUB,
+    BUS_SUB,
+};
 
-enum { BUS_PEER_MAX = 64, BUS_MESSAGE_MAX = 16 * 1024 * 1024, BUS_HIGH_WATER_BATCHES = 16 };
+enum {
+    BUS_PEER_MAX = 64,
+    BUS_MESSAGE_MAX = 16 * 1024 * 1024,
+    BUS_REQUEST_MAX = 64 * 1024,
+    BUS_HIGH_WATER_BATCHES = 16,
+};
 
 /* Who a ROUTER heard from, and whom it answers. Others: NULL. */
 struct bus_peer {
     bool has_delimiter; /* a REQ: an empty frame goes before the message */
+    bool is_known;      /* of an ipc endpoint: the kernel says who it is */
     uint8_t size;
+    uint32_t uid, pid;
     uint8_t id[BUS_PEER_MAX];
 };
 

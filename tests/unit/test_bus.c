@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/bus.h"
+#include "common/bus/bus_gate.h"
 #include "common/loop.h"
 
 enum { MESSAGES = 20000, WINDOW = 100 };
@@ -21,6 +24,7 @@ struct end {
     struct loop *loop;
     struct bus_socket *router, *dealer;
     int n_sent, n_received, n_answered, n_ticks;
+    struct bus_peer peer;
 };
 
 static char directory[] = "/tmp/wanmeter-test-bus-XXXXXX";
@@ -121,12 +125,106 @@ static void test_an_idle_loop_blocks_and_its_timers_tick(void **state)
     loop_destroy(end.loop);
 }
 
+/* ---- who may connect ---- */
+
+/* Sends one message as the user, and ends when there was time for an answer. */
+static pid_t start_peer(uid_t user)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    struct bus *bus;
+    struct bus_socket *dealer;
+    if (setuid(user) < 0 || bus_create(NULL, &bus) < 0 ||
+        bus_connect(bus, BUS_DEALER, endpoint, NULL, on_answer, NULL, &dealer) < 0)
+        _exit(1);
+    for (int i = 0; i < 100 && bus_send(dealer, NULL, "who", 3) == -EAGAIN; i++)
+        usleep(5000);
+    bus_receive(dealer, 500);
+    _exit(0);
+}
+
+static void on_introduction(void *state, const struct bus_message *message)
+{
+    struct end *end = state;
+    end->peer = *message->peer;
+    end->n_received++;
+}
+
+static void stop_when_heard(void *state)
+{
+    struct end *end = state;
+    if (end->n_received > 0 || ++end->n_ticks == 60)
+        loop_stop(end->loop);
+}
+
+/* What the router hears of a peer of this user. */
+static struct end hear(uid_t user, pid_t *pid)
+{
+    struct end end = {0};
+    struct bus *bus;
+    assert_int_equal(loop_create(&end.loop), 0);
+    assert_int_equal(bus_create(end.loop, &bus), 0);
+    assert_int_equal(bus_bind(bus, BUS_CONTROL, endpoint, on_introduction, &end, &end.router), 0);
+    chmod(directory, 0755); /* the file system would let anybody in */
+    chmod(endpoint + strlen("ipc://"), 0777);
+    assert_int_equal(loop_add_timer(end.loop, 10, stop_when_heard, &end), 0);
+    *pid = start_peer(user);
+    loop_run(end.loop);
+    int status;
+    waitpid(*pid, &status, 0);
+    bus_destroy(bus);
+    loop_destroy(end.loop);
+    assert_int_equal(status, 0);
+    return end;
+}
+
+static void test_the_kernel_says_who_a_peer_is(void **state)
+{
+    (void)state;
+    pid_t pid;
+    struct end end = hear(geteuid(), &pid);
+    assert_int_equal(end.n_received, 1);
+    assert_true(end.peer.is_known);
+    assert_int_equal(end.peer.uid, geteuid());
+    assert_int_equal(end.peer.pid, pid);
+}
+
+static void test_a_peer_of_another_user_is_not_heard(void **state)
+{
+    (void)state;
+    enum { NOBODY = 65534 };
+    if (geteuid() != 0)
+        skip(); /* only root can become another user */
+    pid_t pid;
+    struct end end = hear(NOBODY, &pid);
+    assert_int_equal(end.n_received, 0);
+}
+
+static void test_a_peer_is_taken_apart_from_the_right(void **state)
+{
+    (void)state;
+    uint32_t uid, pid;
+    assert_true(bus_gate_parse("localhost:1000:100:4321", &uid, &pid));
+    assert_int_equal(uid, 1000);
+    assert_int_equal(pid, 4321);
+    assert_true(bus_gate_parse(":0:0:1", &uid, &pid));
+    static const char *const others[] = {"",       "localhost", "192.0.2.1", "::1",
+                                         "a:0:0:", "a::0:1",    "a:-1:0:1",  "a:4294967296:0:1",
+                                         "0:0:1",  "a:0:0:1x",  "a:0x0:0:1", "a:x:0:1"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(bus_gate_parse(others[i], &uid, &pid));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_and_answers_do_not_get_stuck_on_the_edge),
         cmocka_unit_test(test_to_a_peer_that_is_not_there_sending_says_so),
         cmocka_unit_test(test_an_idle_loop_blocks_and_its_timers_tick),
+        cmocka_unit_test(test_the_kernel_says_who_a_peer_is),
+        cmocka_unit_test(test_a_peer_of_another_user_is_not_heard),
+        cmocka_unit_test(test_a_peer_is_taken_apart_from_the_right),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
