@@ -191,9 +191,11 @@ int lane_add(struct lane *lane, const struct packet *packet)
     lane->last_clock_ns = packet->clock_ns;
     lane->first_ns = packet->time_ns < lane->first_ns ? packet->time_ns : lane->first_ns;
     lane->last_ns = packet->time_ns > lane->last_ns ? packet->time_ns : lane->last_ns;
-    lane->added.packets++;
-    lane->added.l2_bytes += packet->l2_bytes;
-    lane->added.l3_bytes += packet->l3_bytes;
+    if (packet_is_counted(packet)) {
+        lane->added.packets++;
+        lane->added.l2_bytes += packet->l2_bytes;
+        lane->added.l3_bytes += packet->l3_bytes;
+    }
     return is_full(lane) ? lane_send(lane, packet->clock_ns, false) : 0;
 }
 

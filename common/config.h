@@ -102,6 +102,22 @@ struct config_text_list {
     size_t n;
 };
 
+/* How long a connection lives after a packet, by protocol and state. Defaults: Linux 6.18,
+ * net/netfilter/nf_conntrack_proto_*.c. */
+struct timeouts {
+    int64_t tcp_syn_sent_ns, tcp_syn_recv_ns, tcp_established_ns, tcp_fin_wait_ns,
+        tcp_close_wait_ns, tcp_last_ack_ns, tcp_time_wait_ns, tcp_close_ns, tcp_syn_sent2_ns,
+        tcp_max_retrans_ns, tcp_unacknowledged_ns;
+    int64_t udp_unreplied_ns, udp_stream_ns;
+    int64_t icmp_ns, icmpv6_ns;
+    int64_t gre_unreplied_ns, gre_stream_ns;
+    int64_t sctp_closed_ns, sctp_cookie_wait_ns, sctp_cookie_echoed_ns, sctp_established_ns,
+        sctp_shutdown_sent_ns, sctp_shutdown_recd_ns, sctp_shutdown_ack_sent_ns,
+        sctp_heartbeat_sent_ns;
+    int64_t generic_ns;
+    int64_t untracked_ns; /* a flow that is no connection */
+};
+
 struct config {
     char *path; /* the file; NULL: none */
 
@@ -145,19 +161,7 @@ struct config {
         bool connection_events;      /* NEW, UPDATE, DESTROY */
     } tracker;
 
-    struct {
-        int64_t tcp_syn_sent_ns, tcp_syn_recv_ns, tcp_established_ns, tcp_fin_wait_ns,
-            tcp_close_wait_ns, tcp_last_ack_ns, tcp_time_wait_ns, tcp_close_ns, tcp_syn_sent2_ns,
-            tcp_max_retrans_ns, tcp_unacknowledged_ns;
-        int64_t udp_unreplied_ns, udp_stream_ns;
-        int64_t icmp_ns, icmpv6_ns;
-        int64_t gre_unreplied_ns, gre_stream_ns;
-        int64_t sctp_closed_ns, sctp_cookie_wait_ns, sctp_cookie_echoed_ns, sctp_established_ns,
-            sctp_shutdown_sent_ns, sctp_shutdown_recd_ns, sctp_shutdown_ack_sent_ns,
-            sctp_heartbeat_sent_ns;
-        int64_t generic_ns;
-        int64_t untracked_ns; /* a flow that is no connection */
-    } timeouts;               /* defaults: Linux 6.18, net/netfilter/nf_conntrack_proto_*.c */
+    struct timeouts timeouts;
 
     struct {
         bool tcp_loose;

@@ -6,7 +6,8 @@
 enum {
     OFFSET_PARTS = 24,
     OFFSET_CLASS = 27,
-    CLASS_MASK = 0x1f,
+    CLASS_MASK = 0xf,
+    EXTENSION_MARK = 1 << 4,
     DIRECTION_SHIFT = 5,
     DIRECTION_MASK = 0x3,
     INVALID_SHIFT = 7,
@@ -23,7 +24,7 @@ enum {
 static_assert(sizeof(struct packet_tcp) == TCP_SIZE, "packed as it is");
 static_assert(sizeof(struct packet_sctp) == SCTP_SIZE, "packed as it is");
 static_assert(sizeof(struct packet_inner) == INNER_SIZE, "packed as it is");
-static_assert(CLASS_N <= CLASS_MASK + 1, "the class has five bits");
+static_assert(CLASS_N <= CLASS_MASK + 1, "the class has four bits");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fields are copied as they are");
 
 static const char *const class_names[CLASS_N] = {
@@ -74,9 +75,24 @@ static size_t size_of_parts(uint8_t parts)
     return size;
 }
 
+static size_t size_of_extension(size_t payload_bytes)
+{
+    return PACKET_EXTENSION_SIZE + (payload_bytes + 3) / 4 * 4;
+}
+
 size_t packet_encoded_size(const uint8_t *base)
 {
-    return size_of_parts(base[OFFSET_PARTS]);
+    size_t size = size_of_parts(base[OFFSET_PARTS]);
+    if (!(base[OFFSET_CLASS] & EXTENSION_MARK))
+        return size;
+    uint16_t payload_bytes;
+    memcpy(&payload_bytes, base + PACKET_BASE_SIZE + 2, sizeof payload_bytes);
+    return size + size_of_extension(payload_bytes);
+}
+
+static bool has_extension(const struct packet *packet)
+{
+    return packet->extra || packet->payload_bytes || packet->datagram_bytes;
 }
 
 /* The parts that a packet's fields ask for. */
@@ -107,6 +123,31 @@ static const uint8_t *get(const uint8_t *bytes, void *field, size_t size)
     return bytes + size;
 }
 
+static uint8_t *put_extension(uint8_t *room, const struct packet *packet)
+{
+    assert(packet->payload_bytes <= PACKET_PAYLOAD_MAX);
+    uint8_t *at = room;
+    at = put(at, &packet->extra, 2);
+    at = put(at, &packet->payload_bytes, 2);
+    at = put(at, &packet->datagram_bytes, 4);
+    if (packet->payload_bytes)
+        at = put(at, packet->payload, packet->payload_bytes);
+    memset(at, 0, 3);
+    return room + size_of_extension(packet->payload_bytes);
+}
+
+/* False: an extension that cannot be. The payload stays where it is. */
+static bool get_extension(const uint8_t *bytes, struct packet *packet)
+{
+    const uint8_t *at = bytes;
+    at = get(at, &packet->extra, 2);
+    at = get(at, &packet->payload_bytes, 2);
+    at = get(at, &packet->datagram_bytes, 4);
+    packet->payload = packet->payload_bytes ? at : NULL;
+    return packet->payload_bytes <= PACKET_PAYLOAD_MAX &&
+           !(packet->extra & ~(unsigned)PACKET_EXTRA_ALL) && has_extension(packet);
+}
+
 size_t packet_encode(const struct packet *packet, uint8_t *room)
 {
     uint8_t parts = needed_parts(packet);
@@ -130,11 +171,17 @@ size_t packet_encode(const struct packet *packet, uint8_t *room)
     if (parts & PACKET_PART_IPV6) {
         memset(at, 0, 8);
         at += 8;
-        at = put(at, packet->source_address, 16);
-        at = put(at, packet->destination_address, 16);
     } else {
         at = put(at, packet->source_address, 4);
         at = put(at, packet->destination_address, 4);
+    }
+    if (has_extension(packet)) {
+        room[OFFSET_CLASS] |= EXTENSION_MARK;
+        at = put_extension(at, packet);
+    }
+    if (parts & PACKET_PART_IPV6) {
+        at = put(at, packet->source_address, 16);
+        at = put(at, packet->destination_address, 16);
     }
     if (parts & PACKET_PART_TCP)
         at = put(at, &packet->tcp, TCP_SIZE);
@@ -183,7 +230,11 @@ static bool is_valid_sctp(const struct packet_sctp *sctp)
 enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struct packet *packet,
                                         size_t *used)
 {
-    if (size < PACKET_BASE_SIZE || size < packet_encoded_size(bytes))
+    if (size < PACKET_BASE_SIZE)
+        return PACKET_TRUNCATED;
+    bool is_extended = bytes[OFFSET_CLASS] & EXTENSION_MARK;
+    if ((is_extended && size < PACKET_BASE_SIZE + PACKET_EXTENSION_SIZE) ||
+        size < packet_encoded_size(bytes))
         return PACKET_TRUNCATED;
 
     memset(packet, 0, sizeof *packet);
@@ -208,11 +259,19 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
         return PACKET_INVALID;
 
     if (packet->parts & PACKET_PART_IPV6) {
-        at = get(at + 8, packet->source_address, 16);
-        at = get(at, packet->destination_address, 16);
+        at += 8;
     } else {
         at = get(at, packet->source_address, 4);
         at = get(at, packet->destination_address, 4);
+    }
+    if (is_extended) {
+        if (!get_extension(at, packet))
+            return PACKET_INVALID;
+        at += size_of_extension(packet->payload_bytes);
+    }
+    if (packet->parts & PACKET_PART_IPV6) {
+        at = get(at, packet->source_address, 16);
+        at = get(at, packet->destination_address, 16);
     }
     if (packet->parts & PACKET_PART_TCP)
         at = get(at, &packet->tcp, TCP_SIZE);

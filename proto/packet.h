@@ -15,12 +15,19 @@
  *         22    2  destination_port
  *         24    2  parts and marks       bits 0-7 enum packet_part, bits 8-15 enum packet_mark
  *         26    1  protocol
- *         27    1  class and direction   bits 0-4 enum packet_class, bits 5-6 enum direction, bit 7
- *                                        is_invalid
+ *         27    1  class and direction   bits 0-3 enum packet_class, bit 4 has an extension, bits
+ *                                        5-6 enum direction, bit 7 is_invalid
  *         28    2  zone
  *         30    2  wan
  *         32    4  source address        IPv4; zero where the part PACKET_PART_IPV6 has the
  * addresses 36    4  destination address
+ *
+ * With an extension, right after the base and before the parts:
+ *
+ *          0    2  extra                 enum packet_extra
+ *          2    2  payload_bytes         at most PACKET_PAYLOAD_MAX
+ *          4    4  datagram_bytes
+ *          8    n  the payload           zeros up to a multiple of 4
  *
  * No function here allocates or keeps anything. */
 #ifndef WANMETER_PROTO_PACKET_H
@@ -88,6 +95,17 @@ enum packet_mark {
     PACKET_MARK_SNAPPED = 1 << 6, /* the capture holds less of the frame than the wire did */
     PACKET_MARK_BAD_CHECKSUM = 1 << 7,
 };
+
+/* What only few descriptors have. */
+enum packet_extra {
+    PACKET_SHADOW = 1 << 0, /* a copy for a shard that is not its home: judged, counted nowhere */
+    PACKET_CHANGE = 1 << 1, /* no packet: the payload is a change (proto/change.h) */
+    PACKET_HELD = 1 << 2,   /* a fragment that completes no datagram: billed, not judged */
+    PACKET_COMPLETES = 1 << 3, /* the fragment that completes its datagram: judged as that */
+    PACKET_EXTRA_ALL = (1 << 4) - 1,
+};
+
+enum { PACKET_PAYLOAD_MAX = 2048 };
 
 enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32 };
 
@@ -191,9 +209,19 @@ struct packet {
         struct packet_sctp sctp; /* with PACKET_PART_SCTP */
     };
     struct packet_inner inner; /* with PACKET_PART_INNER */
+
+    uint16_t extra; /* enum packet_extra */
+    uint16_t payload_bytes;
+    uint32_t datagram_bytes; /* L3 bytes of the datagram that fragments made; 0: no fragment */
+    const uint8_t *payload;  /* what follows the transport header, as far as it was asked for;
+                                borrowed: of the frame, or of the bytes it was decoded from */
 };
 
-enum { PACKET_BASE_SIZE = 40, PACKET_SIZE_MAX = 40 + 32 + 20 + 4 + 40 + 8 + 4 + 4 };
+enum {
+    PACKET_BASE_SIZE = 40,
+    PACKET_EXTENSION_SIZE = 8,
+    PACKET_SIZE_MAX = 40 + PACKET_EXTENSION_SIZE + PACKET_PAYLOAD_MAX + 32 + 20 + 4 + 40 + 8 + 4 + 4
+};
 
 /* Writes 'packet' to 'room', which has PACKET_SIZE_MAX bytes or more; returns the bytes written. */
 size_t packet_encode(const struct packet *packet, uint8_t *room);
@@ -209,8 +237,15 @@ enum packet_decode_result {
 enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struct packet *packet,
                                         size_t *used);
 
-/* The descriptor's size from its first 26 bytes. */
+/* The descriptor's size from its first PACKET_BASE_SIZE + PACKET_EXTENSION_SIZE bytes, or all there
+ * are if it is shorter. */
 size_t packet_encoded_size(const uint8_t *base);
+
+/* Whether it is counted: it is neither a shadow nor a change. */
+static inline bool packet_is_counted(const struct packet *packet)
+{
+    return (packet->extra & (PACKET_SHADOW | PACKET_CHANGE)) == 0;
+}
 
 static inline bool packet_is_ip(const struct packet *packet)
 {

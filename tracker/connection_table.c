@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tracker/connection_table/connection_index.h"
+#include "tracker/connection_table/extra_slab.h"
 #include "tracker/connection_table/mapping.h"
 #include "tracker/connection_table/siphash.h"
 #include "tracker/connection_table/timer_wheel.h"
@@ -23,6 +24,7 @@ struct connection_table {
     uint32_t victim_place; /* where the next search for one begins */
     struct connection_index index;
     struct timer_wheel wheel;
+    struct extra_slab extras;
 };
 
 static int table_map(struct connection_table *table)
@@ -36,7 +38,10 @@ static int table_map(struct connection_table *table)
     result = connection_index_init(&table->index, table->slab, table->connections_max);
     if (result < 0)
         return result;
-    return timer_wheel_init(&table->wheel, table->slab, table->connections_max);
+    result = timer_wheel_init(&table->wheel, table->slab, table->connections_max);
+    if (result < 0)
+        return result;
+    return extra_slab_init(&table->extras, table->connections_max);
 }
 
 int connection_table_create(const struct connection_limits *limits, struct connection_table **out)
@@ -60,6 +65,7 @@ void connection_table_destroy(struct connection_table *table)
 {
     if (table == NULL)
         return;
+    extra_slab_deinit(&table->extras);
     timer_wheel_deinit(&table->wheel);
     connection_index_deinit(&table->index);
     mapping_destroy(table->slab, table->slab_size);
@@ -155,9 +161,19 @@ void connection_table_remove(struct connection_table *table, struct connection *
     assert(connection_is_used(connection));
     uint32_t place = (uint32_t)(connection - table->slab);
     connection_index_remove(&table->index, place);
+    if (connection->extra != NULL)
+        extra_slab_give(&table->extras, connection->extra);
     connection->slot = table->free;
     table->free = place + 1;
     table->count--;
+}
+
+struct connection_extra *connection_table_extra(struct connection_table *table,
+                                                struct connection *connection)
+{
+    if (connection->extra == NULL)
+        connection->extra = extra_slab_take(&table->extras);
+    return connection->extra;
 }
 
 void connection_table_set_timer(struct connection_table *table, struct connection *connection,
@@ -178,7 +194,7 @@ struct connection *connection_table_victim(struct connection_table *table)
         if (table->victim_place >= table->n_touched)
             table->victim_place = 0;
         struct connection *connection = &table->slab[table->victim_place++];
-        if (connection_is_used(connection) && (connection->status & STATUS_SEEN_REPLY) == 0)
+        if (connection_is_used(connection) && (connection->status & STATUS_ASSURED) == 0)
             return connection;
     }
     return NULL;

@@ -64,6 +64,13 @@ struct sctp_track {
     uint8_t heartbeat_direction;
 };
 
+/* What few connections have. */
+struct connection_extra {
+    uint8_t labels[16];
+    uint64_t master_id;                 /* of the connection that expected this one; 0: none */
+    struct connection_extra *next_free; /* the slab's own */
+};
+
 /* Hot fields first: a packet's lookup, timer and state are in the first two cache lines, its
  * counters in the second or third, what only some protocols look at in a line of its own. Aligned,
  * finds of 1M connections take 10 to 20 % less than with entries of 240 bytes one after the other.
@@ -96,7 +103,11 @@ struct __attribute__((aligned(64))) connection {
     uint32_t mark;
     uint16_t wan;
     uint16_t account;
-    uint8_t icmp_type; /* of the first packet */
+    struct connection_extra *extra; /* NULL: nothing set; connection_table_extra() makes it */
+    uint16_t policy;                /* of timeouts (tracker/timeout_policy.h); 0: none */
+    uint8_t helper;                 /* that reads its packets; 0: none */
+    uint8_t is_shadow;              /* its home is another shard: not billed, not told of */
+    uint8_t icmp_type;              /* of the first packet */
     uint8_t icmp_code;
 
     uint32_t slot; /* the table's own: CONNECTION_SLOT_USED, or the free list */
@@ -152,6 +163,10 @@ struct connection *connection_table_add(struct connection_table *table, const st
                                         uint64_t hash);
 void connection_table_remove(struct connection_table *table, struct connection *connection);
 
+/* What few connections have, zeroed when it is made; it goes with the connection. */
+struct connection_extra *connection_table_extra(struct connection_table *table,
+                                                struct connection *connection);
+
 /* Sets the connection's only timer: due at 'at_ns', which may be before or after what was set, or
  * already past; INT64_MAX: never. Later is a store, earlier a place in the wheel. */
 void connection_table_set_timer(struct connection_table *table, struct connection *connection,
@@ -162,8 +177,8 @@ void connection_table_set_timer(struct connection_table *table, struct connectio
  * counts as the largest so far). Order is not by time: callers must not depend on it. */
 struct connection *connection_table_due(struct connection_table *table, int64_t now_ns);
 
-/* Whom to evict for a new connection: an unreplied one among a bounded number looked at (round
- * robin); NULL: none there. */
+/* Whom to evict for a new connection: one that never became assured among a bounded number looked
+ * at (round robin); NULL: none there. */
 struct connection *connection_table_victim(struct connection_table *table);
 
 /* Every connection, in slab order: pass NULL first. */

@@ -80,6 +80,11 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
                                 const struct flow_key *key, uint64_t billed_bytes,
                                 uint16_t *account);
 
+/* Judges a packet whose home is another shard (PACKET_SHADOW): its connection is known here too,
+ * and counted nowhere. */
+void flow_table_add_shadow(struct flow_table *flows, const struct packet *packet,
+                           const struct flow_key *key);
+
 /* What connection tracking says of a packet; a rule's ct_state has the same words. */
 enum ct_state {
     CT_NEW = 1 << 0,

@@ -45,6 +45,10 @@ static void describe(const struct connection *connection, struct flow_record *re
         .state = connection->state,
         .class_index = connection->class_index,
     };
+    if (connection->extra) {
+        record->master_id = connection->extra->master_id;
+        memcpy(record->labels, connection->extra->labels, sizeof record->labels);
+    }
     memcpy(record->source_address, is_high ? tuple->high_address : tuple->low_address, 16);
     memcpy(record->destination_address, is_high ? tuple->low_address : tuple->high_address, 16);
 }

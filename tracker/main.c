@@ -8,8 +8,10 @@
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "proto/change.h"
 #include "proto/downlink.h"
 #include "tracker/account.h"
+#include "tracker/control.h"
 #include "tracker/flow.h"
 #include "tracker/merge.h"
 #include "tracker/meter.h"
@@ -50,6 +52,7 @@ struct tracker {
     struct flow_table *flows;
     struct meter *meter;
     struct output *output;
+    struct control control;
 
     enum phase phase;
     struct high_water *resume; /* of the capture streams, as the exporter has them committed */
@@ -62,6 +65,13 @@ struct tracker {
     int status;
     char name[32];
 };
+
+static void fail(struct tracker *tracker, const char *what)
+{
+    log_error("%s", what);
+    tracker->status = 1;
+    loop_stop(tracker->loop);
+}
 
 /* ---- the packet's way ---- */
 
@@ -80,12 +90,37 @@ static void on_near(void *state, const struct packet *packet, const struct flow_
         flow_table_prefetch(tracker->flows, key);
 }
 
+/* A change that somebody asked for, at its place among the packets. */
+static void on_change(struct tracker *tracker, const struct packet *packet)
+{
+    struct change change;
+    struct change_result result;
+    if (change_decode(packet->payload, packet->payload_bytes, &change))
+        control_apply(&tracker->control, &change, &result);
+    else
+        fail(tracker, "a change does not decode");
+}
+
+/* What is not counted here: a change, or a packet whose home is another shard. */
+static void on_aside(struct tracker *tracker, const struct packet *packet,
+                     const struct flow_key *key)
+{
+    if (packet->extra & PACKET_CHANGE)
+        on_change(tracker, packet);
+    else if (packet->class_index == CLASS_CONNECTION)
+        flow_table_add_shadow(tracker->flows, packet, key);
+}
+
 static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
 {
     struct tracker *tracker = state;
     struct charge charge = {.wan = packet->wan, .class_index = packet->class_index};
 
     flow_table_advance(tracker->flows, packet->clock_ns);
+    if (!packet_is_counted(packet)) {
+        on_aside(tracker, packet, key);
+        return;
+    }
     charge.billed_bytes = meter_billed_bytes(tracker->meter, packet, packet->wan);
     if (packet->class_index == CLASS_CONNECTION) {
         if (flow_table_add(tracker->flows, packet, key, charge.billed_bytes, &charge.account) ==
@@ -135,13 +170,6 @@ static void on_usage(void *state, const struct usage_delta *delta)
 }
 
 /* ---- commit points ---- */
-
-static void fail(struct tracker *tracker, const char *what)
-{
-    log_error("%s", what);
-    tracker->status = 1;
-    loop_stop(tracker->loop);
-}
 
 static void commit(struct tracker *tracker, bool end_of_stream)
 {
@@ -327,6 +355,7 @@ static int open_tables(struct tracker *tracker)
     flow_options.accounts = tracker->accounts;
     if (result == 0)
         result = flow_table_create(&flow_options, &tracker->flows);
+    tracker->control = (struct control){.flows = tracker->flows};
     if (result == 0)
         result = meter_create(config, &tracker->meter);
     if (result == 0)

@@ -229,9 +229,11 @@ static void give(struct merge *merge, struct input *input)
     const struct ahead *ahead = &input->ahead[input->next++];
     input->taken_bytes += ahead->size;
     input->applied.packets_into_next++;
-    input->applied.totals.packets++;
-    input->applied.totals.l2_bytes += ahead->packet.l2_bytes;
-    input->applied.totals.l3_bytes += ahead->packet.l3_bytes;
+    if (packet_is_counted(&ahead->packet)) {
+        input->applied.totals.packets++;
+        input->applied.totals.l2_bytes += ahead->packet.l2_bytes;
+        input->applied.totals.l3_bytes += ahead->packet.l3_bytes;
+    }
     merge->handlers.on_packet(merge->handlers.state, &ahead->packet, &ahead->key);
 }
 

@@ -1,7 +1,7 @@
 /* protocol: one module per protocol says what a packet does to its connection's state and timeout.
  *
  *     protocol = protocol_of(packet.protocol, packet.ip_version);
- *     verdict = protocol->on_packet(config, connection, direction, &packet, &timeout_ns);
+ *     verdict = protocol->on_packet(&context, connection, direction, &packet, &timeout_ns);
  *
  * The module reads and writes connection->state, status, protocol_state and track, nothing else
  * (TCP also reads expires_ns); the tracker counts, refreshes the timer and emits events by the
@@ -26,14 +26,21 @@ enum protocol_verdict {
     VERDICT_UNTRACKED, /* billed; nothing that conntrack looks at */
 };
 
+/* What a verdict depends on besides the connection: the settings, and the timeouts that are in
+ * force for this connection (a policy's, or the defaults). */
+struct protocol_context {
+    const struct config *config;
+    const struct timeouts *timeouts;
+};
+
 struct protocol {
     const char *name;
     /* 'direction': FLOW_ORIGINAL or FLOW_REPLY. A connection just made has state STATE_NONE; status
      * SEEN_REPLY is set by the tracker after an accepted or ignored reply. 'timeout_ns' is set with
      * ACCEPT. */
-    enum protocol_verdict (*on_packet)(const struct config *config, struct connection *connection,
-                                       unsigned direction, const struct packet *packet,
-                                       int64_t *timeout_ns);
+    enum protocol_verdict (*on_packet)(const struct protocol_context *context,
+                                       struct connection *connection, unsigned direction,
+                                       const struct packet *packet, int64_t *timeout_ns);
 };
 
 /* Never NULL: what has no module is 'generic'. */

@@ -298,7 +298,30 @@ static void test_centuries_without_timers_pass_at_once(void **state)
     connection_table_destroy(world.table);
 }
 
-static void test_the_victim_is_unreplied_and_each_in_turn(void **state)
+static void test_what_few_connections_have_goes_with_them(void **state)
+{
+    (void)state;
+    struct world world;
+    world_open(&world, 4, 7, hash_keyed);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 4; i++) {
+            do_add(&world, i);
+            struct connection *connection = find(&world, i);
+            assert_null(connection->extra);
+            struct connection_extra *extra = connection_table_extra(world.table, connection);
+            assert_int_equal(extra->master_id, 0);
+            extra->master_id = i + 1;
+            assert_ptr_equal(connection_table_extra(world.table, connection), extra);
+        }
+        for (unsigned i = 0; i < 4; i++)
+            assert_int_equal(find(&world, i)->extra->master_id, i + 1);
+        for (unsigned i = 0; i < 4; i++)
+            do_remove(&world, i);
+    }
+    connection_table_destroy(world.table);
+}
+
+static void test_the_victim_never_became_assured_and_each_in_turn(void **state)
 {
     (void)state;
     struct world world;
@@ -306,7 +329,7 @@ static void test_the_victim_is_unreplied_and_each_in_turn(void **state)
     assert_null(connection_table_victim(world.table));
     for (unsigned i = 0; i < 16; i++) {
         do_add(&world, i);
-        find(&world, i)->status = i % 4 ? STATUS_SEEN_REPLY : 0;
+        find(&world, i)->status = i % 4 ? STATUS_ASSURED : STATUS_SEEN_REPLY;
     }
     for (unsigned i = 0; i < 12; i++)
         assert_ptr_equal(connection_table_victim(world.table), find(&world, i % 4 * 4));
@@ -407,7 +430,8 @@ int main(void)
         cmocka_unit_test(test_a_removed_connections_timer_is_not_its_successors),
         cmocka_unit_test(test_timers_set_earlier_again_and_again_do_not_fill_the_wheel),
         cmocka_unit_test(test_centuries_without_timers_pass_at_once),
-        cmocka_unit_test(test_the_victim_is_unreplied_and_each_in_turn),
+        cmocka_unit_test(test_what_few_connections_have_goes_with_them),
+        cmocka_unit_test(test_the_victim_never_became_assured_and_each_in_turn),
         cmocka_unit_test(test_every_field_of_a_tuple_counts),
         cmocka_unit_test(test_another_key_gives_another_hash),
         cmocka_unit_test(test_siphash_agrees_with_libsodium),

@@ -22,6 +22,18 @@ static void make_valid(struct packet_sctp *sctp)
         sctp->chunks[i] %= SCTP_CHUNK_N;
 }
 
+static uint8_t payload[PACKET_PAYLOAD_MAX];
+
+static void make_extension(struct packet *packet, unsigned n)
+{
+    bool is_extended = n % 5 == 0;
+    packet->extra = is_extended ? packet->extra & PACKET_EXTRA_ALL : 0;
+    packet->datagram_bytes = is_extended ? packet->datagram_bytes | 1 : 0;
+    packet->payload_bytes =
+        is_extended && n % 2 ? (uint16_t)(packet->payload_bytes % PACKET_PAYLOAD_MAX + 1) : 0;
+    packet->payload = packet->payload_bytes ? payload : NULL;
+}
+
 /* Any packet that a decoder may make: fields of absent parts are 0. Every combination of parts has
  * its turn with the low bits of 'n'. */
 static struct packet random_packet(unsigned n)
@@ -54,6 +66,7 @@ static struct packet random_packet(unsigned n)
         packet.flow_label = 0;
     if (n & 64)
         packet.l2_account = packet.malformed_cause = 0;
+    make_extension(&packet, n);
     return packet;
 }
 
@@ -68,6 +81,11 @@ static void assert_same(const struct packet *a, const struct packet *b)
     assert_memory_equal(&as_decoded, b, offsetof(struct packet, is_invalid) + 1);
     assert_memory_equal(&as_decoded.tcp, &b->tcp, sizeof b->tcp);
     assert_memory_equal(&as_decoded.inner, &b->inner, sizeof b->inner);
+    assert_int_equal(b->extra, a->extra);
+    assert_int_equal(b->datagram_bytes, a->datagram_bytes);
+    assert_int_equal(b->payload_bytes, a->payload_bytes);
+    if (a->payload_bytes)
+        assert_memory_equal(b->payload, a->payload, a->payload_bytes);
 }
 
 static void test_a_packet_comes_out_as_it_went_in(void **state)
@@ -134,7 +152,7 @@ static void test_any_bytes_are_refused_or_read_within_their_size(void **state)
     (void)state;
     unsigned n_decoded = 0;
     for (unsigned n = 0; n < 50000; n++) {
-        size_t size = (size_t)rand() % (PACKET_SIZE_MAX + 8);
+        size_t size = (size_t)rand() % (n % 2 ? PACKET_SIZE_MAX + 8 : 160);
         uint8_t *bytes = malloc(size ? size : 1);
         struct packet packet;
         size_t used;
@@ -154,7 +172,7 @@ static void test_any_bytes_are_refused_or_read_within_their_size(void **state)
 static void test_what_does_not_exist_is_invalid(void **state)
 {
     (void)state;
-    struct packet packet = random_packet(PACKET_PART_TCP), back;
+    struct packet packet = random_packet(PACKET_PART_TCP), back; /* no extension */
     uint8_t valid[PACKET_SIZE_MAX], room[PACKET_SIZE_MAX] = {0};
     size_t used;
     size_t size = packet_encode(&packet, valid);
@@ -162,7 +180,7 @@ static void test_what_does_not_exist_is_invalid(void **state)
         size_t at;
         uint8_t bits;
     } damages[] = {
-        {27, 0x1f},                                /* a class */
+        {27, 0x0f},                                /* a class */
         {27, 0x60},                                /* a direction */
         {24, PACKET_PART_SCTP},                    /* beside TCP */
         {25, PACKET_MARK_IPV4 | PACKET_MARK_IPV6}, /* of both versions */
@@ -180,6 +198,11 @@ static void test_what_does_not_exist_is_invalid(void **state)
     packet.sctp.chunks[0] = SCTP_CHUNK_N;
     packet_encode(&packet, room);
     assert_int_equal(packet_decode(room, sctp_size, &back, &used), PACKET_INVALID);
+
+    memcpy(room, valid, size); /* an extension that has nothing */
+    room[27] |= 0x10;
+    memset(room + PACKET_BASE_SIZE, 0, PACKET_EXTENSION_SIZE);
+    assert_int_equal(packet_decode(room, sizeof room, &back, &used), PACKET_INVALID);
 
     memcpy(room, valid, size); /* an IPv6 packet without its addresses */
     room[25] = (uint8_t)((room[25] & ~PACKET_MARK_IPV4) | PACKET_MARK_IPV6);
@@ -243,5 +266,6 @@ int main(void)
         cmocka_unit_test(test_the_layout_is_the_documented_one),
         cmocka_unit_test(test_names_are_distinct_and_end_in_unknown),
     };
+    fill(payload, sizeof payload);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,8 +64,9 @@ static struct world world_of(const struct protocol *protocol)
 static enum protocol_verdict send(struct world *world, unsigned direction)
 {
     world->timeout_ns = 0;
+    struct protocol_context context = {&config, &config.timeouts};
     enum protocol_verdict verdict = world->protocol->on_packet(
-        &config, &world->connection, direction, &world->packet, &world->timeout_ns);
+        &context, &world->connection, direction, &world->packet, &world->timeout_ns);
     if (direction == R && (verdict == VERDICT_ACCEPT || verdict == VERDICT_IGNORE))
         world->connection.status |= STATUS_SEEN_REPLY;
     return verdict;

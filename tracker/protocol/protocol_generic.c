@@ -2,13 +2,13 @@
  * never assured. Source: Linux nf_conntrack_proto_generic.c. */
 #include "tracker/protocol.h"
 
-static enum protocol_verdict on_packet(const struct config *config, struct connection *connection,
-                                       unsigned direction, const struct packet *packet,
-                                       int64_t *timeout_ns)
+static enum protocol_verdict on_packet(const struct protocol_context *context,
+                                       struct connection *connection, unsigned direction,
+                                       const struct packet *packet, int64_t *timeout_ns)
 {
     (void)packet;
     protocol_see_direction(connection, direction);
-    *timeout_ns = config->timeouts.generic_ns;
+    *timeout_ns = context->timeouts->generic_ns;
     return VERDICT_ACCEPT;
 }
 

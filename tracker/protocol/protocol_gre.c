@@ -1,16 +1,16 @@
 /* GRE: a stream as soon as both directions were seen. Source: Linux nf_conntrack_proto_gre.c. */
 #include "tracker/protocol.h"
 
-static enum protocol_verdict on_packet(const struct config *config, struct connection *connection,
-                                       unsigned direction, const struct packet *packet,
-                                       int64_t *timeout_ns)
+static enum protocol_verdict on_packet(const struct protocol_context *context,
+                                       struct connection *connection, unsigned direction,
+                                       const struct packet *packet, int64_t *timeout_ns)
 {
     (void)packet;
     protocol_see_direction(connection, direction);
-    *timeout_ns = config->timeouts.gre_unreplied_ns;
+    *timeout_ns = context->timeouts->gre_unreplied_ns;
     if ((connection->status & STATUS_SEEN_REPLY) != 0) {
         connection->status |= STATUS_ASSURED;
-        *timeout_ns = config->timeouts.gre_stream_ns;
+        *timeout_ns = context->timeouts->gre_stream_ns;
     }
     return VERDICT_ACCEPT;
 }

@@ -14,20 +14,20 @@ static bool is_of_the_link(uint8_t type)
     return (type >= 130 && type <= 136) || type == 143 || type == 151 || type == 152;
 }
 
-static enum protocol_verdict on_icmp(const struct config *config, struct connection *connection,
-                                     unsigned direction, const struct packet *packet,
-                                     int64_t *timeout_ns)
+static enum protocol_verdict on_icmp(const struct protocol_context *context,
+                                     struct connection *connection, unsigned direction,
+                                     const struct packet *packet, int64_t *timeout_ns)
 {
     if (connection->state == STATE_NONE && !is_request(packet->icmp_type))
         return VERDICT_INVALID;
     protocol_see_direction(connection, direction);
-    *timeout_ns = config->timeouts.icmp_ns;
+    *timeout_ns = context->timeouts->icmp_ns;
     return VERDICT_ACCEPT;
 }
 
-static enum protocol_verdict on_icmpv6(const struct config *config, struct connection *connection,
-                                       unsigned direction, const struct packet *packet,
-                                       int64_t *timeout_ns)
+static enum protocol_verdict on_icmpv6(const struct protocol_context *context,
+                                       struct connection *connection, unsigned direction,
+                                       const struct packet *packet, int64_t *timeout_ns)
 {
     bool is_query = packet->icmp_type == 128 || packet->icmp_type == 139;
     if (is_of_the_link(packet->icmp_type))
@@ -35,16 +35,16 @@ static enum protocol_verdict on_icmpv6(const struct config *config, struct conne
     if (connection->state == STATE_NONE && !is_query)
         return VERDICT_INVALID;
     protocol_see_direction(connection, direction);
-    *timeout_ns = config->timeouts.icmpv6_ns;
+    *timeout_ns = context->timeouts->icmpv6_ns;
     return VERDICT_ACCEPT;
 }
 
 /* ICMP within IPv6, ICMPv6 within IPv4. */
-static enum protocol_verdict on_impossible(const struct config *config,
+static enum protocol_verdict on_impossible(const struct protocol_context *context,
                                            struct connection *connection, unsigned direction,
                                            const struct packet *packet, int64_t *timeout_ns)
 {
-    (void)config;
+    (void)context;
     (void)connection;
     (void)direction;
     (void)packet;

@@ -90,25 +90,25 @@ struct step {
 
 #define BIT(chunk) (1u << (chunk))
 
-static int64_t timeout_of(const struct config *config, unsigned state)
+static int64_t timeout_of(const struct protocol_context *context, unsigned state)
 {
     switch (state) {
     case SCTP_COOKIE_WAIT:
-        return config->timeouts.sctp_cookie_wait_ns;
+        return context->timeouts->sctp_cookie_wait_ns;
     case SCTP_COOKIE_ECHOED:
-        return config->timeouts.sctp_cookie_echoed_ns;
+        return context->timeouts->sctp_cookie_echoed_ns;
     case SCTP_ESTABLISHED:
-        return config->timeouts.sctp_established_ns;
+        return context->timeouts->sctp_established_ns;
     case SCTP_SHUTDOWN_SENT:
-        return config->timeouts.sctp_shutdown_sent_ns;
+        return context->timeouts->sctp_shutdown_sent_ns;
     case SCTP_SHUTDOWN_RECD:
-        return config->timeouts.sctp_shutdown_recd_ns;
+        return context->timeouts->sctp_shutdown_recd_ns;
     case SCTP_SHUTDOWN_ACK_SENT:
-        return config->timeouts.sctp_shutdown_ack_sent_ns;
+        return context->timeouts->sctp_shutdown_ack_sent_ns;
     case SCTP_HEARTBEAT_SENT:
-        return config->timeouts.sctp_heartbeat_sent_ns;
+        return context->timeouts->sctp_heartbeat_sent_ns;
     default:
-        return config->timeouts.sctp_closed_ns;
+        return context->timeouts->sctp_closed_ns;
     }
 }
 
@@ -255,9 +255,9 @@ static uint32_t chunks_of(const struct packet_sctp *packet)
     return chunks;
 }
 
-static enum protocol_verdict on_packet(const struct config *config, struct connection *connection,
-                                       unsigned direction, const struct packet *packet,
-                                       int64_t *timeout_ns)
+static enum protocol_verdict on_packet(const struct protocol_context *context,
+                                       struct connection *connection, unsigned direction,
+                                       const struct packet *packet, int64_t *timeout_ns)
 {
     enum {
         TAGGED_OTHERWISE = BIT(SCTP_INIT) | BIT(SCTP_SHUTDOWN_COMPLETE) | BIT(SCTP_COOKIE_ECHO) |
@@ -283,7 +283,7 @@ static enum protocol_verdict on_packet(const struct config *config, struct conne
             return VERDICT_INVALID;
     if (step.is_ignored)
         return VERDICT_IGNORE;
-    *timeout_ns = timeout_of(config, step.state);
+    *timeout_ns = timeout_of(context, step.state);
     return VERDICT_ACCEPT;
 }
 

@@ -26,7 +26,7 @@ static bool begin(struct tcp_step *step)
     if (step->after >= TCP_STATE_N)
         return false;
     bool is_handshake = step->after == TCP_SYN_SENT;
-    if (!is_handshake && !step->config->conntrack.tcp_loose)
+    if (!is_handshake && !step->context->config->conntrack.tcp_loose)
         return false;
 
     struct tcp_side *sender = step->sender;
@@ -121,7 +121,7 @@ static enum reset judge_reset(const struct tcp_step *step)
     if (sequence == 0 && !is_open)
         return RESET_NEAR;
     if (tcp_is_before(sequence, receiver->ack_max) &&
-        !step->config->conntrack.tcp_ignore_invalid_rst)
+        !step->context->config->conntrack.tcp_ignore_invalid_rst)
         return RESET_BAD;
     bool follows_last = track->last_kind == TCP_KIND_ACK &&
                         track->last_direction == step->direction && sequence == track->last_end;
@@ -221,7 +221,7 @@ static enum protocol_verdict refuse(struct tcp_step *step, const struct packet *
         return VERDICT_INVALID;
     }
     int64_t left_ns = step->connection->expires_ns - packet->clock_ns;
-    int64_t short_ns = step->config->timeouts.tcp_unacknowledged_ns;
+    int64_t short_ns = step->context->timeouts->tcp_unacknowledged_ns;
     if (left_ns >= SHORTENED_MIN_S * INT64_C(1000000000) && left_ns > short_ns)
         *timeout_ns = short_ns;
     return VERDICT_INVALID;
@@ -229,17 +229,17 @@ static enum protocol_verdict refuse(struct tcp_step *step, const struct packet *
 
 static int64_t choose_timeout(const struct tcp_step *step)
 {
-    const struct config *config = step->config;
-    int64_t timeout_ns = tcp_timeout_ns(config, step->after);
-    int64_t retrans_ns = config->timeouts.tcp_max_retrans_ns;
-    int64_t unacknowledged_ns = config->timeouts.tcp_unacknowledged_ns;
+    const struct protocol_context *context = step->context;
+    int64_t timeout_ns = tcp_timeout_ns(context, step->after);
+    int64_t retrans_ns = context->timeouts->tcp_max_retrans_ns;
+    int64_t unacknowledged_ns = context->timeouts->tcp_unacknowledged_ns;
     bool is_unacknowledged =
         (step->sender->flags | step->receiver->flags) & TCP_SIDE_UNACKNOWLEDGED;
-    if (step->track->n_retransmissions >= config->conntrack.tcp_max_retrans &&
+    if (step->track->n_retransmissions >= context->config->conntrack.tcp_max_retrans &&
         timeout_ns > retrans_ns)
         return retrans_ns;
     if (step->kind == TCP_KIND_RST)
-        return config->timeouts.tcp_close_ns;
+        return context->timeouts->tcp_close_ns;
     if (is_unacknowledged && timeout_ns > unacknowledged_ns)
         return unacknowledged_ns;
     if (step->track->last_window == 0 && timeout_ns > retrans_ns)
@@ -274,22 +274,22 @@ static enum protocol_verdict accept_segment(struct tcp_step *step, struct connec
     }
     if (step->kind == TCP_KIND_SYN && step->before == TCP_SYN_SENT)
         return VERDICT_IGNORE;
-    int64_t unacknowledged_ns = step->config->timeouts.tcp_unacknowledged_ns;
+    int64_t unacknowledged_ns = step->context->timeouts->tcp_unacknowledged_ns;
     if (step->after == TCP_ESTABLISHED && *timeout_ns > unacknowledged_ns)
         *timeout_ns = unacknowledged_ns;
     return VERDICT_ACCEPT;
 }
 
-static enum protocol_verdict on_packet(const struct config *config, struct connection *connection,
-                                       unsigned direction, const struct packet *packet,
-                                       int64_t *timeout_ns)
+static enum protocol_verdict on_packet(const struct protocol_context *context,
+                                       struct connection *connection, unsigned direction,
+                                       const struct packet *packet, int64_t *timeout_ns)
 {
     const struct packet_tcp *header = &packet->tcp;
     if (!tcp_is_possible(header))
         return VERDICT_INVALID;
     struct tcp_track *track = &connection->track.tcp;
     struct tcp_step step = {
-        .config = config,
+        .context = context,
         .connection = connection,
         .track = track,
         .header = header,

@@ -5,42 +5,43 @@
 
 enum { STREAM_AGE_NS = 2000000000 };
 
-static enum protocol_verdict accept_stream(const struct config *config,
+static enum protocol_verdict accept_stream(const struct protocol_context *context,
                                            struct connection *connection, int64_t *timeout_ns)
 {
     connection->status |= STATUS_ASSURED;
-    *timeout_ns = config->timeouts.udp_stream_ns;
+    *timeout_ns = context->timeouts->udp_stream_ns;
     return VERDICT_ACCEPT;
 }
 
-static enum protocol_verdict accept_unreplied(const struct config *config, int64_t *timeout_ns)
+static enum protocol_verdict accept_unreplied(const struct protocol_context *context,
+                                              int64_t *timeout_ns)
 {
-    *timeout_ns = config->timeouts.udp_unreplied_ns;
+    *timeout_ns = context->timeouts->udp_unreplied_ns;
     return VERDICT_ACCEPT;
 }
 
-static enum protocol_verdict on_udp(const struct config *config, struct connection *connection,
-                                    unsigned direction, const struct packet *packet,
-                                    int64_t *timeout_ns)
+static enum protocol_verdict on_udp(const struct protocol_context *context,
+                                    struct connection *connection, unsigned direction,
+                                    const struct packet *packet, int64_t *timeout_ns)
 {
     if (connection->state == STATE_NONE)
         connection->track.young_until_ns = packet->clock_ns + STREAM_AGE_NS;
     protocol_see_direction(connection, direction);
     bool is_old = packet->clock_ns > connection->track.young_until_ns;
     if ((connection->status & STATUS_SEEN_REPLY) != 0 && is_old)
-        return accept_stream(config, connection, timeout_ns);
-    return accept_unreplied(config, timeout_ns);
+        return accept_stream(context, connection, timeout_ns);
+    return accept_unreplied(context, timeout_ns);
 }
 
-static enum protocol_verdict on_udplite(const struct config *config, struct connection *connection,
-                                        unsigned direction, const struct packet *packet,
-                                        int64_t *timeout_ns)
+static enum protocol_verdict on_udplite(const struct protocol_context *context,
+                                        struct connection *connection, unsigned direction,
+                                        const struct packet *packet, int64_t *timeout_ns)
 {
     (void)packet;
     protocol_see_direction(connection, direction);
     if ((connection->status & STATUS_SEEN_REPLY) != 0)
-        return accept_stream(config, connection, timeout_ns);
-    return accept_unreplied(config, timeout_ns);
+        return accept_stream(context, connection, timeout_ns);
+    return accept_unreplied(context, timeout_ns);
 }
 
 const struct protocol protocol_udp = {"udp", on_udp};

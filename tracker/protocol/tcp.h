@@ -17,6 +17,7 @@
 #include "common/config.h"
 #include "proto/packet.h"
 #include "tracker/connection_table.h"
+#include "tracker/protocol.h"
 
 /* By the first of RST, SYN (with or without ACK), FIN, ACK that a segment has. NONE: of no segment,
  * so that a connection just made remembers nothing. */
@@ -63,7 +64,7 @@ enum tcp_last_flag {
 
 /* A segment on its way through the module. */
 struct tcp_step {
-    const struct config *config;
+    const struct protocol_context *context;
     const struct connection *connection;
     struct tcp_track *track;
     const struct packet_tcp *header;
@@ -92,7 +93,7 @@ enum tcp_kind tcp_kind_of(uint8_t flags);
 /* The state that a segment leads to, or TCP_IGNORE, TCP_INVALID. */
 enum tcp_state tcp_next_state(unsigned direction, enum tcp_kind kind, enum tcp_state before);
 
-int64_t tcp_timeout_ns(const struct config *config, enum tcp_state state);
+int64_t tcp_timeout_ns(const struct protocol_context *context, enum tcp_state state);
 
 /* What a SYN's options promise; without any options the side stays as it is. */
 void tcp_side_take_options(struct tcp_side *side, const struct packet_tcp *header);

@@ -79,27 +79,27 @@ enum tcp_state tcp_next_state(unsigned direction, enum tcp_kind kind, enum tcp_s
     return next_states[direction][kind][before];
 }
 
-int64_t tcp_timeout_ns(const struct config *config, enum tcp_state state)
+int64_t tcp_timeout_ns(const struct protocol_context *context, enum tcp_state state)
 {
     switch (state) {
     case TCP_SYN_SENT:
-        return config->timeouts.tcp_syn_sent_ns;
+        return context->timeouts->tcp_syn_sent_ns;
     case TCP_SYN_RECV:
-        return config->timeouts.tcp_syn_recv_ns;
+        return context->timeouts->tcp_syn_recv_ns;
     case TCP_ESTABLISHED:
-        return config->timeouts.tcp_established_ns;
+        return context->timeouts->tcp_established_ns;
     case TCP_FIN_WAIT:
-        return config->timeouts.tcp_fin_wait_ns;
+        return context->timeouts->tcp_fin_wait_ns;
     case TCP_CLOSE_WAIT:
-        return config->timeouts.tcp_close_wait_ns;
+        return context->timeouts->tcp_close_wait_ns;
     case TCP_LAST_ACK:
-        return config->timeouts.tcp_last_ack_ns;
+        return context->timeouts->tcp_last_ack_ns;
     case TCP_TIME_WAIT:
-        return config->timeouts.tcp_time_wait_ns;
+        return context->timeouts->tcp_time_wait_ns;
     case TCP_SYN_SENT2:
-        return config->timeouts.tcp_syn_sent2_ns;
+        return context->timeouts->tcp_syn_sent2_ns;
     default:
         assert(state == TCP_CLOSE);
-        return config->timeouts.tcp_close_ns;
+        return context->timeouts->tcp_close_ns;
     }
 }

@@ -193,8 +193,8 @@ enum tcp_window tcp_window_check(struct tcp_step *step)
     fill_numbers(step, &numbers);
     enum tcp_window window = check(step, &numbers);
     if (window != TCP_WINDOW_GOOD) {
-        bool is_liberal =
-            (step->sender->flags & TCP_SIDE_LIBERAL) || step->config->conntrack.tcp_be_liberal;
+        bool is_liberal = (step->sender->flags & TCP_SIDE_LIBERAL) ||
+                          step->context->config->conntrack.tcp_be_liberal;
         return is_liberal ? TCP_WINDOW_GOOD : window;
     }
     if (!(step->header->flags & TCP_SYN))

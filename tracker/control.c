@@ -1,0 +1,39 @@
+#include "tracker/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A module's changes, by the first word. */
+struct door {
+    const char *word;
+    void (*apply)(const struct control *control, const struct change *change,
+                  struct change_result *result);
+};
+
+static const struct door doors[] = {
+    {NULL, NULL}, /* the end */
+};
+
+static void refuse(const struct change *change, struct change_result *result)
+{
+    result->error = EOPNOTSUPP;
+    int used = snprintf(result->answer, sizeof result->answer, "unknown change '%.32s', expected",
+                        change->n_words > 0 ? change->words[0] : "");
+    for (const struct door *door = doors; door->word; door++)
+        used += snprintf(result->answer + used, sizeof result->answer - (size_t)used, "%s%s",
+                         door == doors ? " " : ", ", door->word);
+}
+
+void control_apply(const struct control *control, const struct change *change,
+                   struct change_result *result)
+{
+    *result = (struct change_result){0};
+    for (const struct door *door = doors; door->word; door++) {
+        if (change->n_words > 0 && strcmp(change->words[0], door->word) == 0) {
+            door->apply(control, change, result);
+            return;
+        }
+    }
+    refuse(change, result);
+}

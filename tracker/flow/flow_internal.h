@@ -1,0 +1,64 @@
+/* flow_internal: what the rooms of flow.c share. Only they include it. */
+#ifndef WANMETER_TRACKER_FLOW_INTERNAL_H
+#define WANMETER_TRACKER_FLOW_INTERNAL_H
+
+#include "tracker/connection_table.h"
+#include "tracker/flow.h"
+#include "tracker/protocol.h"
+
+struct flow_table {
+    const struct config *config;
+    struct protocol_context context; /* with the timeouts that no policy replaces */
+    const struct account_table *accounts;
+    struct connection_table *connections;
+    struct flow_sink sink;
+    size_t connections_max;
+    int64_t clock_ns;
+    struct flow_judgement judgement;
+    const struct connection *finished; /* up to here every flow has ended for the end of input */
+};
+
+/* A packet on its way through its flow. */
+struct step {
+    const struct packet *packet;
+    struct connection *connection;
+    enum protocol_verdict verdict;
+    unsigned direction;
+    bool is_opened; /* the packet opened the flow */
+    uint8_t state_before;
+    uint32_t status_before;
+    int64_t timeout_ns;
+};
+
+static inline bool flow_is_connection(const struct connection *connection)
+{
+    return (connection->status & STATUS_CONFIRMED) != 0;
+}
+
+/* flow_open.c: a new flow, or NULL: the table is full and nobody could be evicted. */
+struct connection *flow_open(struct flow_table *flows, const struct flow_key *key,
+                             const struct packet *packet);
+
+/* flow_judge.c: what the packet's protocol says. */
+
+/* FLOW_ORIGINAL or FLOW_REPLY. */
+unsigned flow_direction_of(const struct connection *connection, const struct packet *packet);
+
+/* Sets all of the step but its packet; false: what there was has to end, and the packet begins
+ * anew. */
+bool flow_judge(struct flow_table *flows, struct step *step, struct connection *connection);
+
+/* What the verdict means for the connection; the packet is already counted. */
+void flow_apply(struct flow_table *flows, const struct step *step);
+
+/* For flow_table_judgement(). */
+void flow_note_judgement(struct flow_table *flows, const struct step *step);
+
+/* flow.c: the connection's end, and what is due by the clock. */
+void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,
+              int64_t time_ns);
+
+/* Settles up to 'n_max' flows whose timer is due; true: there may be more. */
+bool flow_settle_due(struct flow_table *flows, size_t n_max);
+
+#endif

@@ -1,0 +1,98 @@
+#include "tracker/flow/flow_internal.h"
+
+/* Of one that talks to itself: what comes after the first packet is a reply, as its tuple is found
+ * (of ICMP, what answers the first packet's type). */
+unsigned flow_direction_of(const struct connection *connection, const struct packet *packet)
+{
+    bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
+    if (connection->original_end != ORIGINAL_IS_BOTH)
+        return is_high == (connection->original_end == ORIGINAL_IS_HIGH) ? FLOW_ORIGINAL
+                                                                         : FLOW_REPLY;
+    bool is_first_again =
+        packet->parts & PACKET_PART_ICMP && packet->icmp_type == connection->icmp_type;
+    return flow_is_connection(connection) && !is_first_again ? FLOW_REPLY : FLOW_ORIGINAL;
+}
+
+/* A later fragment has no header to be judged by; its datagram is judged by its first one. */
+static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step *step)
+{
+    const struct packet *packet = step->packet;
+    if (packet->marks & PACKET_MARK_LATER_FRAGMENT)
+        return VERDICT_UNTRACKED;
+    if (packet->is_invalid || packet->marks & PACKET_MARK_BAD_CHECKSUM)
+        return VERDICT_INVALID;
+    const struct tuple *tuple = &step->connection->tuple;
+    unsigned direction = flow_is_connection(step->connection) ? step->direction : FLOW_ORIGINAL;
+    return protocol_of(tuple->protocol, tuple->ip_version)
+        ->on_packet(&flows->context, step->connection, direction, packet, &step->timeout_ns);
+}
+
+bool flow_judge(struct flow_table *flows, struct step *step, struct connection *connection)
+{
+    step->connection = connection;
+    step->direction = flow_direction_of(connection, step->packet);
+    step->state_before = connection->state;
+    step->status_before = connection->status;
+    step->timeout_ns = 0;
+    step->verdict = ask_protocol(flows, step);
+    bool is_refused = step->verdict == VERDICT_INVALID || step->verdict == VERDICT_UNTRACKED;
+    bool was_connection = flow_is_connection(connection);
+    bool begins_anew =
+        step->verdict == VERDICT_REOPEN || (!was_connection && !step->is_opened && !is_refused);
+    if (begins_anew || (!was_connection && is_refused)) {
+        connection->state = step->state_before;
+        connection->status = step->status_before;
+    }
+    return !begins_anew;
+}
+
+static void count_as_conntrack(struct connection *connection, unsigned direction,
+                               const struct packet *packet)
+{
+    connection->counters[direction].ct_packets++;
+    connection->counters[direction].ct_l3_bytes += packet->l3_bytes;
+}
+
+void flow_apply(struct flow_table *flows, const struct step *step)
+{
+    struct connection *connection = step->connection;
+    int64_t clock_ns = step->packet->clock_ns;
+    bool is_accepted = step->verdict != VERDICT_INVALID && step->verdict != VERDICT_UNTRACKED;
+    if (step->verdict == VERDICT_ACCEPT || step->verdict == VERDICT_CLOSE)
+        count_as_conntrack(connection, step->direction, step->packet);
+    if (step->verdict == VERDICT_INVALID)
+        connection->invalid_packets++;
+    if (is_accepted)
+        connection->status |= STATUS_CONFIRMED;
+    if (is_accepted && step->direction == FLOW_REPLY && step->verdict != VERDICT_CLOSE)
+        connection->status |= STATUS_SEEN_REPLY;
+    if (step->timeout_ns > 0)
+        connection->expires_ns = clock_ns + step->timeout_ns;
+    else if (!flow_is_connection(connection) || connection->expires_ns == INT64_MAX)
+        connection->expires_ns = clock_ns + flows->context.timeouts->untracked_ns;
+}
+
+/* Before the packet's own effect: the first reply makes it ESTABLISHED, what the original sends
+ * before it is NEW. */
+static uint32_t ct_state_of(const struct step *step)
+{
+    if (step->verdict == VERDICT_UNTRACKED)
+        return 0;
+    if (step->verdict == VERDICT_INVALID)
+        return CT_INVALID | CT_TRACKED;
+    if (step->direction == FLOW_REPLY)
+        return CT_ESTABLISHED | CT_REPLY | CT_TRACKED;
+    return (step->status_before & STATUS_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW) | CT_TRACKED;
+}
+
+void flow_note_judgement(struct flow_table *flows, const struct step *step)
+{
+    const struct connection *connection = step->connection;
+    flows->judgement = (struct flow_judgement){
+        .flow_id = connection->id,
+        .timeout_ns = step->timeout_ns,
+        .ct_state = ct_state_of(step),
+        .status = connection->status,
+        .state = connection->state,
+    };
+}

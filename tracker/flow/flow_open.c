@@ -1,0 +1,52 @@
+#include "tracker/flow/flow_internal.h"
+
+#include <string.h>
+
+#include "tracker/tuple.h"
+
+/* Makes room in a full table; false: nobody could be evicted. */
+static bool make_room(struct flow_table *flows)
+{
+    while (flow_settle_due(flows, SIZE_MAX))
+        ;
+    if (connection_table_count(flows->connections) < flows->connections_max)
+        return true;
+    struct connection *victim = connection_table_victim(flows->connections);
+    if (!victim)
+        return false;
+    flow_end(flows, victim, END_EVICTED, flows->clock_ns);
+    return true;
+}
+
+static enum original_end original_end_of(const struct tuple *tuple, const struct packet *packet)
+{
+    bool is_both = tuple->low_port == tuple->high_port &&
+                   memcmp(tuple->low_address, tuple->high_address, 16) == 0;
+    if (is_both)
+        return ORIGINAL_IS_BOTH;
+    return packet->marks & PACKET_MARK_SOURCE_IS_HIGH ? ORIGINAL_IS_HIGH : ORIGINAL_IS_LOW;
+}
+
+struct connection *flow_open(struct flow_table *flows, const struct flow_key *key,
+                             const struct packet *packet)
+{
+    struct connection *connection =
+        connection_table_add(flows->connections, &key->tuple, key->hash);
+    if (!connection && make_room(flows))
+        connection = connection_table_add(flows->connections, &key->tuple, key->hash);
+    if (!connection)
+        return NULL;
+    connection->id = tuple_flow_id(&key->tuple, packet->time_ns);
+    connection->start_ns = packet->time_ns;
+    connection->last_ns = packet->time_ns;
+    connection->expires_ns = INT64_MAX;
+    connection->interim_ns = INT64_MAX;
+    connection->account = account_of_packet(flows->accounts, packet);
+    connection->wan = packet->wan;
+    connection->original_end = (uint8_t)original_end_of(&key->tuple, packet);
+    connection->icmp_type = packet->icmp_type;
+    connection->icmp_code = packet->icmp_code;
+    connection->class_index = CLASS_CONNECTION;
+    connection->is_shadow = (packet->extra & PACKET_SHADOW) != 0;
+    return connection;
+}
