@@ -224,6 +224,15 @@ size_t event_encode(const struct event *event, const struct event_context *conte
     return pack_event(event, context, &wire, room);
 }
 
+size_t event_encode_connection(const struct connection_event *event,
+                               const struct event_context *context, uint8_t *room)
+{
+    struct wire_connection connection;
+    fill_connection(event, context, &connection);
+    assert(wanmeter__event__connection__get_packed_size(&connection.wire) <= EVENT_SIZE_MAX);
+    return wanmeter__event__connection__pack(&connection.wire, room);
+}
+
 /* ---- heartbeat ---- */
 
 static uint8_t *pack_heartbeat(const struct heartbeat *heartbeat, Wanmeter__Event__Heartbeat *beat,

@@ -59,6 +59,10 @@ enum { EVENT_SIZE_MAX = 2048 };
 /* Encodes to 'room', of EVENT_SIZE_MAX bytes; returns the bytes written. */
 size_t event_encode(const struct event *event, const struct event_context *context, uint8_t *room);
 
+/* Its connection alone, a Connection, in the same way. */
+size_t event_encode_connection(const struct connection_event *event,
+                               const struct event_context *context, uint8_t *room);
+
 struct topic_state {
     const char *topic;
     uint64_t last_seq;
