@@ -47,7 +47,46 @@ static int apply_step(struct store *store, const struct migration *step)
     return result < 0 ? result : execute(store, version, step->name);
 }
 
-/* All steps in one transaction: a database is never between two versions. */
+/* The name of a view, or "" when there is none. */
+static int find_view(struct store *store, char *name, size_t size)
+{
+    static const char sql[] = "SELECT name FROM sqlite_schema WHERE type = 'view' LIMIT 1";
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
+        return store_fail_sqlite(store, "cannot be read");
+    name[0] = '\0';
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        snprintf(name, size, "%s", (const char *)sqlite3_column_text(statement, 0));
+    sqlite3_finalize(statement);
+    return 0;
+}
+
+static int drop_views(struct store *store)
+{
+    for (;;) {
+        char name[128], sql[192];
+        int result = find_view(store, name, sizeof name);
+        if (result < 0 || name[0] == '\0')
+            return result;
+        snprintf(sql, sizeof sql, "DROP VIEW \"%s\"", name);
+        result = execute(store, sql, "cannot be written");
+        if (result < 0)
+            return result;
+    }
+}
+
+/* The tables' steps, and the views anew: they may not stand in the way of a step. */
+static int apply_steps(struct store *store, int version)
+{
+    int result = drop_views(store);
+    for (int i = version; result == 0 && i < n_migrations; i++)
+        result = apply_step(store, &migrations[i]);
+    if (result == 0)
+        result = drop_views(store); /* those of early steps */
+    return result < 0 ? result : execute(store, schema_views, "views.sql");
+}
+
+/* All in one transaction: a database is never between two versions. */
 int store_migrate(struct store *store)
 {
     int64_t version = 0;
@@ -60,8 +99,8 @@ int store_migrate(struct store *store)
     result = execute(store, "BEGIN IMMEDIATE", "cannot be written");
     if (result == 0)
         result = execute(store, own, "cannot be written");
-    for (int i = (int)version; result == 0 && i < n_migrations; i++)
-        result = apply_step(store, &migrations[i]);
+    if (result == 0)
+        result = apply_steps(store, (int)version);
     if (result == 0)
         result = execute(store, "COMMIT", "cannot be written");
     if (result < 0)

@@ -38,7 +38,7 @@ static void test_every_older_version_becomes_the_newest(void **state)
     case_open(c);
     case_close(c);
     char *fresh = strdup(case_ask(c, SCHEMA_SQL));
-    for (int version = 1; version <= n_migrations; version++) {
+    for (int version = 1; version < n_migrations; version++) {
         unlink(c->path);
         char own[128];
         for (int i = 0; i < version; i++)

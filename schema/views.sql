@@ -1,0 +1,257 @@
+-- The views, as they are today: dropped and made again after every migration, so a step of a table's (NNNN_name.sql) need
+-- not repeat them. A change here needs a new step, if only one that says so: that is what makes databases take it up.
+
+-- What people ask for, by name. Joins are LEFT: a number without a name never hides a row from a sum.
+
+CREATE VIEW usage AS
+SELECT
+    u.slot_ns,                          -- ns, start of the slot
+    300 AS slot_seconds,                -- s
+    a.name AS account,
+    w.name AS wan,
+    d.name AS direction,                -- 'up', 'down' or 'none'
+    c.name AS class,
+    u.packets,                          -- packets
+    u.l2_bytes,                         -- bytes
+    u.l3_bytes,                         -- bytes
+    u.billed_bytes,                     -- bytes
+    m.name AS model,
+    nullif(k.name, 'none') AS cause     -- why it is malformed; NULL: it is not
+FROM usage_slot AS u
+LEFT JOIN malformed_cause AS k ON k.number = u.cause
+LEFT JOIN account AS a ON a.id = u.account_id
+LEFT JOIN wan AS w ON w.id = u.wan_id
+LEFT JOIN direction AS d ON d.number = u.direction
+LEFT JOIN class AS c ON c.number = u.class
+LEFT JOIN overhead_model AS m ON m.id = u.model_id;
+
+CREATE VIEW usage_hourly AS
+SELECT
+    slot_ns - ((slot_ns % 3600000000000) + 3600000000000) % 3600000000000 AS hour_ns,  -- ns, start of the hour, UTC
+    account, wan, direction, class,
+    sum(packets) AS packets,            -- packets
+    sum(l2_bytes) AS l2_bytes,          -- bytes
+    sum(l3_bytes) AS l3_bytes,          -- bytes
+    sum(billed_bytes) AS billed_bytes,  -- bytes
+    model
+FROM usage
+GROUP BY hour_ns, account, wan, direction, class, model;
+
+CREATE VIEW usage_daily AS
+SELECT
+    slot_ns - ((slot_ns % 86400000000000) + 86400000000000) % 86400000000000 AS day_ns,  -- ns, start of the day, UTC
+    account, wan, direction, class,
+    sum(packets) AS packets,            -- packets
+    sum(l2_bytes) AS l2_bytes,          -- bytes
+    sum(l3_bytes) AS l3_bytes,          -- bytes
+    sum(billed_bytes) AS billed_bytes,  -- bytes
+    model
+FROM usage
+GROUP BY day_ns, account, wan, direction, class, model;
+
+CREATE VIEW flow AS
+WITH named AS (
+    SELECT
+        f.*,
+        f.icmp_type IS NOT NULL AS is_icmp,
+        CASE typeof(f.src_address)
+            WHEN 'integer' THEN printf('%d.%d.%d.%d', f.src_address >> 24, f.src_address >> 16 & 255,
+                                       f.src_address >> 8 & 255, f.src_address & 255)
+            ELSE f.src_address END AS src_text,
+        CASE typeof(f.dst_address)
+            WHEN 'integer' THEN printf('%d.%d.%d.%d', f.dst_address >> 24, f.dst_address >> 16 & 255,
+                                       f.dst_address >> 8 & 255, f.dst_address & 255)
+            ELSE f.dst_address END AS dst_text
+    FROM flow_record AS f
+)
+SELECT
+    f.id,
+    f.zone,
+    f.protocol,                         -- IANA number
+    coalesce(p.name, 'unknown') AS protocol_name,
+    CASE typeof(f.src_address) WHEN 'integer' THEN 4 ELSE 6 END AS ip_version,
+    f.src_text AS orig_src_address,
+    CASE WHEN NOT f.is_icmp THEN f.src_port END AS orig_src_port,
+    f.dst_text AS orig_dst_address,
+    CASE WHEN NOT f.is_icmp THEN f.dst_port END AS orig_dst_port,
+    f.dst_text AS reply_src_address,
+    CASE WHEN NOT f.is_icmp THEN f.dst_port END AS reply_src_port,
+    f.src_text AS reply_dst_address,
+    CASE WHEN NOT f.is_icmp THEN f.src_port END AS reply_dst_port,
+    f.icmp_type,                        -- of the first packet; NULL: not ICMP
+    f.icmp_code,
+    CASE WHEN f.is_icmp THEN f.src_port END AS icmp_id,  -- NULL: not ICMP, or a type without an id
+    f.orig_packets,                     -- packets
+    f.orig_l2_bytes,                    -- bytes
+    f.orig_l3_bytes,                    -- bytes
+    f.orig_billed_bytes,                -- bytes
+    f.reply_packets,                    -- packets
+    f.reply_l2_bytes,                   -- bytes
+    f.reply_l3_bytes,                   -- bytes
+    f.reply_billed_bytes,               -- bytes
+    f.orig_ct_packets,                  -- packets, as nf_conntrack counts
+    f.orig_ct_l3_bytes,                 -- bytes, as nf_conntrack counts
+    f.reply_ct_packets,                 -- packets, as nf_conntrack counts
+    f.reply_ct_l3_bytes,                -- bytes, as nf_conntrack counts
+    f.invalid_packets,                  -- packets
+    f.start_ns,                         -- ns, the flow's first packet
+    f.first_ns,                         -- ns, this record's first packet
+    f.last_ns,                          -- ns, the flow's last packet so far
+    s.name AS state,
+    f.status,                           -- bits as in Linux's enum ip_conntrack_status
+    f.mark,
+    CASE WHEN f.labels IS NOT NULL THEN lower(hex(f.labels)) END AS labels,
+    f.master_id,
+    w.name AS wan,
+    a.name AS account,
+    c.name AS class,
+    f.wan_changes,                      -- packets
+    f.flow_label_orig,
+    f.flow_label_reply,
+    e.name AS end_reason,
+    CASE f.kind WHEN 0 THEN 'interim' ELSE 'final' END AS record
+FROM named AS f
+LEFT JOIN protocol AS p ON p.number = f.protocol
+LEFT JOIN connection_state AS s ON s.number = f.state
+LEFT JOIN wan AS w ON w.id = f.wan_id
+LEFT JOIN account AS a ON a.id = f.account_id
+LEFT JOIN class AS c ON c.number = f.class
+LEFT JOIN end_reason AS e ON e.number = f.end_reason;
+
+CREATE VIEW loss AS
+SELECT
+    l.first_ns,                         -- ns
+    l.last_ns,                          -- ns
+    l.stage,
+    l.reason,
+    s.producer || '/' || s.shard AS stream,
+    l.packets,                          -- packets; NULL: unknown
+    l.l2_bytes,                         -- bytes; NULL: unknown
+    l.l3_bytes,                         -- bytes; NULL: unknown
+    l.certainty,
+    l.evidence,
+    s.epoch,
+    s.run_id
+FROM loss_line AS l
+LEFT JOIN stream AS s ON s.id = l.stream_id;
+
+-- The proof: everything captured is counted or declared lost.
+--
+-- 'captured' is what the capture streams' totals say has been applied. A loss line is part of these totals when the
+-- packets were lost after they had been captured (stages capture, tracker, exporter) and counted one by one
+-- (certainty exact). All other loss lines lie outside: they make the bill 'bounded', not wrong.
+
+CREATE VIEW audit_loss AS
+SELECT
+    packets, l2_bytes, l3_bytes,
+    stage IN ('capture', 'tracker', 'exporter') AND certainty = 'exact'
+        AND packets IS NOT NULL AND l2_bytes IS NOT NULL AND l3_bytes IS NOT NULL AS is_in_totals
+FROM loss_line;
+
+-- Flow records together are the usage of class 'connection'. While a run is under way (or ended without a proper end,
+-- or wrote no flow records) there may be less in flow records, never more.
+CREATE VIEW audit_flows AS
+WITH
+    u AS (
+        SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes,
+               coalesce(sum(l3_bytes), 0) AS l3_bytes, coalesce(sum(billed_bytes), 0) AS billed_bytes
+        FROM usage_slot WHERE class = 0
+    ),
+    f AS (
+        SELECT coalesce(sum(orig_packets + reply_packets), 0) AS packets,
+               coalesce(sum(orig_l2_bytes + reply_l2_bytes), 0) AS l2_bytes,
+               coalesce(sum(orig_l3_bytes + reply_l3_bytes), 0) AS l3_bytes,
+               coalesce(sum(orig_billed_bytes + reply_billed_bytes), 0) AS billed_bytes
+        FROM flow_record
+    ),
+    r AS (
+        SELECT count(*) FILTER (WHERE finished_ns IS NULL OR NOT has_flow_records) = 0 AS is_compared FROM run
+    ),
+    d AS (
+        SELECT u.packets - f.packets AS packets, u.l2_bytes - f.l2_bytes AS l2_bytes,
+               u.l3_bytes - f.l3_bytes AS l3_bytes, u.billed_bytes - f.billed_bytes AS billed_bytes
+        FROM u, f
+    )
+SELECT
+    u.packets AS usage_packets, f.packets AS flow_packets, d.packets AS difference_packets,  -- packets
+    u.l2_bytes AS usage_l2_bytes, f.l2_bytes AS flow_l2_bytes, d.l2_bytes AS difference_l2_bytes,  -- bytes
+    u.l3_bytes AS usage_l3_bytes, f.l3_bytes AS flow_l3_bytes, d.l3_bytes AS difference_l3_bytes,  -- bytes
+    u.billed_bytes AS usage_billed_bytes, f.billed_bytes AS flow_billed_bytes,  -- bytes
+    d.billed_bytes AS difference_billed_bytes,                                  -- bytes
+    CASE
+        WHEN min(d.packets, d.l2_bytes, d.l3_bytes, d.billed_bytes) < 0 THEN 'mismatch'
+        WHEN NOT r.is_compared THEN 'not_compared'
+        WHEN max(d.packets, d.l2_bytes, d.l3_bytes, d.billed_bytes) > 0 THEN 'mismatch'
+        ELSE 'equal'
+    END AS verdict
+FROM u, f, r, d;
+
+-- What each capture worker read from its sources, without the mirror carriers around it, is what its streams carried, once all its sources are read to the end.
+CREATE VIEW audit_sources AS
+WITH
+    read AS (
+        SELECT producer, epoch, min(is_complete) AS is_complete, sum(packets) AS packets,
+               sum(l2_bytes - carrier_bytes) AS l2_bytes
+        FROM source GROUP BY producer, epoch
+    ),
+    carried AS (
+        SELECT producer, epoch, min(closed) AS is_closed, sum(packets) AS packets, sum(l2_bytes) AS l2_bytes
+        FROM stream WHERE kind = 'capture' GROUP BY producer, epoch
+    ),
+    both AS (
+        SELECT r.producer, r.epoch, r.is_complete AND coalesce(c.is_closed, 1) AS is_compared,
+               r.packets AS source_packets, coalesce(c.packets, 0) AS captured_packets,
+               r.l2_bytes AS source_l2_bytes, coalesce(c.l2_bytes, 0) AS captured_l2_bytes
+        FROM read AS r LEFT JOIN carried AS c ON c.producer = r.producer AND c.epoch = r.epoch
+    )
+SELECT
+    producer, epoch,
+    source_packets, captured_packets, source_packets - captured_packets AS difference_packets,      -- packets
+    source_l2_bytes, captured_l2_bytes, source_l2_bytes - captured_l2_bytes AS difference_l2_bytes,  -- bytes
+    CASE
+        WHEN NOT is_compared THEN 'not_compared'
+        WHEN source_packets = captured_packets AND source_l2_bytes = captured_l2_bytes THEN 'equal'
+        ELSE 'mismatch'
+    END AS verdict
+FROM both;
+
+CREATE VIEW audit AS
+WITH
+    captured AS (
+        SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes,
+               coalesce(sum(l3_bytes), 0) AS l3_bytes
+        FROM stream WHERE kind = 'capture'
+    ),
+    counted AS (
+        SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes,
+               coalesce(sum(l3_bytes), 0) AS l3_bytes
+        FROM usage_slot
+    ),
+    lost AS (
+        SELECT coalesce(sum(packets) FILTER (WHERE is_in_totals), 0) AS packets,
+               coalesce(sum(l2_bytes) FILTER (WHERE is_in_totals), 0) AS l2_bytes,
+               coalesce(sum(l3_bytes) FILTER (WHERE is_in_totals), 0) AS l3_bytes,
+               count(*) FILTER (WHERE NOT is_in_totals) AS n_outside
+        FROM audit_loss
+    ),
+    difference AS (
+        SELECT captured.packets - counted.packets - lost.packets AS packets,
+               captured.l2_bytes - counted.l2_bytes - lost.l2_bytes AS l2_bytes,
+               captured.l3_bytes - counted.l3_bytes - lost.l3_bytes AS l3_bytes
+        FROM captured, counted, lost
+    )
+SELECT
+    captured.packets AS captured_packets, counted.packets AS counted_packets,        -- packets
+    lost.packets AS lost_packets, difference.packets AS difference_packets,          -- packets
+    captured.l2_bytes AS captured_l2_bytes, counted.l2_bytes AS counted_l2_bytes,    -- bytes
+    lost.l2_bytes AS lost_l2_bytes, difference.l2_bytes AS difference_l2_bytes,      -- bytes
+    captured.l3_bytes AS captured_l3_bytes, counted.l3_bytes AS counted_l3_bytes,    -- bytes
+    lost.l3_bytes AS lost_l3_bytes, difference.l3_bytes AS difference_l3_bytes,      -- bytes
+    CASE
+        WHEN difference.packets <> 0 OR difference.l2_bytes <> 0 OR difference.l3_bytes <> 0 THEN 'mismatch'
+        WHEN (SELECT verdict FROM audit_flows) = 'mismatch' THEN 'mismatch'
+        WHEN EXISTS (SELECT 1 FROM audit_sources WHERE verdict = 'mismatch') THEN 'mismatch'
+        WHEN lost.n_outside > 0 THEN 'bounded'
+        ELSE 'exact'
+    END AS verdict
+FROM captured, counted, lost, difference;
