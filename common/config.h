@@ -168,7 +168,14 @@ struct config {
         bool tcp_be_liberal;
         int64_t tcp_max_retrans;
         bool tcp_ignore_invalid_rst;
-    } conntrack; /* as net.netfilter.nf_conntrack_*, with its defaults */
+        bool related_labels; /* a related connection has its master's labels */
+    } conntrack;             /* as net.netfilter.nf_conntrack_*, with its defaults */
+
+    struct {
+        bool consistency;  /* no holder reflects its peer's labels */
+        bool state_ranges; /* labels from 0x80000 on are not leased */
+        int64_t reflect;   /* bits: TCP, TCP resets, ICMPv6 echo replies */
+    } flow_labels;         /* as net.ipv6.flowlabel_*, with their defaults */
 
     struct {
         int64_t commit_rows;        /* group commit: at most this many rows */

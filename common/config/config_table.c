@@ -295,6 +295,20 @@ static const struct config_option options[] = {
                 .is_billing = true,
                 .help = "A RST older than what was acknowledged is not INVALID at once."),
 
+    BOOL_OPTION("conntrack.related_labels", conntrack.related_labels, "no", .is_billing = true,
+                .help = "A connection that a helper expected has its master's labels, as in Open "
+                        "vSwitch; Linux hands on the mark only."),
+
+    BOOL_OPTION("flow_labels.consistency", flow_labels.consistency, "yes", .is_billing = true,
+                .help = "No holder may reflect its peer's flow labels."),
+    BOOL_OPTION("flow_labels.state_ranges", flow_labels.state_ranges, "no", .is_billing = true,
+                .help = "IPv6 flow labels from 0x80000 on are for packets without a lease: asking "
+                        "for one of them is refused."),
+    INTEGER_OPTION("flow_labels.reflect", flow_labels.reflect, "0", 0, 7, .is_billing = true,
+                   .help = "Where a lease's destination sends its label back, and the lease counts "
+                           "for that too; the sum of 1: TCP, 2: TCP resets, 4: ICMPv6 echo "
+                           "replies."),
+
     INTEGER_OPTION("exporter.commit_rows", exporter.commit_rows, "50000", 1, 10000000,
                    .help = "A transaction is committed when it has this many rows."),
     DURATION_OPTION("exporter.commit_interval", exporter.commit_interval_ns, "200ms", 1 * MS,
@@ -325,6 +339,8 @@ static const struct config_section sections[] = {
                  "the defaults are Linux's."},
     {"conntrack", "How packets are judged; the names and defaults are those of Linux's "
                   "net.netfilter.nf_conntrack_*."},
+    {"flow_labels", "Leases of IPv6 flow labels; the names and defaults are those of Linux's "
+                    "net.ipv6.flowlabel_*."},
     {"exporter", "From records to the database."},
     {"events", "What is published to subscribers."},
 };
