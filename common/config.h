@@ -23,19 +23,17 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/config/config_place.h"
+#include "common/config/config_tariff.h"
+
 enum {
     CONFIG_WANS_MAX = 1000,
     CONFIG_ACCOUNTS_MAX = 60000,
+    CONFIG_TARIFFS_MAX = 1000,
     CONFIG_NAME_MAX = 63,
     CONFIG_SHA256_SIZE = 32,
     CONFIG_FILE_SIZE_MAX = 16 * 1024 * 1024,
     CONFIG_ERRORS_MAX = 100
-};
-
-/* Where a file says it, both from 1. Line 0: not from a file. */
-struct config_place {
-    uint32_t line;
-    uint32_t column; /* in characters */
 };
 
 /* An address block. IPv4: family 4, the first 4 bytes of 'address'. Network order, host bits 0. */
@@ -97,11 +95,6 @@ struct config_source {
     struct config_place place;
 };
 
-struct config_text_list {
-    char **items;
-    size_t n;
-};
-
 /* How long a connection lives after a packet, by protocol and state. Defaults: Linux 6.18,
  * net/netfilter/nf_conntrack_proto_*.c. */
 struct timeouts {
@@ -132,6 +125,8 @@ struct config {
     size_t n_wans;
     struct config_account *accounts;
     size_t n_accounts;
+    struct config_tariff *tariffs;
+    size_t n_tariffs;
 
     struct {
         int64_t workers;             /* of a replay */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/config/config_check_tariff.h"
 #include "common/config/config_errors.h"
 #include "common/config/config_object.h"
 #include "common/overhead.h"
@@ -221,5 +222,6 @@ void config_check(const struct config *config, struct config_errors *errors)
     check_sources(config, errors);
     check_wans(config, errors);
     check_accounts(config, errors);
+    config_check_tariffs(config, errors);
     check_window(config, errors);
 }

@@ -1,8 +1,10 @@
 /* Integers, sizes and durations: digits, then for the latter two a unit, always. */
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "common/config/config_value.h"
+#include "common/decimal.h"
 
 struct unit {
     const char *name;
@@ -46,6 +48,11 @@ static struct units units_of(enum config_type type)
 
 void config_number_text(enum config_type type, int64_t value, char out[CONFIG_NUMBER_TEXT_SIZE])
 {
+    static_assert((int)CONFIG_NUMBER_TEXT_SIZE >= (int)DECIMAL_TEXT_SIZE, "a price fits");
+    if (type == CONFIG_PRICE) {
+        decimal_text(value, 0, out);
+        return;
+    }
     struct units units = units_of(type);
     struct unit best = units.n ? units.items[0] : (struct unit){"", 1, ""};
     if (value == 0 && type == CONFIG_DURATION)
@@ -143,9 +150,42 @@ static bool complain_not_a_number(const struct config_option *option,
     return false;
 }
 
+/* "1,50" -> "1.50". */
+static bool complain_not_a_price(const char *text, struct config_complaint *complaint)
+{
+    complaint->what = "not a price";
+    snprintf(complaint->expected, sizeof complaint->expected,
+             "digits with up to six decimals, such as 0.09");
+    char pointed[32];
+    int64_t price;
+    if (strlen(text) >= sizeof pointed)
+        return false;
+    snprintf(pointed, sizeof pointed, "%s", text);
+    char *comma = strchr(pointed, ',');
+    if (comma)
+        *comma = '.';
+    if (decimal_parse(pointed, &price))
+        snprintf(complaint->suggestion, sizeof complaint->suggestion, "%s", pointed);
+    return false;
+}
+
+static bool read_price(const struct config_option *option, const char *text, int64_t *value,
+                       struct config_complaint *complaint)
+{
+    int64_t price;
+    if (!decimal_parse(text, &price))
+        return complain_not_a_price(text, complaint);
+    if (price < option->min || price > option->max)
+        return complain_range(option, complaint);
+    *value = price;
+    return true;
+}
+
 bool config_number_read(const struct config_option *option, const char *text, int64_t *value,
                         struct config_complaint *complaint)
 {
+    if (option->type == CONFIG_PRICE)
+        return read_price(option, text, value, complaint);
     const char *digits = text + (*text == '-');
     size_t n_digits = strspn(digits, "0123456789");
     if (n_digits == 0)

@@ -111,13 +111,14 @@ void config_list_drop(const struct config_option *option, void *object)
     deinit_item(option, config_list_item(option, object, last));
 }
 
-/* "Not set" of a number: it has no initial value, and no key can say so. */
+/* "Not set" of a number or a duration: it has no initial value, and no key can say so. */
 static void unset(const struct config_option *option, void *object)
 {
     void *field = config_option_field(option, object);
     if (option->type == CONFIG_INTEGER && option->size == sizeof(int32_t))
         *(int32_t *)field = -1;
-    else if (option->type == CONFIG_INTEGER)
+    else if (option->type != CONFIG_BOOL && option->type != CONFIG_TEXT &&
+             !config_option_is_list(option))
         *(int64_t *)field = -1;
 }
 

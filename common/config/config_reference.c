@@ -19,6 +19,8 @@ static const char *type_name(const struct config_option *option)
         return "size";
     case CONFIG_DURATION:
         return "duration";
+    case CONFIG_PRICE:
+        return "price";
     case CONFIG_TEXT:
         return "text";
     case CONFIG_PREFIX_LIST:
@@ -58,6 +60,7 @@ static void describe(const struct config_option *option, FILE *out)
     case CONFIG_INTEGER:
     case CONFIG_SIZE:
     case CONFIG_DURATION:
+    case CONFIG_PRICE:
     case CONFIG_INTEGER_LIST:
         write_range(option, out);
         break;

@@ -193,6 +193,10 @@ static const struct config_option options[] = {
     {"accounts", CONFIG_MAP_LIST, LIST(struct config, accounts, n_accounts),
      .table = &account_table, .max = CONFIG_ACCOUNTS_MAX, .is_billing = true,
      .example = accounts_example, .help = "Who pays: by address block, MAC, VLAN or session."},
+    {"tariffs", CONFIG_MAP_LIST, LIST(struct config, tariffs, n_tariffs),
+     .table = &config_tariff_table, .max = CONFIG_TARIFFS_MAX, .is_billing = true,
+     .example = config_tariffs_example,
+     .help = "What is paid for it; no account is billed twice for one WAN."},
 
     INTEGER_OPTION("capture.workers", capture.workers, "1", 1, 64,
                    .help = "Capture processes of a replay."),

@@ -19,6 +19,7 @@ enum config_type {
     CONFIG_INTEGER,      /* int32_t or int64_t */
     CONFIG_SIZE,         /* int64_t bytes */
     CONFIG_DURATION,     /* int64_t nanoseconds */
+    CONFIG_PRICE,        /* int64_t millionths */
     CONFIG_TEXT,         /* char * */
     CONFIG_PREFIX_LIST,  /* struct config_prefix * */
     CONFIG_MAC_LIST,     /* struct config_mac * */
@@ -65,6 +66,10 @@ struct config_table {
 };
 
 extern const struct config_table config_options;
+
+/* config_tariff.c */
+extern const struct config_table config_tariff_table;
+extern const char config_tariffs_example[];
 
 /* NULL: there is none. */
 const struct config_option *config_table_find(const struct config_table *table, const char *name);
