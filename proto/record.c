@@ -4,19 +4,20 @@
 #include <string.h>
 
 static_assert(sizeof(struct usage_delta) == USAGE_DELTA_SIZE, "packed as it is");
-static_assert(offsetof(struct usage_delta, class_index) == 45, "no holes");
+static_assert(offsetof(struct usage_delta, seal) == 48, "no holes");
 static_assert(sizeof(struct flow_record) == FLOW_RECORD_SIZE, "packed as it is");
 static_assert(offsetof(struct flow_record, mark) == 192, "no holes");
-static_assert(offsetof(struct flow_record, end_reason) == 230, "no holes");
+static_assert(offsetof(struct flow_record, seal) == 236, "no holes");
 
 static_assert(sizeof(struct connection_event) == CONNECTION_EVENT_SIZE, "packed as it is");
-static_assert(offsetof(struct connection_event, kind) == 248, "no holes");
+static_assert(offsetof(struct connection_event, kind) == 256, "no holes");
 
 static const char *const flow_record_kind_names[RECORD_KIND_N] = {"interim", "final"};
 
 static const char *const end_reason_names[END_REASON_N] = {
     [END_NONE] = "none",         [END_TIMEOUT] = "timeout", [END_CLOSED] = "closed",
     [END_REOPENED] = "reopened", [END_EVICTED] = "evicted", [END_OF_INPUT] = "end_of_input",
+    [END_DELETED] = "deleted",
 };
 
 static const char *const connection_state_names[STATE_N] = {

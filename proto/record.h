@@ -26,6 +26,8 @@ struct usage_delta {
     uint8_t class_index;
     uint8_t cause; /* enum malformed_cause */
     uint8_t unused;
+    int32_t seal; /* in which it is, unless the database has closed that (proto/seal.h) */
+    uint8_t unused_more[4];
 };
 
 enum { SLOT_SECONDS = 300 };
@@ -39,6 +41,7 @@ enum end_reason {
     END_REOPENED, /* a SYN on a closed connection began a new one */
     END_EVICTED,  /* made room in a full table */
     END_OF_INPUT,
+    END_DELETED, /* somebody asked for it */
     END_REASON_N,
 };
 
@@ -123,7 +126,8 @@ struct flow_record {
     uint8_t class_index;
     uint8_t kind;       /* enum flow_record_kind */
     uint8_t end_reason; /* enum end_reason */
-    uint8_t unused;
+    uint8_t unused[5];
+    int32_t seal; /* of the moment that the record was cut (proto/seal.h) */
 };
 
 enum event_kind { EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY, EVENT_KIND_N };
@@ -186,7 +190,7 @@ struct source_total {
 /* ---- packed forms: put writes at 'room' (…_SIZE bytes), get returns false on values out of range
  * ---- */
 
-enum { USAGE_DELTA_SIZE = 48, FLOW_RECORD_SIZE = 232, CONNECTION_EVENT_SIZE = 256 };
+enum { USAGE_DELTA_SIZE = 56, FLOW_RECORD_SIZE = 240, CONNECTION_EVENT_SIZE = 264 };
 
 void usage_delta_put(const struct usage_delta *delta, uint8_t *room);
 bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "proto/seal.h"
+
 bool flow_record_is_begun(const struct connection *connection)
 {
     return connection->counters[FLOW_ORIGINAL].packets || connection->counters[FLOW_REPLY].packets;
@@ -90,6 +92,7 @@ void flow_record_cut(const struct flow_sink *sink, struct connection *connection
     record.wan_changes = connection->wan_changes;
     record.kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
     record.end_reason = (uint8_t)reason;
+    record.seal = seal_of(time_ns);
 
     memset(connection->counters, 0, sizeof connection->counters);
     connection->invalid_packets = 0;

@@ -10,6 +10,7 @@
 #include "common/loop.h"
 #include "proto/change.h"
 #include "proto/downlink.h"
+#include "proto/seal.h"
 #include "tracker/account.h"
 #include "tracker/control.h"
 #include "tracker/flow.h"
@@ -60,6 +61,8 @@ struct tracker {
     struct point *points; /* not yet committed: a ring of POINTS_MAX */
     size_t first_point, n_points;
     size_t commit_bytes;
+    int64_t settled_ns;   /* all that is due by then has been done */
+    int64_t committed_ns; /* the last commit point's */
     bool is_commit_due;
     uint64_t parting_since_ms;
     int status;
@@ -178,7 +181,7 @@ static void commit(struct tracker *tracker, bool end_of_stream)
     struct commit_point point = {
         .applied = marks,
         .n_applied = merge_applied(tracker->merge, marks),
-        .watermark_ns = merge_clock_ns(tracker->merge),
+        .watermark_ns = tracker->settled_ns,
         .end_of_stream = end_of_stream,
     };
     int64_t seq = output_commit(tracker->output, &point);
@@ -191,6 +194,7 @@ static void commit(struct tracker *tracker, bool end_of_stream)
     for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
         tracker->points[place].applied_seq[i] = merge_applied_seq(tracker->merge, i);
     merge_taken_reset(tracker->merge);
+    tracker->committed_ns = tracker->settled_ns;
     tracker->is_commit_due = false;
 }
 
@@ -223,7 +227,10 @@ static void run_input(struct tracker *tracker)
         commit(tracker, false);
     }
     enum merge_result result = merge_run(tracker->merge, PACKETS_A_TURN);
-    bool has_more = flow_table_advance(tracker->flows, merge_clock_ns(tracker->merge));
+    int64_t clock_ns = merge_clock_ns(tracker->merge);
+    bool has_more = flow_table_advance(tracker->flows, clock_ns);
+    if (!has_more)
+        tracker->settled_ns = clock_ns;
     if (result == MERGE_BROKEN)
         fail(tracker, merge_error(tracker->merge));
     if (result == MERGE_ENDED)
@@ -237,6 +244,8 @@ static void finish_flows(struct tracker *tracker)
     if (!can_commit(tracker))
         return;
     bool has_more = flow_table_finish(tracker->flows, FLOWS_A_TURN);
+    if (!has_more)
+        tracker->settled_ns = merge_clock_ns(tracker->merge);
     if (!has_more || is_pausing(tracker))
         commit(tracker, !has_more);
     if (!has_more)
@@ -271,11 +280,13 @@ static void on_turn(void *state)
         part(tracker);
 }
 
+/* Without a packet, the exporter is told of the clock only when that closes a seal. */
 static void on_commit_timer(void *state)
 {
     struct tracker *tracker = state;
     tracker->is_commit_due =
-        output_is_pending(tracker->output) || merge_taken_bytes(tracker->merge) > 0;
+        output_is_pending(tracker->output) || merge_taken_bytes(tracker->merge) > 0 ||
+        seal_open_at(tracker->settled_ns) > seal_open_at(tracker->committed_ns);
 }
 
 /* A turn now and then, for the goodbyes' time limit. */
@@ -412,6 +423,7 @@ static int tracker_open(struct tracker *tracker)
     snprintf(tracker->name, sizeof tracker->name, "tracker-%u", tracker->arguments.shard);
     log_open(tracker->name);
     heap_keep_pages();
+    tracker->settled_ns = tracker->committed_ns = INT64_MIN;
     tracker->commit_bytes = commit_bytes(&tracker->arguments);
     uint64_t commit_ms =
         (uint64_t)tracker->arguments.config.tracker.commit_interval_ns / 1000000 + 1;

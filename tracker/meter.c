@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/overhead.h"
+#include "proto/seal.h"
 
 enum {
     KEYS_MAX = 1 << 15, /* between two commit points */
@@ -20,7 +21,12 @@ struct meter {
     uint32_t *places;         /* open addressing: index into sums + 1 */
     uint32_t n_sums;
     struct usage_delta *last; /* most packets have the key of the one before */
-    struct overhead *models;  /* by WAN; 0: none */
+    struct {
+        int64_t slot_ns;
+        int64_t until_ns; /* on the clock */
+        int32_t number;
+    } seal;                  /* of packets of that slot until then */
+    struct overhead *models; /* by WAN; 0: none */
     size_t n_models;
 };
 
@@ -44,6 +50,7 @@ int meter_create(const struct config *config, struct meter **out)
     struct meter *meter = calloc(1, sizeof *meter);
     if (!meter)
         return -ENOMEM;
+    meter->seal.until_ns = INT64_MIN;
     meter->sums = calloc(KEYS_MAX, sizeof *meter->sums);
     meter->places = calloc(PLACES, sizeof *meter->places);
     int result = meter->sums && meter->places ? make_models(config, meter) : -ENOMEM;
@@ -81,7 +88,7 @@ static bool has_key(const struct usage_delta *sum, const struct usage_delta *key
 {
     return sum->slot_ns == key->slot_ns && sum->account == key->account && sum->wan == key->wan &&
            sum->direction == key->direction && sum->class_index == key->class_index &&
-           sum->cause == key->cause;
+           sum->cause == key->cause && sum->seal == key->seal;
 }
 
 static uint32_t hash_of(const struct usage_delta *key)
@@ -107,10 +114,23 @@ static struct usage_delta *find_or_add(struct meter *meter, const struct usage_d
     return &meter->sums[meter->n_sums - 1];
 }
 
+/* Asked for each packet, and nearly always with the answer of the one before. */
+static int32_t seal_in(struct meter *meter, int64_t slot_ns, int64_t clock_ns)
+{
+    if (slot_ns != meter->seal.slot_ns || clock_ns >= meter->seal.until_ns) {
+        meter->seal.slot_ns = slot_ns;
+        meter->seal.until_ns = seal_next_ns(clock_ns);
+        meter->seal.number = seal_for(slot_ns, clock_ns);
+    }
+    return meter->seal.number;
+}
+
 void meter_add(struct meter *meter, const struct packet *packet, const struct charge *charge)
 {
+    int64_t slot_ns = slot_of(packet->time_ns);
     struct usage_delta key = {
-        .slot_ns = slot_of(packet->time_ns),
+        .slot_ns = slot_ns,
+        .seal = seal_in(meter, slot_ns, packet->clock_ns),
         .account = charge->account,
         .wan = charge->wan,
         .direction = packet->direction,
