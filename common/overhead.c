@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/overhead/overhead_words.h"
+
 enum { IPV4_HEADER = 20, FRAGMENT_UNIT = 8, VLAN_TAG = 4, GROWTH_MAX = 8 };
 
 static const struct {
@@ -20,6 +22,7 @@ static const struct {
     [OVERHEAD_PER_BLOCK] = {"perblock", 1},
     [OVERHEAD_RATIO] = {"ratio", 2},
     [OVERHEAD_FRAGMENT_IPV4] = {"frag4", 1},
+    [OVERHEAD_TABLE] = {"", 0},
 };
 
 /* ---- billing ---- */
@@ -76,6 +79,8 @@ static uint64_t apply(const struct overhead_step *step, uint64_t length)
         return length * a;
     case OVERHEAD_FRAGMENT_IPV4:
         return fragment_ipv4(length, a);
+    case OVERHEAD_TABLE:
+        return overhead_table_bytes(step, length);
     case OVERHEAD_END:
     case OVERHEAD_OPERATIONS_N:
         break;
@@ -156,6 +161,8 @@ static bool step_is_valid(const struct overhead_step *step)
         return step->a > 0 && step->b > 0 && step->a <= GROWTH_MAX * step->b;
     case OVERHEAD_FRAGMENT_IPV4:
         return step->a >= IPV4_HEADER + FRAGMENT_UNIT;
+    case OVERHEAD_TABLE:
+        return true;
     case OVERHEAD_END:
     case OVERHEAD_OPERATIONS_N:
         break;
@@ -233,7 +240,20 @@ static bool step_read(const char *text, size_t length, struct overhead_step *ste
     return false;
 }
 
-static bool part_read(struct making *making, const char *part, size_t length)
+static bool words_read(struct making *making, const char *part, size_t length, char *why)
+{
+    struct overhead_step steps[OVERHEAD_WORDS_STEPS_MAX];
+    if (!overhead_words_read(part, length, steps, why))
+        return false;
+    making->part_start = making->n_steps;
+    for (unsigned i = 0; i < OVERHEAD_WORDS_STEPS_MAX && steps[i].operation != OVERHEAD_END; i++) {
+        if (!making_add(making, &steps[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool part_read(struct making *making, const char *part, size_t length, char *why)
 {
     static const char tag[] = "ether-vlan";
     if (length == sizeof(tag) - 1 && memcmp(part, tag, length) == 0)
@@ -241,6 +261,8 @@ static bool part_read(struct making *making, const char *part, size_t length)
     const struct overhead *preset = find(part, length);
     if (preset != NULL)
         return making_add_preset(making, preset);
+    if (memchr(part, ' ', length) != NULL)
+        return words_read(making, part, length, why);
     struct overhead_step step;
     if (!step_read(part, length, &step) || !making_add(making, &step))
         return false;
@@ -248,16 +270,23 @@ static bool part_read(struct making *making, const char *part, size_t length)
     return true;
 }
 
-bool overhead_make(const char *text, struct overhead *model)
+bool overhead_make_or_tell(const char *text, struct overhead *model, char why[OVERHEAD_WHY_SIZE])
 {
     struct making making = {.model = model};
     *model = (struct overhead){0};
+    why[0] = '\0';
     for (;;) {
         size_t length = strcspn(text, "+");
-        if (!part_read(&making, text, length))
+        if (!part_read(&making, text, length, why))
             return false;
         if (text[length] == '\0')
             return true;
         text += length + 1;
     }
+}
+
+bool overhead_make(const char *text, struct overhead *model)
+{
+    char why[OVERHEAD_WHY_SIZE];
+    return overhead_make_or_tell(text, model, why);
 }

@@ -8,7 +8,8 @@
  * link layer and tunnel is one. A name may be written with tc-cake's prefix "cake:". Composed with
  * '+', innermost first: names, steps such as "add(14)", "min(60)", "align(4)",
  * "alignclamp(16,1420)", "cells(48,53)", "perblock(64)", "ratio(65,64)", "frag4(1500)", and
- * "ether-vlan", a tag in the frame of the name before it. Nothing here has a state. */
+ * "ether-vlan", a tag in the frame of the name before it. Or the words of tc and sqm: "linklayer
+ * atm overhead 40 mpu 96" (common/overhead/overhead_words.h). Nothing here has a state. */
 #ifndef WANMETER_COMMON_OVERHEAD_H
 #define WANMETER_COMMON_OVERHEAD_H
 
@@ -26,15 +27,17 @@ enum overhead_operation {
     OVERHEAD_PER_BLOCK,     /* one byte more for each a bytes begun */
     OVERHEAD_RATIO,         /* a / b times, exactly; the last step */
     OVERHEAD_FRAGMENT_IPV4, /* IPv4 fragments of at most a bytes, each with a header of 20 */
+    OVERHEAD_TABLE,         /* as a size table of tc-stab: overhead_words.c makes it */
     OVERHEAD_OPERATIONS_N,
 };
 
-enum { OVERHEAD_STEPS_MAX = 8, OVERHEAD_NUMBER_MAX = 65535 };
+enum { OVERHEAD_STEPS_MAX = 8, OVERHEAD_NUMBER_MAX = 65535, OVERHEAD_WHY_SIZE = 160 };
 
 struct overhead_step {
     enum overhead_operation operation;
     int32_t a;
     int32_t b;
+    int32_t c; /* of a table */
 };
 
 struct overhead {
@@ -53,6 +56,9 @@ const struct overhead *overhead_find(const char *name);
 /* The composition that 'text' describes. False: an unknown name or step, numbers out of range, more
  * than OVERHEAD_STEPS_MAX steps, or steps behind a ratio. */
 bool overhead_make(const char *text, struct overhead *model);
+
+/* The same; false: 'why' says what is wrong, or is empty where a name is not known. */
+bool overhead_make_or_tell(const char *text, struct overhead *model, char why[OVERHEAD_WHY_SIZE]);
 
 /* What 'l3_bytes' cost, in parts of a byte; a byte has overhead_parts(model) of them, 1 unless the
  * model ends with a ratio. */

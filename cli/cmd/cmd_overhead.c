@@ -69,12 +69,14 @@ static const struct argp argp = {
     .parser = on_option,
     .args_doc = "list\nexplain MODEL...\ncalc MODEL LENGTH...",
     .doc = "What a packet of LENGTH bytes (its IP length) costs on a link.\v"
-           "A MODEL is a name, or names and steps joined by '+', the innermost first. calc prints "
+           "A MODEL is a name, or names and steps joined by '+', the innermost first, or the words "
+           "of tc and sqm ('linklayer atm overhead 40 mpu 96'). calc prints "
            "'LENGTH BILLED' lines; a model that bills parts of a byte as 'LENGTH PARTS/OF'.\n\n"
            "Examples:\n"
            "  wanmeter overhead list\n"
            "  wanmeter overhead explain pppoe-ptm\n"
-           "  wanmeter overhead calc wireguard4+pppoe-ptm 64 576 1500",
+           "  wanmeter overhead calc wireguard4+pppoe-ptm 64 576 1500\n"
+           "  wanmeter overhead calc 'linklayer atm overhead 40 mpu 96' 40",
 };
 
 static struct value text_value(const char *text)
@@ -103,8 +105,13 @@ static enum exit_code list(enum output_format format)
     return EXIT_CODE_OK;
 }
 
-static void refuse(const char *text)
+/* 'why' is empty where a name is not known. */
+static void refuse(const char *text, const char *why)
 {
+    if (why[0] != '\0') {
+        log_error("overhead: '%s': %s", text, why);
+        return;
+    }
     enum { NAMES_MAX = 256 };
     const char *names[NAMES_MAX];
     size_t n = 0;
@@ -129,6 +136,7 @@ static void print_step(const struct overhead_step *step)
         [OVERHEAD_PER_BLOCK] = {"one byte more for each ", NULL, " bytes begun"},
         [OVERHEAD_RATIO] = {"times ", "/", ""},
         [OVERHEAD_FRAGMENT_IPV4] = {"IPv4 fragments of at most ", NULL, " bytes"},
+        [OVERHEAD_TABLE] = {"at least ", " bytes, by a size table of ", " slots"},
     };
     printf("  %s%" PRId32, words[step->operation].before, step->a);
     if (words[step->operation].between != NULL)
@@ -140,9 +148,10 @@ static enum exit_code explain(const struct overhead_arguments *arguments)
 {
     for (size_t i = 0; i < arguments->n_words; i++) {
         struct overhead model;
+        char why[OVERHEAD_WHY_SIZE];
         const struct overhead *named = overhead_find(arguments->words[i]);
-        if (named == NULL && !overhead_make(arguments->words[i], &model)) {
-            refuse(arguments->words[i]);
+        if (named == NULL && !overhead_make_or_tell(arguments->words[i], &model, why)) {
+            refuse(arguments->words[i], why);
             return EXIT_CODE_USAGE;
         }
         const struct overhead *shown = named != NULL ? named : &model;
@@ -173,8 +182,9 @@ static bool parse_length(const char *text, uint32_t *length)
 static enum exit_code calc(const struct overhead_arguments *arguments)
 {
     struct overhead model;
-    if (!overhead_make(arguments->words[0], &model)) {
-        refuse(arguments->words[0]);
+    char why[OVERHEAD_WHY_SIZE];
+    if (!overhead_make_or_tell(arguments->words[0], &model, why)) {
+        refuse(arguments->words[0], why);
         return EXIT_CODE_USAGE;
     }
     uint32_t of = overhead_parts(&model);

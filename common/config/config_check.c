@@ -158,7 +158,8 @@ static void check_overhead(const struct config *config, const struct config_wan 
                            const char *subject, struct config_errors *errors)
 {
     struct overhead model;
-    bool is_known = overhead_make(wan->overhead, &model);
+    char why[OVERHEAD_WHY_SIZE];
+    bool is_known = overhead_make_or_tell(wan->overhead, &model, why);
     if (is_known && overhead_parts(&model) == 1)
         return;
     struct config_suggestion suggestion;
@@ -170,6 +171,7 @@ static void check_overhead(const struct config *config, const struct config_wan 
              (struct config_report){
                  .subject = subject,
                  .what = is_known ? "an overhead model that costs parts of a byte"
+                         : why[0] ? why
                                   : "unknown overhead model",
                  .got = wan->overhead,
                  .expected = is_known ? "whole bytes" : "one of 'wanmeter overhead list'",

@@ -116,6 +116,39 @@ static void test_a_vlan_tag_lies_within_the_frame(void **state)
     }
 }
 
+static void test_the_words_of_tc_are_steps(void **state)
+{
+    (void)state;
+    for (uint32_t length = 20; length < 2000; length++) {
+        assert_int_equal(bill("linklayer atm overhead 40", length), bill("pppoe-llcsnap", length));
+        assert_int_equal(bill("overhead 30 ptm", length), bill("pppoe-ptm", length));
+        assert_int_equal(bill("mpu 64 overhead 18 noatm", length), bill("docsis", length));
+        assert_int_equal(bill("gre4+linklayer adsl mpu 96 overhead 32", length),
+                         bill("gre4+add(32)+min(96)+cells(48,53)", length));
+    }
+}
+
+static void test_words_that_are_wrong_are_told(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"linklayer atm mpu 65536", "mpu: got '65536', expected 0 to 65535"},
+        {"linklayer atm mpu -1", "mpu: got '-1', expected 0 to 65535"},
+        {"overhead 40 linklayer", "'linklayer' without its name"},
+        {"linklayer atm overhead", "'overhead' without its number"},
+        {"overhead 1 overhead 2", "'overhead' is said twice"},
+        {"atm linklayer ptm", "'ptm': the link layer is said twice"},
+        {"linklayer atm tsize 512", "'tsize' is of a size table: write 'stab' before it"},
+        {"stab linklayer ptm", "'ptm': tc-stab knows ethernet, atm and adsl"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct overhead model;
+        char why[OVERHEAD_WHY_SIZE];
+        assert_false(overhead_make_or_tell(cases[i][0], &model, why));
+        assert_string_equal(why, cases[i][1]);
+    }
+}
+
 static void test_what_is_no_model_is_refused(void **state)
 {
     (void)state;
@@ -250,6 +283,34 @@ static unsigned check_entry(const json_t *entry, unsigned *n_names)
     return n;
 }
 
+/* "linklayer=atm overhead=10 mpu=0 mtu=0 tsize=0" (0: the default) as words. */
+static void stab_text(const char *fields, char *text, size_t size)
+{
+    char layer[16];
+    int overhead, mpu, mtu, tsize;
+    assert_int_equal(sscanf(fields, "linklayer=%15s overhead=%d mpu=%d mtu=%d tsize=%d", layer,
+                            &overhead, &mpu, &mtu, &tsize),
+                     5);
+    snprintf(text, size, "stab linklayer %s overhead %d mpu %d", layer, overhead, mpu);
+    if (mtu)
+        append(text, size, " mtu %d", mtu);
+    if (tsize)
+        append(text, size, " tsize %d", tsize);
+}
+
+/* Vectors of a size table; 0: the entry is of something else. */
+static unsigned check_table(const json_t *entry)
+{
+    const char *name = json_string_value(json_object_get(entry, "model"));
+    if (strncmp(name, "stab-", 5) != 0)
+        return 0;
+    char text[128];
+    struct overhead model;
+    stab_text(json_string_value(json_object_get(entry, "fields")), text, sizeof(text));
+    assert_true(overhead_make(text, &model));
+    return check_file(json_string_value(json_object_get(entry, "file")), &model, text);
+}
+
 static void test_all_vectors_agree(void **state)
 {
     (void)state;
@@ -264,8 +325,10 @@ static void test_all_vectors_agree(void **state)
     json_t *entry;
     json_array_foreach(index, i, entry)
     {
-        if (!json_is_array(json_object_get(entry, "ops")))
-            continue; /* tables of a shaper, stateful compression, percentiles */
+        if (!json_is_array(json_object_get(entry, "ops"))) {
+            n_vectors += check_table(entry); /* others: stateful compression, percentiles */
+            continue;
+        }
         n_vectors += check_entry(entry, &n_names);
         n_models++;
     }
@@ -283,6 +346,8 @@ int main(void)
         cmocka_unit_test(test_every_model_has_a_unique_name_and_never_bills_a_longer_packet_less),
         cmocka_unit_test(test_a_composition_is_one_model_in_the_other),
         cmocka_unit_test(test_a_vlan_tag_lies_within_the_frame),
+        cmocka_unit_test(test_the_words_of_tc_are_steps),
+        cmocka_unit_test(test_words_that_are_wrong_are_told),
         cmocka_unit_test(test_what_is_no_model_is_refused),
         cmocka_unit_test(test_all_vectors_agree),
     };
