@@ -1,0 +1,183 @@
+#include "proto/filter.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SNAP_BYTES = 65535,
+    IPV4_SIZE = 20,
+    IPV6_SIZE = 40,
+    TCP_SIZE = 20,
+    PORTS_SIZE = 8, /* of UDP, and of what begins as UDP does */
+    SCTP_SIZE = 12,
+};
+
+struct filter {
+    struct bpf_program program;
+};
+
+/* ---- expressions ---- */
+
+static int compile(int link_type, const char *expression, struct bpf_program *program,
+                   char error[FILTER_ERROR_SIZE])
+{
+    pcap_t *handle = pcap_open_dead(link_type, SNAP_BYTES);
+    if (!handle) {
+        snprintf(error, FILTER_ERROR_SIZE, "out of memory");
+        return -ENOMEM;
+    }
+    int result = 0;
+    if (pcap_compile(handle, program, expression, 1, PCAP_NETMASK_UNKNOWN) < 0) {
+        snprintf(error, FILTER_ERROR_SIZE, "%s", pcap_geterr(handle));
+        result = -EINVAL;
+    }
+    pcap_close(handle);
+    return result;
+}
+
+int filter_create(const char *expression, struct filter **out, char error[FILTER_ERROR_SIZE])
+{
+    struct filter *filter = calloc(1, sizeof *filter);
+    if (!filter)
+        return -ENOMEM;
+    int result = compile(DLT_RAW, expression, &filter->program, error);
+    if (result < 0)
+        free(filter);
+    else
+        *out = filter;
+    return result;
+}
+
+void filter_destroy(struct filter *filter)
+{
+    if (!filter)
+        return;
+    pcap_freecode(&filter->program);
+    free(filter);
+}
+
+/* libpcap's optimizer sees it, and says so as an error. */
+static bool is_impossible(int link_type, const char *expression)
+{
+    struct bpf_program program;
+    char error[FILTER_ERROR_SIZE];
+    if (compile(link_type, expression, &program, error) < 0)
+        return strstr(error, "rejects all packets") != NULL;
+    pcap_freecode(&program);
+    return false;
+}
+
+bool filter_is_impossible(const char *expression)
+{
+    return is_impossible(DLT_RAW, expression);
+}
+
+bool filter_is_without_family(const char *expression)
+{
+    return is_impossible(DLT_RAW, expression) && !is_impossible(DLT_EN10MB, expression);
+}
+
+bool filter_matches(const struct filter *filter, const struct filter_header *header)
+{
+    struct pcap_pkthdr frame = {.caplen = header->size, .len = header->wire_bytes};
+    return header->size > 0 && pcap_offline_filter(&filter->program, &frame, header->bytes) != 0;
+}
+
+/* ---- headers ---- */
+
+static void put16(uint8_t *at, uint32_t number)
+{
+    at[0] = (uint8_t)(number >> 8);
+    at[1] = (uint8_t)number;
+}
+
+static void put32(uint8_t *at, uint32_t number)
+{
+    put16(at, number >> 16);
+    put16(at + 2, number);
+}
+
+/* A length field; what does not fit (BIG TCP) is written as its largest. */
+static uint32_t length_field(uint32_t bytes)
+{
+    return bytes < UINT16_MAX ? bytes : UINT16_MAX;
+}
+
+static uint32_t put_ip(const struct packet *packet, const uint8_t *source,
+                       const uint8_t *destination, struct filter_header *header)
+{
+    uint8_t *at = header->bytes;
+    if (packet->marks & PACKET_MARK_IPV4) {
+        at[0] = 0x45;
+        put16(at + 2, length_field(header->wire_bytes));
+        at[9] = packet->protocol;
+        memcpy(at + 12, source, 4);
+        memcpy(at + 16, destination, 4);
+        return IPV4_SIZE;
+    }
+    uint32_t payload_bytes = header->wire_bytes > IPV6_SIZE ? header->wire_bytes - IPV6_SIZE : 0;
+    put32(at, UINT32_C(6) << 28 | packet->flow_label);
+    put16(at + 4, length_field(payload_bytes));
+    at[6] = packet->protocol;
+    memcpy(at + 8, source, 16);
+    memcpy(at + 24, destination, 16);
+    return IPV6_SIZE;
+}
+
+static uint32_t put_tcp(const struct packet_tcp *tcp, uint8_t *at)
+{
+    put32(at + 4, tcp->sequence);
+    put32(at + 8, tcp->acknowledgment);
+    at[12] = TCP_SIZE / 4 << 4;
+    at[13] = tcp->flags;
+    put16(at + 14, tcp->window);
+    return TCP_SIZE;
+}
+
+static uint32_t put_icmp(const struct packet *packet, uint8_t *at)
+{
+    at[0] = packet->icmp_type;
+    at[1] = packet->icmp_code;
+    if (packet->marks & PACKET_MARK_PORTS)
+        put16(at + 4, packet->source_port);
+    return PORTS_SIZE;
+}
+
+static uint32_t put_transport(const struct packet *packet, bool is_swapped, uint32_t bytes,
+                              uint8_t *at)
+{
+    if (packet->parts & PACKET_PART_ICMP)
+        return put_icmp(packet, at);
+    if (!(packet->marks & PACKET_MARK_PORTS))
+        return 0;
+    put16(at, is_swapped ? packet->destination_port : packet->source_port);
+    put16(at + 2, is_swapped ? packet->source_port : packet->destination_port);
+    if (packet->parts & PACKET_PART_TCP)
+        return put_tcp(&packet->tcp, at);
+    if (packet->parts & PACKET_PART_SCTP) {
+        put32(at + 4, packet->sctp.verification_tag);
+        return SCTP_SIZE;
+    }
+    if (packet->protocol == IPPROTO_UDP)
+        put16(at + 4, length_field(bytes));
+    return PORTS_SIZE;
+}
+
+void filter_header_make(const struct packet *packet, bool is_swapped, struct filter_header *header)
+{
+    memset(header, 0, sizeof *header);
+    if (!packet_is_ip(packet))
+        return;
+    const uint8_t *source = packet->source_address, *destination = packet->destination_address;
+    header->wire_bytes = packet->datagram_bytes ? packet->datagram_bytes : packet->l3_bytes;
+    header->size = put_ip(packet, is_swapped ? destination : source,
+                          is_swapped ? source : destination, header);
+    uint32_t transport_bytes =
+        header->wire_bytes > header->size ? header->wire_bytes - header->size : 0;
+    header->size +=
+        put_transport(packet, is_swapped, transport_bytes, header->bytes + header->size);
+}
