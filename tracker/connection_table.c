@@ -211,6 +211,16 @@ struct connection *connection_table_next(struct connection_table *table,
     return NULL;
 }
 
+size_t connection_table_places(const struct connection_table *table)
+{
+    return table->n_touched;
+}
+
+const struct connection *connection_table_at(const struct connection_table *table, size_t place)
+{
+    return connection_is_used(&table->slab[place]) ? &table->slab[place] : NULL;
+}
+
 size_t connection_table_count(const struct connection_table *table)
 {
     return table->count;

@@ -64,10 +64,35 @@ struct sctp_track {
     uint8_t heartbeat_direction;
 };
 
+/* Where lines of a control connection begin: sequence numbers right after a newline. */
+struct ftp_track {
+    uint32_t after_newline[FLOW_DIRECTIONS][2];
+    uint8_t n_after_newline[FLOW_DIRECTIONS];
+};
+
+struct sip_track {
+    uint32_t invite_number, register_number; /* CSeq of the last of them */
+};
+
+/* tracker/helper/helper_pptp.c has the words. PNS: the client; PAC: the server. */
+struct pptp_track {
+    uint16_t pns_call_id, pac_call_id;
+    uint8_t session, call;
+    bool has_calls; /* its call ids are in the call map */
+};
+
+struct expectation;
+
 /* What few connections have. */
 struct connection_extra {
     uint8_t labels[16];
-    uint64_t master_id;                 /* of the connection that expected this one; 0: none */
+    uint64_t master_id;               /* of the connection that expected this one; 0: none */
+    struct expectation *expectations; /* that it is the master of, the newest first */
+    union {
+        struct ftp_track ftp;
+        struct sip_track sip;
+        struct pptp_track pptp;
+    } helper; /* the helper's own */
     struct connection_extra *next_free; /* the slab's own */
 };
 
@@ -184,6 +209,11 @@ struct connection *connection_table_victim(struct connection_table *table);
 /* Every connection, in slab order: pass NULL first. */
 struct connection *connection_table_next(struct connection_table *table,
                                          const struct connection *before);
+
+/* The same by number: places 0 to connection_table_places() - 1, each with a connection or NULL. A
+ * connection keeps its place. */
+size_t connection_table_places(const struct connection_table *table);
+const struct connection *connection_table_at(const struct connection_table *table, size_t place);
 
 size_t connection_table_count(const struct connection_table *table);
 

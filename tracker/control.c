@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tracker/flow_change.h"
+
 /* A module's changes, by the first word. */
 struct door {
     const char *word;
@@ -11,8 +13,14 @@ struct door {
                   struct change_result *result);
 };
 
+static void apply_to_connections(const struct control *control, const struct change *change,
+                                 struct change_result *result)
+{
+    flow_table_change(control->flows, &control->names, change, result);
+}
+
 static const struct door doors[] = {
-    {NULL, NULL}, /* the end */
+    {"ct", apply_to_connections}, {NULL, NULL}, /* the end */
 };
 
 static void refuse(const struct change *change, struct change_result *result)

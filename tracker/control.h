@@ -8,11 +8,14 @@
 #define WANMETER_TRACKER_CONTROL_H
 
 #include "proto/change.h"
+#include "tracker/connection_filter.h"
 #include "tracker/flow.h"
 
-/* Where changes go; borrowed. */
+/* Where changes and questions go; borrowed. */
 struct control {
     struct flow_table *flows;
+    struct connection_names names;
+    uint32_t shard;
 };
 
 void control_apply(const struct control *control, const struct change *change,

@@ -94,7 +94,8 @@ static bool settle(struct flow_table *flows, struct connection *connection, int6
         flow_record_cut(&flows->sink, connection, END_NONE, connection->interim_ns);
     if (!is_over)
         return true;
-    flow_end(flows, connection, END_TIMEOUT, connection->expires_ns);
+    bool is_deleted = connection->status & STATUS_DYING;
+    flow_end(flows, connection, is_deleted ? END_DELETED : END_TIMEOUT, connection->expires_ns);
     return false;
 }
 

@@ -55,6 +55,23 @@ static void describe(const struct connection *connection, struct flow_record *re
     memcpy(record->destination_address, is_high ? tuple->low_address : tuple->high_address, 16);
 }
 
+static void copy_all_counters(const struct connection *connection, struct flow_record *record)
+{
+    copy_counters(&connection->counters[FLOW_ORIGINAL], &record->counters[FLOW_ORIGINAL]);
+    copy_counters(&connection->counters[FLOW_REPLY], &record->counters[FLOW_REPLY]);
+}
+
+void flow_record_describe(const struct connection *connection, int64_t clock_ns,
+                          struct connection_event *event)
+{
+    *event = (struct connection_event){
+        .time_ns = clock_ns,
+        .timeout_ns = connection->expires_ns - clock_ns,
+    };
+    describe(connection, &event->flow);
+    copy_all_counters(connection, &event->flow);
+}
+
 static void tell(const struct flow_sink *sink, const struct connection *connection,
                  enum event_kind kind, const struct flow_record *record, int64_t time_ns)
 {
@@ -86,8 +103,7 @@ void flow_record_cut(const struct flow_sink *sink, struct connection *connection
     describe(connection, &record);
     if (flow_record_is_begun(connection))
         record.first_ns = connection->first_ns;
-    copy_counters(&connection->counters[FLOW_ORIGINAL], &record.counters[FLOW_ORIGINAL]);
-    copy_counters(&connection->counters[FLOW_REPLY], &record.counters[FLOW_REPLY]);
+    copy_all_counters(connection, &record);
     record.invalid_packets = connection->invalid_packets;
     record.wan_changes = connection->wan_changes;
     record.kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;

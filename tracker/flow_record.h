@@ -16,6 +16,10 @@
 /* Whether packets were counted since the record before. */
 bool flow_record_is_begun(const struct connection *connection);
 
+/* The connection as it stands at 'clock_ns', as if it were told of, with what it has counted. */
+void flow_record_describe(const struct connection *connection, int64_t clock_ns,
+                          struct connection_event *event);
+
 /* An event that no record goes with. */
 void flow_record_tell(const struct flow_sink *sink, const struct connection *connection,
                       enum event_kind kind, int64_t time_ns);

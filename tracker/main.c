@@ -5,6 +5,7 @@
 
 #include "common/arguments.h"
 #include "common/bus.h"
+#include "common/config/config_labels.h"
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -17,6 +18,7 @@
 #include "tracker/merge.h"
 #include "tracker/meter.h"
 #include "tracker/output.h"
+#include "tracker/query.h"
 
 enum {
     PACKETS_A_TURN = 8192,
@@ -54,6 +56,8 @@ struct tracker {
     struct meter *meter;
     struct output *output;
     struct control control;
+    struct label_names label_names;
+    struct query *query;
 
     enum phase phase;
     struct high_water *resume; /* of the capture streams, as the exporter has them committed */
@@ -98,10 +102,12 @@ static void on_change(struct tracker *tracker, const struct packet *packet)
 {
     struct change change;
     struct change_result result;
-    if (change_decode(packet->payload, packet->payload_bytes, &change))
-        control_apply(&tracker->control, &change, &result);
-    else
+    if (!change_decode(packet->payload, packet->payload_bytes, &change)) {
         fail(tracker, "a change does not decode");
+        return;
+    }
+    control_apply(&tracker->control, &change, &result);
+    query_note(tracker->query, &change, &result);
 }
 
 /* What is not counted here: a change, or a packet whose home is another shard. */
@@ -366,7 +372,12 @@ static int open_tables(struct tracker *tracker)
     flow_options.accounts = tracker->accounts;
     if (result == 0)
         result = flow_table_create(&flow_options, &tracker->flows);
-    tracker->control = (struct control){.flows = tracker->flows};
+    config_label_names(config, &tracker->label_names);
+    tracker->control = (struct control){
+        .flows = tracker->flows,
+        .names = {config, &tracker->label_names},
+        .shard = tracker->arguments.shard,
+    };
     if (result == 0)
         result = meter_create(config, &tracker->meter);
     if (result == 0)
@@ -409,6 +420,21 @@ static int open_input(struct tracker *tracker)
     return downlink_open(tracker->bus, &options, &tracker->input);
 }
 
+static int open_query(struct tracker *tracker)
+{
+    char endpoint[512];
+    char name[32];
+    snprintf(name, sizeof name, "ct-%u.sock", tracker->arguments.shard);
+    arguments_endpoint(&tracker->arguments, name, endpoint, sizeof endpoint);
+    struct query_settings settings = {
+        .endpoint = endpoint,
+        .control = &tracker->control,
+        .shard = tracker->arguments.shard,
+        .n_shards = tracker->arguments.n_shards,
+    };
+    return query_open(tracker->bus, &settings, &tracker->query);
+}
+
 /* A commit point at the latest when half of what a worker may keep unacknowledged is taken: it must
  * never wait for ever. */
 static size_t commit_bytes(const struct arguments *arguments)
@@ -438,6 +464,8 @@ static int tracker_open(struct tracker *tracker)
     if (result == 0)
         result = open_input(tracker);
     if (result == 0)
+        result = open_query(tracker);
+    if (result == 0)
         result = loop_add_timer(tracker->loop, commit_ms, on_commit_timer, tracker);
     if (result == 0)
         result = loop_add_timer(tracker->loop, GOODBYE_TURN_MS, on_parting_timer, tracker);
@@ -458,6 +486,7 @@ static void tracker_close(struct tracker *tracker)
     meter_destroy(tracker->meter);
     flow_table_destroy(tracker->flows);
     account_table_destroy(tracker->accounts);
+    query_close(tracker->query);
     bus_destroy(tracker->bus);
     loop_destroy(tracker->loop);
     free(tracker->resume);
