@@ -31,6 +31,7 @@ enum {
     CONFIG_ACCOUNTS_MAX = 60000,
     CONFIG_TARIFFS_MAX = 1000,
     CONFIG_NAME_MAX = 63,
+    CONFIG_TIMEOUT_POLICIES_MAX = 1024,
     CONFIG_SHA256_SIZE = 32,
     CONFIG_FILE_SIZE_MAX = 16 * 1024 * 1024,
     CONFIG_ERRORS_MAX = 100
@@ -111,6 +112,28 @@ struct timeouts {
     int64_t untracked_ns; /* a flow that is no connection */
 };
 
+/* Of a policy, by state; -1: not given. Which of them there are depends on the protocol:
+ * common/timeout_kind.h. */
+struct config_timeout_values {
+    int64_t syn_sent_ns, syn_recv_ns, established_ns, fin_wait_ns, close_wait_ns, last_ack_ns,
+        time_wait_ns, close_ns, syn_sent2_ns, retrans_ns, unacknowledged_ns;
+    int64_t unreplied_ns, replied_ns;
+    int64_t timeout_ns;
+    int64_t closed_ns, cookie_wait_ns, cookie_echoed_ns, shutdown_sent_ns, shutdown_recd_ns,
+        shutdown_ack_sent_ns, heartbeat_sent_ns;
+    struct config_place place;
+};
+
+/* Timeouts with a name, for the connections that a rule gives them to. */
+struct config_timeout_policy {
+    char *name; /* 1 to 31 bytes, unique */
+    char *l3;   /* "inet", "inet6" */
+    char *l4;   /* a kind's name */
+    struct config_timeout_values *values;
+    size_t n_values; /* 0 or 1 */
+    struct config_place place;
+};
+
 struct config {
     char *path; /* the file; NULL: none */
 
@@ -157,6 +180,8 @@ struct config {
     } tracker;
 
     struct timeouts timeouts;
+    struct config_timeout_policy *timeout_policies;
+    size_t n_timeout_policies;
 
     struct {
         bool tcp_loose;
@@ -218,6 +243,9 @@ void config_set(struct config *config, const char *assignment, struct config_err
 /* Checks what no single option shows: unique names, known overhead models, equal prefixes in two
  * accounts, … */
 void config_check(const struct config *config, struct config_errors *errors);
+
+/* What the policy says of 'name' ("established"); -1: nothing. */
+int64_t config_timeout_policy_ns(const struct config_timeout_policy *policy, const char *name);
 
 void config_errors_print(const struct config_errors *errors, FILE *out);
 void config_errors_deinit(struct config_errors *errors);

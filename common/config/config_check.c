@@ -7,6 +7,7 @@
 #include "common/config/config_check_tariff.h"
 #include "common/config/config_errors.h"
 #include "common/config/config_object.h"
+#include "common/config/config_timeout.h"
 #include "common/overhead.h"
 
 /* Something that only one owner may have: a name, an address block, a MAC, … */
@@ -225,5 +226,6 @@ void config_check(const struct config *config, struct config_errors *errors)
     check_wans(config, errors);
     check_accounts(config, errors);
     config_check_tariffs(config, errors);
+    config_check_timeout_policies(config, errors);
     check_window(config, errors);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/config.h"
+#include "common/config/config_timeout.h"
 #include "common/config/config_value.h"
 
 #define FIELD(type, member)  .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
@@ -197,6 +198,10 @@ static const struct config_option options[] = {
      .table = &config_tariff_table, .max = CONFIG_TARIFFS_MAX, .is_billing = true,
      .example = config_tariffs_example,
      .help = "What is paid for it; no account is billed twice for one WAN."},
+    {"timeout_policies", CONFIG_MAP_LIST, LIST(struct config, timeout_policies, n_timeout_policies),
+     .table = &config_timeout_policy_table, .max = CONFIG_TIMEOUT_POLICIES_MAX, .is_billing = true,
+     .example = config_timeout_policies_example,
+     .help = "Timeouts with a name, for the connections that a rule gives them to."},
 
     INTEGER_OPTION("capture.workers", capture.workers, "1", 1, 64,
                    .help = "Capture processes of a replay."),

@@ -36,6 +36,10 @@ static const char everything[] =
     "capture: {workers: 2, snap: 1KiB, decapsulate: [gre, erspan], rss_key: microsoft}\n"
     "tracker: {shards: 8, flow_records: no, interim_interval: 90s}\n"
     "timeouts: {tcp_established: 6h}\n"
+    "timeout_policies:\n"
+    "  - {name: short, l4: tcp, values: {established: 100s, close: 0s}}\n"
+    "  - {name: abcdefghijklmnopqrstuvwxyz01234, l3: inet6, l4: generic}\n"
+    "  - {name: \u00e4/b, l4: sctp, values: [{heartbeat_sent: 99d}]}\n"
     "events: {endpoint: 'tcp://127.0.0.1:9000', subscribers_wait: 0s}\n";
 
 /* ---- what is accepted ---- */
@@ -284,6 +288,23 @@ static void test_every_option_can_be_set_in_both_ways(void **state)
     config_deinit(&initial);
 }
 
+static void test_a_timeout_policy_has_what_it_was_given(void **state)
+{
+    (void)state;
+    struct config config;
+    init_from(&config, "timeout_policies:\n"
+                       "  - {name: short, l4: tcp, values: {established: 100s, close: 0s}}\n"
+                       "  - {name: empty, l3: inet6, l4: udp}\n");
+    assert_int_equal(config.n_timeout_policies, 2);
+    const struct config_timeout_policy *short_one = &config.timeout_policies[0];
+    assert_string_equal(short_one->l3, "inet");
+    assert_int_equal(config_timeout_policy_ns(short_one, "established"), INT64_C(100000000000));
+    assert_int_equal(config_timeout_policy_ns(short_one, "close"), 0);
+    assert_int_equal(config_timeout_policy_ns(short_one, "syn_sent"), -1);
+    assert_int_equal(config_timeout_policy_ns(&config.timeout_policies[1], "replied"), -1);
+    config_deinit(&config);
+}
+
 /* ---- texts ---- */
 
 static void test_the_text_read_again_gives_the_same_text(void **state)
@@ -434,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_a_file_is_read_and_named),
         cmocka_unit_test(test_an_assignment_is_checked_as_the_file_is),
         cmocka_unit_test(test_every_option_can_be_set_in_both_ways),
+        cmocka_unit_test(test_a_timeout_policy_has_what_it_was_given),
         cmocka_unit_test(test_the_text_read_again_gives_the_same_text),
         cmocka_unit_test(test_the_order_of_keys_does_not_show_in_the_text_but_that_of_lists_does),
         cmocka_unit_test(test_the_hash_is_of_what_can_change_a_bill),

@@ -56,6 +56,33 @@ static void test_a_wrong_kind_of_value_is_refused(void **state)
                   "f:1:11: database: not printable UTF-8 text (got 'a\\x0ab')\n");
 }
 
+static void test_a_timeout_policy_is_checked_by_its_protocol(void **state)
+{
+    (void)state;
+    assert_errors("timeout_policies: [{name: a}]\n",
+                  "f:1:20: timeout_policies[0]: 'l4' is missing\n");
+    assert_errors("timeout_policies: [{name: a, l4: dccp}]\n",
+                  "f:1:34: timeout_policies[0].l4: unknown value (got 'dccp', expected tcp, udp, "
+                  "udplite, icmp, icmpv6, sctp, gre, generic)\n");
+    assert_errors("timeout_policies: [{name: a, l4: udp, values: {close: 1s}}]\n",
+                  "f:1:47: timeout policy 'a': no timeout of udp (got 'close', expected "
+                  "unreplied, replied)\n");
+    assert_errors("timeout_policies: [{name: a, l4: gre, values: {replyed: 1s}}]\n",
+                  "f:1:48: timeout_policies[0].values: unknown option (got 'replyed'; did you "
+                  "mean replied?)\n");
+    assert_errors("timeout_policies: [{name: a, l4: udp, values: {replied: 100d}}]\n",
+                  "f:1:57: timeout_policies[0].values.replied: out of range (got '100d', expected "
+                  "0s to 99d)\n");
+    assert_errors("timeout_policies: [{name: abcdefghijklmnopqrstuvwxyz012345, l4: udp}]\n",
+                  "f:1:27: timeout_policies[0].name: too long (got "
+                  "'abcdefghijklmnopqrstuvwxyz012345', expected 1 to 31 bytes)\n");
+    assert_errors("timeout_policies: [{name: a b, l4: udp}]\n",
+                  "f:1:27: timeout_policies[0].name: not allowed (got 'a b', expected no spaces "
+                  "and no commas)\n");
+    assert_errors("timeout_policies:\n- {name: a, l4: udp}\n- {name: a, l4: tcp}\n",
+                  "f:3:3: timeout policy 'a': the name of another policy, at 2:3\n");
+}
+
 static void test_numbers_out_of_range_are_refused(void **state)
 {
     (void)state;
@@ -350,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_unknown_key_is_named_with_the_nearest),
         cmocka_unit_test(test_a_wrong_kind_of_value_is_refused),
+        cmocka_unit_test(test_a_timeout_policy_is_checked_by_its_protocol),
         cmocka_unit_test(test_numbers_out_of_range_are_refused),
         cmocka_unit_test(test_a_unit_that_does_not_fit_is_refused),
         cmocka_unit_test(test_addresses_are_checked),
