@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/options.h"
+#include "proto/rule_check.h"
 
 static void append(struct settings *settings, char *assignment)
 {
@@ -73,7 +74,9 @@ bool settings_load(struct settings *settings)
         config_load(&settings->config, settings->config_path, &errors);
     for (size_t i = 0; i < settings->n_assignments; i++)
         config_set(&settings->config, settings->assignments[i], &errors);
+    config_load_labels(&settings->config, &errors);
     config_check(&settings->config, &errors);
+    rule_check(&settings->config, &errors);
 
     bool is_good = errors.n == 0;
     if (!is_good)

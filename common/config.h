@@ -4,6 +4,7 @@
  *     config_init(&config);                                    every option at its default
  *     config_load(&config, path, &errors);                     then the file, if there is one
  *     config_set(&config, "tracker.shards=4", &errors);        then the command line
+ *     config_load_labels(&config, &errors);                    and the file of label names
  *     config_check(&config, &errors);                          what only makes sense together
  *     if (errors.n)
  *         config_errors_print(&errors, stderr);                and exit 2
@@ -30,6 +31,10 @@ enum {
     CONFIG_WANS_MAX = 1000,
     CONFIG_ACCOUNTS_MAX = 60000,
     CONFIG_TARIFFS_MAX = 1000,
+    CONFIG_RULES_MAX = 1000,
+    CONFIG_HELPERS_MAX = 64,
+    CONFIG_CLASS_FIRST = 32, /* before: what wanmeter itself tells apart */
+    CONFIG_CLASSES_MAX = 200,
     CONFIG_NAME_MAX = 63,
     CONFIG_TIMEOUT_POLICIES_MAX = 1024,
     CONFIG_SHA256_SIZE = 32,
@@ -134,6 +139,33 @@ struct config_timeout_policy {
     struct config_place place;
 };
 
+/* Where a text of the file begins. */
+struct config_text_place {
+    struct config_place place;
+    bool is_exact; /* it stands there as it is, in one line: characters can be counted on */
+};
+
+/* What to do with connections of packets that match; all that match apply, in order. */
+struct config_rule {
+    char *name;   /* NULL: none */
+    char *match;  /* a pcap-filter expression; NULL: every packet */
+    char *wan;    /* NULL: any; "none": of no WAN */
+    int32_t zone; /* -1: any */
+    char *state;  /* "new" or "related"; NULL: either */
+    char *ct;     /* common/ct_action.h */
+    struct config_place place;
+    struct config_text_place match_place;
+    struct config_text_place ct_place;
+};
+
+/* Connections to these ports are read for others that they announce. */
+struct config_helper {
+    char *name;     /* common/helper_names.h */
+    int32_t *ports; /* none: the usual one; config_helper_port() knows */
+    size_t n_ports;
+    struct config_place place;
+};
+
 struct config {
     char *path; /* the file; NULL: none */
 
@@ -150,6 +182,13 @@ struct config {
     size_t n_accounts;
     struct config_tariff *tariffs;
     size_t n_tariffs;
+    struct config_text_list classes; /* numbered from CONFIG_CLASS_FIRST, in this order */
+    struct config_rule *rules;
+    size_t n_rules;
+    struct config_helper *helpers;
+    size_t n_helpers;
+    char *label_file;               /* a connlabel.conf; empty: none */
+    struct config_text_list labels; /* "BIT NAME", in the order of the bits once checked */
 
     struct {
         int64_t workers;             /* of a replay */
@@ -188,6 +227,7 @@ struct config {
         bool tcp_be_liberal;
         int64_t tcp_max_retrans;
         bool tcp_ignore_invalid_rst;
+        int64_t expect_max; /* expectations in memory */
         bool related_labels; /* a related connection has its master's labels */
     } conntrack;             /* as net.netfilter.nf_conntrack_*, with its defaults */
 
@@ -240,12 +280,20 @@ void config_read(struct config *config, const char *name, const char *text, size
  * between; not for lists of maps). */
 void config_set(struct config *config, const char *assignment, struct config_errors *errors);
 
+/* Adds what 'label_file' says to 'labels', once: processes that are given the configuration's text
+ * have them without the file. */
+void config_load_labels(struct config *config, struct config_errors *errors);
+
 /* Checks what no single option shows: unique names, known overhead models, equal prefixes in two
  * accounts, … */
 void config_check(const struct config *config, struct config_errors *errors);
 
 /* What the policy says of 'name' ("established"); -1: nothing. */
 int64_t config_timeout_policy_ns(const struct config_timeout_policy *policy, const char *name);
+
+/* The ports that a helper reads, at least one. */
+size_t config_helper_ports(const struct config_helper *helper);
+uint16_t config_helper_port(const struct config_helper *helper, size_t i);
 
 void config_errors_print(const struct config_errors *errors, FILE *out);
 void config_errors_deinit(struct config_errors *errors);

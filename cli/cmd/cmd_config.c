@@ -7,6 +7,7 @@
 
 #include "cli/options.h"
 #include "common/config.h"
+#include "proto/rule_check.h"
 
 enum config_action { ACTION_CHECK, ACTION_EXAMPLE, ACTION_REFERENCE, ACTIONS_N };
 
@@ -58,7 +59,9 @@ static enum exit_code check(const char *path)
     struct config_errors errors = {0};
     config_init(&config);
     config_load(&config, path, &errors);
+    config_load_labels(&config, &errors);
     config_check(&config, &errors);
+    rule_check(&config, &errors);
     bool is_good = errors.n == 0;
     if (is_good)
         printf("%s: ok\n", path);

@@ -6,7 +6,9 @@
 
 #include "common/config/config_check_tariff.h"
 #include "common/config/config_errors.h"
+#include "common/config/config_helpers.h"
 #include "common/config/config_object.h"
+#include "common/config/config_rules.h"
 #include "common/config/config_timeout.h"
 #include "common/overhead.h"
 
@@ -228,4 +230,6 @@ void config_check(const struct config *config, struct config_errors *errors)
     config_check_tariffs(config, errors);
     config_check_timeout_policies(config, errors);
     check_window(config, errors);
+    config_check_rules(config, errors);
+    config_check_helpers(config, errors);
 }

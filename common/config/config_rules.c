@@ -39,10 +39,10 @@ const struct config_table config_rule_table = {
 };
 
 const char config_rules_example[] = "  - match: tcp dst port 443\n"
-                                    "    ct: commit,mark=0x5/0xff,label=web\n"
+                                    "    ct: commit,mark=0x5/0xff,label=0x8/0x8\n"
                                     "  - wan: radio\n"
                                     "    match: ip and udp dst port 5060\n"
-                                    "    ct: commit,zone=9,helper=sip,class=voice\n";
+                                    "    ct: commit,zone=9,helper=sip\n";
 
 void config_rule_complain(const struct config *config, size_t i, const char *key,
                           const struct config_text_place *at, size_t offset,

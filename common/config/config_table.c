@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "common/config.h"
+#include "common/config/config_helpers.h"
+#include "common/config/config_labels.h"
+#include "common/config/config_rules.h"
 #include "common/config/config_timeout.h"
 #include "common/config/config_value.h"
 
@@ -21,7 +24,7 @@
 #define D   (24 * H)
 
 enum { ZONE_MAX = 65535, VLAN_MAX = 4094, SESSION_MAX = 65535, MPLS_LABEL_MAX = 1048575 };
-enum { INTERFACE_LENGTH_MAX = 255, RSS_KEY_DIGITS = 80 };
+enum { INTERFACE_LENGTH_MAX = 255, RSS_KEY_DIGITS = 80, LABEL_LINE_MAX = 1023 };
 
 static bool is_name(const char *text)
 {
@@ -198,6 +201,24 @@ static const struct config_option options[] = {
      .table = &config_tariff_table, .max = CONFIG_TARIFFS_MAX, .is_billing = true,
      .example = config_tariffs_example,
      .help = "What is paid for it; no account is billed twice for one WAN."},
+    {"classes", CONFIG_TEXT_LIST, LIST(struct config, classes.items, classes.n), NAME_RULE,
+     .is_billing = true, .help = "Names of traffic classes that rules may give connections."},
+    {"rules", CONFIG_MAP_LIST, LIST(struct config, rules, n_rules), .table = &config_rule_table,
+     .max = CONFIG_RULES_MAX, .is_billing = true, .example = config_rules_example,
+     .help = "What connection tracking does with the first packet of a connection; all rules that "
+             "match apply, in order. Without rules, or where none matches: what Linux does."},
+    {"helpers", CONFIG_MAP_LIST, LIST(struct config, helpers, n_helpers),
+     .table = &config_helper_table, .max = CONFIG_HELPERS_MAX, .is_billing = true,
+     .example = config_helpers_example,
+     .help = "Control connections that are read for the connections they announce, by the port "
+             "that they go to."},
+    TEXT_OPTION("label_file", label_file, "", 0,
+                .help = "Names of label bits, in the format of connlabel.conf: a line each, bit "
+                        "and name."),
+    {"labels", CONFIG_TEXT_LIST, LIST(struct config, labels.items, labels.n), .min = 3,
+     .max = LABEL_LINE_MAX, .is_valid = config_label_is_line,
+     .expected = "a bit, 0 to 127, and 1 to 63 letters, digits, '-' and ' '", .is_billing = true,
+     .help = "The same without a file, \"BIT NAME\" each."},
     {"timeout_policies", CONFIG_MAP_LIST, LIST(struct config, timeout_policies, n_timeout_policies),
      .table = &config_timeout_policy_table, .max = CONFIG_TIMEOUT_POLICIES_MAX, .is_billing = true,
      .example = config_timeout_policies_example,
@@ -304,6 +325,9 @@ static const struct config_option options[] = {
                 .is_billing = true,
                 .help = "A RST older than what was acknowledged is not INVALID at once."),
 
+    INTEGER_OPTION("conntrack.expect_max", conntrack.expect_max, "4096", 1, 1048576,
+                   .is_billing = true,
+                   .help = "Connections that helpers expect at once; past that no more are."),
     BOOL_OPTION("conntrack.related_labels", conntrack.related_labels, "no", .is_billing = true,
                 .help = "A connection that a helper expected has its master's labels, as in Open "
                         "vSwitch; Linux hands on the mark only."),

@@ -36,6 +36,7 @@ struct config_option {
     size_t offset;       /* in the struct: of the value, or of a list's pointer */
     size_t size;         /* of that field: tells int32_t from int64_t */
     size_t count_offset; /* of a list's count */
+    size_t text_place_offset; /* texts: of a struct config_text_place; 0: not kept */
     int64_t min;         /* numbers: the range, of each item in a list; texts: characters */
     int64_t max;         /* lists of maps: items */
     const char *initial; /* as one would write it; NULL: not set (-1, NULL, an empty list) */

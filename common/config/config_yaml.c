@@ -112,11 +112,28 @@ static const char *scalar_text(struct walk *walk, const yaml_node_t *node, const
     return text;
 }
 
+/* Where the text begins, behind its quote. */
+static void keep_text_place(const yaml_node_t *node, const struct config_option *option,
+                            void *object)
+{
+    size_t n_quotes = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? 0 : 2;
+    size_t length = node->end_mark.index - node->start_mark.index;
+    struct config_text_place place = {
+        .place = place_of(node),
+        .is_exact = length == node->data.scalar.length + n_quotes &&
+                    node->start_mark.line == node->end_mark.line,
+    };
+    place.place.column += place.is_exact && n_quotes ? 1 : 0;
+    memcpy((char *)object + option->text_place_offset, &place, sizeof place);
+}
+
 static void read_value(struct walk *walk, const yaml_node_t *node,
                        const struct config_option *option, void *object)
 {
     const char *text = scalar_text(walk, node, "a value");
     struct config_complaint complaint;
+    if (text && option->text_place_offset)
+        keep_text_place(node, option, object);
     if (!text || config_value_read(option, text, object, &complaint))
         return;
     complain(walk, node,

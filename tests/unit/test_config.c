@@ -1,6 +1,8 @@
 /* The configuration: what is accepted, and that text and struct say the same. */
 #include "config_case.h"
 
+#include "common/config/config_labels.h"
+
 /* Every key that there is, at values other than the defaults. */
 static const char everything[] =
     "database: /var/lib/wanmeter/bill.db\n"
@@ -244,7 +246,8 @@ static void other_value(const struct config_option *option, char *out, size_t si
         break;
     default:
         assert_int_equal(option->type, CONFIG_TEXT_LIST);
-        snprintf(out, size, "gre,tzsp");
+        snprintf(out, size,
+                 option->is_valid == config_label_is_line ? "3 web,17 gold" : "gre,tzsp");
     }
 }
 
