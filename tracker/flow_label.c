@@ -130,5 +130,5 @@ void flow_label_row(const struct lease *lease, int64_t now_ns, char row[FLOW_LAB
              "%05" PRIX32 " %-1u %-6" PRIu32 " %-6" PRIu32 " %-6" PRId64 " %-8" PRId64 " %s %-4zu",
              lease->label, lease->share, lease->owner, lease->n_users, lease->linger_ns / second_ns,
              (lease->expires_ns - now_ns) / second_ns, destination,
-             lease->options ? lease->options->listed_size : 0);
+             lease->options ? lease->options->size : 0);
 }

@@ -256,7 +256,7 @@ int lease_close(struct lease_grant *grant, const struct flow_label_request *requ
 {
     struct lease_holder *holder = holder_table_find(&grant->holders, request->uid, request->holder);
     if (!holder)
-        return -ESRCH;
+        return 0;
     while (holder->n_references > 0)
         release(
             holder_unlink(&grant->holders, holder, &grant->holders.references[holder->first - 1]),

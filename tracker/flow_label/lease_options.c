@@ -33,8 +33,6 @@ static int add_part(const struct flow_label_request *request,
         found->headers.first_destination = part;
     else
         found->headers.last_destination = part;
-    if (option->kind != FLOW_LABEL_DSTOPTS)
-        found->listed_size += part.size;
     return 0;
 }
 
@@ -57,14 +55,14 @@ int lease_options_create(const struct flow_label_request *request, struct lease_
     }
     if (found.headers.last_destination.size > 0)
         return -EINVAL;
-    if (found.listed_size == 0)
-        return 0;
     const struct header_options *headers = &found.headers;
-    struct lease_options *options =
-        malloc(sizeof *options + headers->hop_by_hop.size + headers->first_destination.size);
+    size_t size = headers->hop_by_hop.size + headers->first_destination.size;
+    if (size == 0)
+        return 0;
+    struct lease_options *options = malloc(sizeof *options + size);
     if (!options)
         return -ENOMEM;
-    *options = (struct lease_options){.listed_size = found.listed_size};
+    *options = (struct lease_options){.size = size};
     uint8_t *room = options->bytes;
     room = copy_part(&headers->hop_by_hop, room, &options->headers.hop_by_hop);
     copy_part(&headers->first_destination, room, &options->headers.first_destination);

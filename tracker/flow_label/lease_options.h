@@ -31,7 +31,7 @@ struct header_options {
 
 struct lease_options {
     struct header_options headers; /* into 'bytes' */
-    size_t listed_size;            /* as the kernel's list has it */
+    size_t size;                   /* of all of them, as the kernel's list has it */
     uint8_t bytes[];
 };
 
