@@ -133,6 +133,8 @@ static void declare_unsent(struct lane *lane)
     *unsent = (struct loss){0};
 }
 
+static int push(struct lane *lane, int64_t clock_ns, bool end_of_stream);
+
 int lane_send(struct lane *lane, int64_t clock_ns, bool end_of_stream)
 {
     if (lane->options.is_live && !end_of_stream && !lane_has_room(lane)) {
@@ -141,6 +143,11 @@ int lane_send(struct lane *lane, int64_t clock_ns, bool end_of_stream)
         if (lane->n_losses < LOSSES_MAX && lane->n_sources < SOURCES_MAX)
             return 0; /* else the window is passed: a loss line is not lost */
     }
+    return push(lane, clock_ns, end_of_stream);
+}
+
+static int push(struct lane *lane, int64_t clock_ns, bool end_of_stream)
+{
     declare_unsent(lane);
     struct message message = {
         .kind = MESSAGE_PACKETS,
@@ -173,14 +180,8 @@ static bool is_full(const struct lane *lane)
            lane->packets_size >= lane->batch_bytes;
 }
 
-int lane_add(struct lane *lane, const struct packet *packet)
+static void put(struct lane *lane, const struct packet *packet)
 {
-    int64_t interval_ns = lane->options.config->capture.batch_interval_ns;
-    if (lane->n_packets && packet->clock_ns - lane->first_clock_ns >= interval_ns) {
-        int result = lane_send(lane, lane->last_clock_ns, false);
-        if (result < 0)
-            return result;
-    }
     if (lane->n_packets == 0) {
         lane->first_clock_ns = packet->clock_ns;
         lane->first_ns = packet->time_ns;
@@ -196,7 +197,29 @@ int lane_add(struct lane *lane, const struct packet *packet)
         lane->added.l2_bytes += packet->l2_bytes;
         lane->added.l3_bytes += packet->l3_bytes;
     }
+}
+
+int lane_add(struct lane *lane, const struct packet *packet)
+{
+    int64_t interval_ns = lane->options.config->capture.batch_interval_ns;
+    if (lane->n_packets && packet->clock_ns - lane->first_clock_ns >= interval_ns) {
+        int result = lane_send(lane, lane->last_clock_ns, false);
+        if (result < 0)
+            return result;
+    }
+    put(lane, packet);
     return is_full(lane) ? lane_send(lane, packet->clock_ns, false) : 0;
+}
+
+int lane_add_change(struct lane *lane, const struct packet *change)
+{
+    if (!lane->options.is_live)
+        return lane_add(lane, change);
+    int result = lane->n_packets ? lane_send(lane, lane->last_clock_ns, false) : 0;
+    if (result < 0)
+        return result;
+    put(lane, change);
+    return push(lane, change->clock_ns, false);
 }
 
 int lane_add_loss(struct lane *lane, const struct loss *loss)

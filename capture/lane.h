@@ -38,6 +38,10 @@ void lane_close(struct lane *lane); /* accepts NULL */
 /* 0 or -ENOMEM. */
 int lane_add(struct lane *lane, const struct packet *packet);
 
+/* The same of a change. Live it passes the window by its own few bytes rather than be lost: every
+ * shard must do it. */
+int lane_add_change(struct lane *lane, const struct packet *change);
+
 /* Goes with the next batch. 0 or -ENOMEM. */
 int lane_add_loss(struct lane *lane, const struct loss *loss);
 int lane_add_source(struct lane *lane, const struct source_total *total);

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture/change_inlet.h"
 #include "capture/decode.h"
 #include "capture/fragment.h"
 #include "capture/lane.h"
@@ -45,6 +46,7 @@ struct capture {
     struct fragment_table *fragments;
     struct rss rss;
     struct lane *lanes[SHARDS_MAX];
+    struct change_inlet *changes; /* of the first worker; NULL: none */
 
     enum phase phase;
     int64_t clock_ns; /* of this worker's stream: the largest timestamp so far */
@@ -61,6 +63,52 @@ static void fail(struct capture *capture, const char *what)
     log_error("%s", what);
     capture->status = 1;
     loop_stop(capture->loop);
+}
+
+static bool all_lanes(const struct capture *capture, bool (*is_so)(const struct lane *lane))
+{
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        if (!is_so(capture->lanes[i]))
+            return false;
+    return true;
+}
+
+/* ---- the clock, and the changes that are due with it ---- */
+
+static void put_change(struct capture *capture, const struct change *change, int64_t at_ns)
+{
+    uint8_t bytes[PACKET_PAYLOAD_MAX];
+    struct packet packet = {
+        .time_ns = at_ns,
+        .clock_ns = at_ns,
+        .class_index = CLASS_NON_IP,
+        .extra = PACKET_CHANGE,
+        .payload = bytes,
+        .payload_bytes = (uint16_t)change_encode(change, bytes),
+    };
+    capture->clock_ns = at_ns;
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        if (lane_add_change(capture->lanes[i], &packet) < 0)
+            fail(capture, NO_MEMORY);
+}
+
+/* Live, where a lane has no room: at the next move. */
+static void put_changes(struct capture *capture, int64_t next_ns)
+{
+    struct change change;
+    int64_t at_ns;
+    while ((!capture->arguments.is_live || all_lanes(capture, lane_has_room)) &&
+           change_inlet_next(capture->changes, capture->clock_ns, next_ns, &change, &at_ns))
+        put_change(capture, &change, at_ns);
+}
+
+static void move_clock(struct capture *capture, int64_t next_ns)
+{
+    if (next_ns <= capture->clock_ns)
+        return;
+    if (capture->changes)
+        put_changes(capture, next_ns);
+    capture->clock_ns = next_ns;
 }
 
 /* ---- the frame's way ---- */
@@ -82,8 +130,7 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     decode_frame(&capture->decoder, frame, &packet, &layers);
     capture->carrier_bytes[frame->source_index - capture->arguments.first_source] +=
         frame->wire_bytes - packet.l2_bytes;
-    if (frame->clock_ns > capture->clock_ns)
-        capture->clock_ns = frame->clock_ns;
+    move_clock(capture, frame->clock_ns);
     packet.clock_ns = capture->clock_ns;
     wan_table_apply(capture->wans, frame, &layers, &packet);
     fragment_table_expire(capture->fragments, capture->clock_ns);
@@ -118,14 +165,6 @@ static void tell_clock(struct capture *capture)
             fail(capture, NO_MEMORY);
 }
 
-static bool all_lanes(const struct capture *capture, bool (*is_so)(const struct lane *lane))
-{
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        if (!is_so(capture->lanes[i]))
-            return false;
-    return true;
-}
-
 /* What the sources have given goes to the ledger by the first lane. */
 static void add_source_totals(struct capture *capture)
 {
@@ -152,9 +191,21 @@ static void add_loss(struct capture *capture, const struct loss *loss)
         fail(capture, NO_MEMORY);
 }
 
+/* Those that the stream's end finds waiting: after its last packet. */
+static void put_last_changes(struct capture *capture)
+{
+    if (!capture->changes)
+        return;
+    int64_t end_ns = change_inlet_end_ns(capture->changes);
+    move_clock(capture, end_ns);
+    if (change_inlet_is_waiting(capture->changes))
+        move_clock(capture, capture->clock_ns + 1);
+}
+
 static void end_stream(struct capture *capture)
 {
     fragment_table_flush(capture->fragments);
+    put_last_changes(capture);
     add_source_totals(capture);
     send_all(capture, true);
     capture->phase = PHASE_DRAINING;
@@ -244,30 +295,35 @@ static void on_readable(void *state)
 
 /* ---- timers, signals ---- */
 
+/* Live: the clock goes on without packets. */
+static void follow_wall_clock(struct capture *capture)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    move_clock(capture, ((int64_t)now.tv_sec * 1000 - HEARTBEAT_LAG_MS) * 1000000 + now.tv_nsec);
+}
+
 /* Live: what has waited is sent, also when a batch is not full. */
 static void on_flush_timer(void *state)
 {
     struct capture *capture = state;
     if (capture->phase != PHASE_READING)
         return;
+    if (capture->is_ready && capture->changes && change_inlet_is_waiting(capture->changes))
+        follow_wall_clock(capture);
     for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
         if (!lane_is_empty(capture->lanes[i]) &&
             lane_send(capture->lanes[i], capture->clock_ns, false) < 0)
             fail(capture, NO_MEMORY);
 }
 
-/* Live: the clock goes on without packets, so that idle flows end and other workers' packets are
- * not held up. */
+/* Live: so that idle flows end without packets and other workers' packets are not held up. */
 static void on_heartbeat_timer(void *state)
 {
     struct capture *capture = state;
     if (capture->phase != PHASE_READING || !capture->is_ready)
         return;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t reached_ns = ((int64_t)now.tv_sec * 1000 - HEARTBEAT_LAG_MS) * 1000000 + now.tv_nsec;
-    if (reached_ns > capture->clock_ns)
-        capture->clock_ns = reached_ns;
+    follow_wall_clock(capture);
     fragment_table_expire(capture->fragments, capture->clock_ns);
     send_all(capture, false);
 }
@@ -385,6 +441,22 @@ static int open_lanes(struct capture *capture)
     return result;
 }
 
+/* The first worker's stream carries them for all. */
+static int open_changes(struct capture *capture)
+{
+    const struct arguments *arguments = &capture->arguments;
+    char endpoint[512];
+    arguments_endpoint(arguments, "change.sock", endpoint, sizeof endpoint);
+    struct change_inlet_settings settings = {
+        .endpoint = arguments->is_live ? endpoint : NULL,
+        .path = arguments->changes_path,
+        .n_shards = arguments->n_shards,
+    };
+    if (arguments->worker != 0 || (!settings.endpoint && !settings.path))
+        return 0;
+    return change_inlet_open(capture->bus, &settings, &capture->changes);
+}
+
 static int open_timers(struct capture *capture)
 {
     const struct arguments *arguments = &capture->arguments;
@@ -420,6 +492,8 @@ static int capture_open(struct capture *capture)
     if (result == 0)
         result = open_lanes(capture);
     if (result == 0)
+        result = open_changes(capture);
+    if (result == 0)
         result = open_timers(capture);
     if (result == 0)
         result = loop_add_turn(capture->loop, on_turn, capture);
@@ -432,6 +506,7 @@ static void capture_close(struct capture *capture)
 {
     for (uint32_t i = 0; i < SHARDS_MAX; i++)
         lane_close(capture->lanes[i]);
+    change_inlet_close(capture->changes);
     fragment_table_destroy(capture->fragments);
     wan_table_destroy(capture->wans);
     free(capture->carrier_bytes);

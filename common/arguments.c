@@ -20,6 +20,7 @@ enum option_key {
     KEY_INTERFACE,
     KEY_PROGRESS_DESCRIPTOR,
     KEY_LIVE,
+    KEY_CHANGES,
 };
 
 static const struct argp_option options[] = {
@@ -34,6 +35,7 @@ static const struct argp_option options[] = {
     {"source-index", KEY_FIRST_SOURCE, 0, OPTION_ALIAS, 0, 0},
     {"interface", KEY_INTERFACE, "NAME", 0, "capture: read this interface", 0},
     {"progress-descriptor", KEY_PROGRESS_DESCRIPTOR, "N", 0, "capture: tell progress here", 0},
+    {"changes", KEY_CHANGES, "FILE", 0, "capture: recorded changes", 0},
     {"live", KEY_LIVE, 0, 0, "the input has no end of its own", 0},
     {0},
 };
@@ -96,6 +98,9 @@ static error_t on_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_LIVE:
         arguments->is_live = true;
+        return 0;
+    case KEY_CHANGES:
+        arguments->changes_path = text;
         return 0;
     case ARGP_KEY_ARG:
         arguments->files[arguments->n_files++] = text;

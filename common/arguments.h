@@ -23,9 +23,10 @@ struct arguments {
     const char *run_directory; /* of the command line, else the configuration's */
     uint32_t shard, n_shards;
     uint32_t worker, n_workers;
-    uint32_t first_source;   /* source_index of the first file or of the interface */
-    const char *interface;   /* live: one of config.sources; NULL: files */
-    int progress_descriptor; /* where to write progress; -1: nowhere */
+    uint32_t first_source;    /* source_index of the first file or of the interface */
+    const char *interface;    /* live: one of config.sources; NULL: files */
+    int progress_descriptor;  /* where to write progress; -1: nowhere */
+    const char *changes_path; /* capture: recorded changes to put among the packets; NULL: none */
     bool is_live;
     char **files; /* borrowed from argv */
     size_t n_files;

@@ -38,6 +38,7 @@ size_t change_encode(const struct change *change, uint8_t *room)
     wire.pid = change->pid;
     wire.uid = change->uid;
     wire.seed = change->seed;
+    wire.is_restored = change->is_restored;
     if (wanmeter__change__get_packed_size(&wire) > PACKET_PAYLOAD_MAX)
         return 0;
     return wanmeter__change__pack(&wire, room);
@@ -78,6 +79,7 @@ bool change_decode(const uint8_t *bytes, size_t size, struct change *change)
         change->pid = wire->pid;
         change->uid = wire->uid;
         change->seed = wire->seed;
+        change->is_restored = wire->is_restored;
     }
     arena_destroy(arena);
     return is_ours;

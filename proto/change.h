@@ -24,6 +24,7 @@ struct change {
     uint32_t pid;
     uint32_t uid;
     uint64_t seed;
+    bool is_restored; /* of an earlier run, and recorded then: it is in force before any packet */
     size_t n_words;
     const char *words[CHANGE_WORDS_MAX + 1]; /* into 'text'; NULL after the last */
     char text[CHANGE_TEXT_MAX];              /* the words, each with its NUL */
