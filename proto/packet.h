@@ -37,6 +37,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/config.h"
+
 /* Where a packet's bytes are counted. CONNECTION: in a flow. All others: in no flow (docs/loss.md).
  */
 enum packet_class {
@@ -51,7 +53,21 @@ enum packet_class {
     CLASS_DUPLICATE,
     CLASS_BAD_TIME,
     CLASS_N,
+    CLASS_USER_FIRST = CONFIG_CLASS_FIRST, /* in flows: classes of the configuration's own */
 };
+
+/* Is it one of either kind? */
+static inline bool packet_class_is_known(unsigned class_index)
+{
+    return class_index < CLASS_N ||
+           (class_index >= CLASS_USER_FIRST && class_index < CLASS_USER_FIRST + CONFIG_CLASSES_MAX);
+}
+
+/* Are its bytes in flows? */
+static inline bool packet_class_is_of_flows(unsigned class_index)
+{
+    return class_index == CLASS_CONNECTION || class_index >= CLASS_USER_FIRST;
+}
 
 /* The class's name as in the database, JSON and events; "unknown" out of range. */
 const char *packet_class_name(unsigned class_index);

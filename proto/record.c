@@ -99,7 +99,7 @@ void usage_delta_put(const struct usage_delta *delta, uint8_t *room)
 bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta)
 {
     memcpy(delta, bytes, sizeof *delta);
-    return delta->direction < DIRECTION_N && delta->class_index < CLASS_N &&
+    return delta->direction < DIRECTION_N && packet_class_is_known(delta->class_index) &&
            delta->cause < MALFORMED_CAUSE_N;
 }
 
@@ -112,7 +112,7 @@ bool flow_record_get(const uint8_t *bytes, struct flow_record *record)
 {
     memcpy(record, bytes, sizeof *record);
     return (record->ip_version == 4 || record->ip_version == 6) && record->has_ports <= 1 &&
-           record->state < STATE_N && record->class_index < CLASS_N &&
+           record->state < STATE_N && packet_class_is_known(record->class_index) &&
            record->kind < RECORD_KIND_N && record->end_reason < END_REASON_N;
 }
 

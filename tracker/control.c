@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tracker/flow_change.h"
+#include "tracker/label.h"
 
 /* A module's changes, by the first word. */
 struct door {
@@ -19,8 +20,14 @@ static void apply_to_connections(const struct control *control, const struct cha
     flow_table_change(control->flows, &control->names, change, result);
 }
 
+static void apply_to_labels(const struct control *control, const struct change *change,
+                            struct change_result *result)
+{
+    label_table_change(flow_table_labels(control->flows), change, result);
+}
+
 static const struct door doors[] = {
-    {"ct", apply_to_connections}, {NULL, NULL}, /* the end */
+    {"ct", apply_to_connections}, {"label", apply_to_labels}, {NULL, NULL}, /* the end */
 };
 
 static void refuse(const struct change *change, struct change_result *result)

@@ -31,8 +31,12 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
     struct connection_limits limits = {.connections_max = options->connections_max};
     randombytes_buf(limits.hash_key, sizeof limits.hash_key);
     int result = connection_table_create(&limits, &flows->connections);
+    if (result == 0)
+        result = rule_table_create(options->config, &flows->rules);
+    if (result == 0)
+        result = label_table_create(options->config, &flows->labels);
     if (result < 0) {
-        free(flows);
+        flow_table_destroy(flows);
         return result;
     }
     *out = flows;
@@ -44,12 +48,19 @@ void flow_table_destroy(struct flow_table *flows)
     if (!flows)
         return;
     connection_table_destroy(flows->connections);
+    rule_table_destroy(flows->rules);
+    label_table_destroy(flows->labels);
     free(flows);
 }
 
 size_t flow_table_count(const struct flow_table *flows)
 {
     return connection_table_count(flows->connections);
+}
+
+struct label_table *flow_table_labels(const struct flow_table *flows)
+{
+    return flows->labels;
 }
 
 /* ---- ends ---- */
@@ -60,6 +71,8 @@ void flow_end(struct flow_table *flows, struct connection *connection, enum end_
     connection->status |= STATUS_DYING;
     if (!connection->is_shadow)
         flow_record_cut(&flows->sink, connection, reason, time_ns);
+    if (connection->extra)
+        label_table_release(flows->labels, connection->extra->labels);
     connection_table_remove(flows->connections, connection);
 }
 
@@ -192,6 +205,7 @@ static bool enter(struct flow_table *flows, const struct flow_key *key, struct s
     if (!connection)
         return false;
     step->is_opened = true;
+    flow_meet_rules(flows, step, connection);
     bool is_judged = flow_judge(flows, step, connection);
     assert(is_judged);
     (void)is_judged;

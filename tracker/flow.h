@@ -32,6 +32,7 @@
 #include "tracker/connection_table.h"
 
 struct flow_table;
+struct label_table;
 
 /* Where records and events go; borrowed for the call. */
 struct flow_sink {
@@ -97,10 +98,11 @@ enum ct_state {
 
 struct flow_judgement {
     uint64_t flow_id;
-    int64_t timeout_ns; /* that the packet set; 0: none */
-    uint32_t ct_state;  /* enum ct_state; 0: untracked, or not judged by itself */
-    uint32_t status;    /* of the connection behind it, enum connection_status */
-    uint8_t state;      /* enum connection_state */
+    int64_t timeout_ns;  /* that the packet set; 0: none */
+    uint32_t ct_state;   /* enum ct_state; 0: untracked, or not judged by itself */
+    uint32_t status;     /* of the connection behind it, enum connection_status */
+    uint8_t state;       /* enum connection_state */
+    uint8_t class_index; /* in which its bytes are counted */
 };
 
 /* Of the packet that was added last. */
@@ -120,5 +122,8 @@ uint16_t flow_table_account_about(const struct flow_table *flows, const struct p
 bool flow_table_finish(struct flow_table *flows, size_t n_max);
 
 size_t flow_table_count(const struct flow_table *flows);
+
+/* The names of label bits, and who holds them. */
+struct label_table *flow_table_labels(const struct flow_table *flows);
 
 #endif

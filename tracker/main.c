@@ -5,7 +5,6 @@
 
 #include "common/arguments.h"
 #include "common/bus.h"
-#include "common/config/config_labels.h"
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -15,6 +14,7 @@
 #include "tracker/account.h"
 #include "tracker/control.h"
 #include "tracker/flow.h"
+#include "tracker/label.h"
 #include "tracker/merge.h"
 #include "tracker/meter.h"
 #include "tracker/output.h"
@@ -56,7 +56,6 @@ struct tracker {
     struct meter *meter;
     struct output *output;
     struct control control;
-    struct label_names label_names;
     struct query *query;
 
     enum phase phase;
@@ -135,6 +134,8 @@ static void on_packet(void *state, const struct packet *packet, const struct flo
         if (flow_table_add(tracker->flows, packet, key, charge.billed_bytes, &charge.account) ==
             FLOW_OVERFLOW)
             charge.class_index = CLASS_OVERFLOW;
+        else
+            charge.class_index = flow_table_judgement(tracker->flows)->class_index;
     } else if (packet->class_index == CLASS_ICMP_ERROR) {
         charge.account = flow_table_account_about(tracker->flows, packet, &charge.wan);
     } else {
@@ -372,12 +373,12 @@ static int open_tables(struct tracker *tracker)
     flow_options.accounts = tracker->accounts;
     if (result == 0)
         result = flow_table_create(&flow_options, &tracker->flows);
-    config_label_names(config, &tracker->label_names);
-    tracker->control = (struct control){
-        .flows = tracker->flows,
-        .names = {config, &tracker->label_names},
-        .shard = tracker->arguments.shard,
-    };
+    if (result == 0)
+        tracker->control = (struct control){
+            .flows = tracker->flows,
+            .names = {config, label_table_names(flow_table_labels(tracker->flows))},
+            .shard = tracker->arguments.shard,
+        };
     if (result == 0)
         result = meter_create(config, &tracker->meter);
     if (result == 0)

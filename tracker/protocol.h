@@ -24,6 +24,7 @@ enum protocol_verdict {
     VERDICT_REOPEN,  /* ends this connection; the packet begins a new one */
     VERDICT_CLOSE,   /* counted, then the connection is over at once */
     VERDICT_UNTRACKED, /* billed; nothing that conntrack looks at */
+    VERDICT_LOOKUP,    /* the tracker's own: billed; by the rules it makes no connection */
 };
 
 /* What a verdict depends on besides the connection: the settings, and the timeouts that are in

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/control.h"
+#include "tracker/label.h"
 #include "tracker/query/query_connection.h"
 
 enum { RESULTS_MAX = 1024 };
@@ -31,8 +32,14 @@ struct door {
                    struct control_reply *reply);
 };
 
+static void answer_labels(const struct control *control, const struct control_request *request,
+                          struct control_reply *reply)
+{
+    label_table_query(flow_table_labels(control->flows), request, reply);
+}
+
 static const struct door doors[] = {
-    {"ct", query_connection}, {NULL, NULL}, /* the end */
+    {"ct", query_connection}, {"label", answer_labels}, {NULL, NULL}, /* the end */
 };
 
 void query_note(struct query *query, const struct change *change,

@@ -136,28 +136,15 @@ static void end_now(struct flow_table *flows, struct connection *connection)
     connection_table_set_timer(flows->connections, connection, flows->clock_ns);
 }
 
-/* Sticky bits stay, whatever the mask. */
-static void write_labels(struct flow_table *flows, const struct connection_names *names,
-                         struct connection *connection, const struct deed *deed)
-{
-    struct connection_extra *extra = connection_table_extra(flows->connections, connection);
-    uint8_t sticky[LABELS_SIZE];
-    label_names_sticky(names->labels, sticky);
-    for (size_t i = 0; i < LABELS_SIZE; i++)
-        sticky[i] &= extra->labels[i];
-    labels_write(extra->labels, deed->labels, deed->labels_mask);
-    for (size_t i = 0; i < LABELS_SIZE; i++)
-        extra->labels[i] |= sticky[i];
-}
-
 /* As the kernel's: a write is told of, also where it changes nothing. */
-static void update(struct flow_table *flows, const struct connection_names *names,
-                   struct connection *connection, const struct deed *deed)
+static void update(struct flow_table *flows, struct connection *connection, const struct deed *deed)
 {
     if (deed->has_mark)
         connection->mark = ct_mark_write(connection->mark, deed->mark, deed->mark_mask);
     if (deed->has_labels)
-        write_labels(flows, names, connection, deed);
+        label_table_write(flows->labels,
+                          connection_table_extra(flows->connections, connection)->labels,
+                          deed->labels, deed->labels_mask);
     if (!connection->is_shadow)
         flow_record_tell(&flows->sink, connection, EVENT_UPDATE, flows->clock_ns);
 }
@@ -177,7 +164,7 @@ void flow_table_change(struct flow_table *flows, const struct connection_names *
         if (deed.is_deletion)
             end_now(flows, connection);
         else
-            update(flows, names, connection, &deed);
+            update(flows, connection, &deed);
     }
     bool is_flush = strcmp(change->words[1], "flush") == 0;
     if (result->count == 0 && !is_flush)

@@ -4,12 +4,17 @@
 
 #include "tracker/connection_table.h"
 #include "tracker/flow.h"
+#include "tracker/label.h"
 #include "tracker/protocol.h"
+#include "tracker/rule.h"
 
 struct flow_table {
     const struct config *config;
     struct protocol_context context; /* with the timeouts that no policy replaces */
     const struct account_table *accounts;
+    struct rule_table *rules; /* NULL: none */
+    struct label_table *labels;
+    struct ct_action outcome; /* of the rules, for the packet under way that opened its flow */
     struct connection_table *connections;
     struct flow_sink sink;
     size_t connections_max;
@@ -24,7 +29,8 @@ struct step {
     struct connection *connection;
     enum protocol_verdict verdict;
     unsigned direction;
-    bool is_opened; /* the packet opened the flow */
+    bool is_opened;    /* the packet opened the flow */
+    bool is_looked_up; /* and rules let it make no connection */
     uint8_t state_before;
     uint32_t status_before;
     int64_t timeout_ns;
@@ -53,6 +59,17 @@ void flow_apply(struct flow_table *flows, const struct step *step);
 
 /* For flow_table_judgement(). */
 void flow_note_judgement(struct flow_table *flows, const struct step *step);
+
+/* flow_rules.c: what the rules say of a packet that opened its flow. */
+
+/* Before it is judged: policy, account and class. */
+void flow_meet_rules(struct flow_table *flows, struct step *step, struct connection *connection);
+
+/* Of a packet that would begin a connection: do rules let it only look one up? */
+bool flow_is_only_lookup(struct flow_table *flows, const struct step *step);
+
+/* When it began a connection: mark, labels and helper. */
+void flow_write_rules(struct flow_table *flows, struct connection *connection);
 
 /* flow.c: the connection's end, and what is due by the clock. */
 void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,

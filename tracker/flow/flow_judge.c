@@ -1,5 +1,7 @@
 #include "tracker/flow/flow_internal.h"
 
+#include <string.h>
+
 /* Of one that talks to itself: what comes after the first packet is a reply, as its tuple is found
  * (of ICMP, what answers the first packet's type). */
 unsigned flow_direction_of(const struct connection *connection, const struct packet *packet)
@@ -27,6 +29,21 @@ static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step 
         ->on_packet(&flows->context, step->connection, direction, packet, &step->timeout_ns);
 }
 
+static bool is_accepted(enum protocol_verdict verdict)
+{
+    return verdict != VERDICT_INVALID && verdict != VERDICT_UNTRACKED && verdict != VERDICT_LOOKUP;
+}
+
+/* By the rules the packet makes no connection: what its protocol noted of one is forgotten. */
+static void look_up_only(struct step *step)
+{
+    struct connection *connection = step->connection;
+    step->verdict = VERDICT_LOOKUP;
+    step->timeout_ns = 0;
+    connection->protocol_state = 0;
+    memset(&connection->track, 0, sizeof connection->track);
+}
+
 bool flow_judge(struct flow_table *flows, struct step *step, struct connection *connection)
 {
     step->connection = connection;
@@ -35,8 +52,10 @@ bool flow_judge(struct flow_table *flows, struct step *step, struct connection *
     step->status_before = connection->status;
     step->timeout_ns = 0;
     step->verdict = ask_protocol(flows, step);
-    bool is_refused = step->verdict == VERDICT_INVALID || step->verdict == VERDICT_UNTRACKED;
     bool was_connection = flow_is_connection(connection);
+    if (!was_connection && is_accepted(step->verdict) && flow_is_only_lookup(flows, step))
+        look_up_only(step);
+    bool is_refused = !is_accepted(step->verdict);
     bool begins_anew =
         step->verdict == VERDICT_REOPEN || (!was_connection && !step->is_opened && !is_refused);
     if (begins_anew || (!was_connection && is_refused)) {
@@ -57,14 +76,16 @@ void flow_apply(struct flow_table *flows, const struct step *step)
 {
     struct connection *connection = step->connection;
     int64_t clock_ns = step->packet->clock_ns;
-    bool is_accepted = step->verdict != VERDICT_INVALID && step->verdict != VERDICT_UNTRACKED;
     if (step->verdict == VERDICT_ACCEPT || step->verdict == VERDICT_CLOSE)
         count_as_conntrack(connection, step->direction, step->packet);
     if (step->verdict == VERDICT_INVALID)
         connection->invalid_packets++;
-    if (is_accepted)
+    if (is_accepted(step->verdict))
         connection->status |= STATUS_CONFIRMED;
-    if (is_accepted && step->direction == FLOW_REPLY && step->verdict != VERDICT_CLOSE)
+    if (is_accepted(step->verdict) && step->is_opened)
+        flow_write_rules(flows, connection);
+    if (is_accepted(step->verdict) && step->direction == FLOW_REPLY &&
+        step->verdict != VERDICT_CLOSE)
         connection->status |= STATUS_SEEN_REPLY;
     if (step->timeout_ns > 0)
         connection->expires_ns = clock_ns + step->timeout_ns;
@@ -80,6 +101,8 @@ static uint32_t ct_state_of(const struct step *step)
         return 0;
     if (step->verdict == VERDICT_INVALID)
         return CT_INVALID | CT_TRACKED;
+    if (step->verdict == VERDICT_LOOKUP)
+        return CT_NEW | CT_TRACKED;
     if (step->direction == FLOW_REPLY)
         return CT_ESTABLISHED | CT_REPLY | CT_TRACKED;
     return (step->status_before & STATUS_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW) | CT_TRACKED;
@@ -94,5 +117,6 @@ void flow_note_judgement(struct flow_table *flows, const struct step *step)
         .ct_state = ct_state_of(step),
         .status = connection->status,
         .state = connection->state,
+        .class_index = connection->class_index,
     };
 }

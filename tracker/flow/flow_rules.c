@@ -1,0 +1,46 @@
+#include "tracker/flow/flow_internal.h"
+
+#include <string.h>
+
+static bool match(struct flow_table *flows, const struct packet *packet,
+                  const struct connection *connection)
+{
+    bool is_related = (connection->status & STATUS_EXPECTED) != 0;
+    return rule_table_match(flows->rules, packet, is_related, &flows->outcome);
+}
+
+void flow_meet_rules(struct flow_table *flows, struct step *step, struct connection *connection)
+{
+    if (!flows->rules)
+        return;
+    bool has_match = match(flows, step->packet, connection);
+    const struct ct_action *outcome = &flows->outcome;
+    step->is_looked_up = has_match && !(outcome->attributes & CT_ACTION_COMMIT);
+    if (outcome->attributes & CT_ACTION_ACCOUNT)
+        connection->account = outcome->account;
+    if (outcome->attributes & CT_ACTION_CLASS)
+        connection->class_index = outcome->class_index;
+}
+
+bool flow_is_only_lookup(struct flow_table *flows, const struct step *step)
+{
+    if (!flows->rules || step->is_opened)
+        return step->is_looked_up;
+    return match(flows, step->packet, step->connection) &&
+           !(flows->outcome.attributes & CT_ACTION_COMMIT);
+}
+
+void flow_write_rules(struct flow_table *flows, struct connection *connection)
+{
+    const struct ct_action *outcome = &flows->outcome;
+    if (!flows->rules)
+        return;
+    if (outcome->attributes & CT_ACTION_MARK)
+        connection->mark = ct_mark_write(connection->mark, outcome->mark, outcome->mark_mask);
+    if (outcome->attributes & CT_ACTION_HELPER)
+        connection->helper = outcome->helper;
+    if (outcome->attributes & CT_ACTION_LABEL)
+        label_table_write(flows->labels,
+                          connection_table_extra(flows->connections, connection)->labels,
+                          outcome->labels, outcome->labels_mask);
+}

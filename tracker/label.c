@@ -1,0 +1,176 @@
+#include "tracker/label.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config/config_labels.h"
+
+struct label_table {
+    struct label_names names;
+    uint8_t sticky[LABELS_SIZE];
+    uint64_t n_holders[LABEL_BITS]; /* connections with the bit */
+};
+
+int label_table_create(const struct config *config, struct label_table **out)
+{
+    struct label_table *table = calloc(1, sizeof *table);
+    if (!table)
+        return -ENOMEM;
+    config_label_names(config, &table->names);
+    *out = table;
+    return 0;
+}
+
+void label_table_destroy(struct label_table *table)
+{
+    free(table);
+}
+
+const struct label_names *label_table_names(const struct label_table *table)
+{
+    return &table->names;
+}
+
+/* ---- what connections hold ---- */
+
+static void hold(struct label_table *table, const uint8_t labels[LABELS_SIZE], int step)
+{
+    if (labels_is_zero(labels))
+        return;
+    for (unsigned bit = 0; bit < LABEL_BITS; bit++)
+        if (labels_has(labels, bit))
+            table->n_holders[bit] += (uint64_t)(int64_t)step;
+}
+
+bool label_table_write(struct label_table *table, uint8_t labels[LABELS_SIZE],
+                       const uint8_t value[LABELS_SIZE], const uint8_t mask[LABELS_SIZE])
+{
+    uint8_t old[LABELS_SIZE];
+    memcpy(old, labels, LABELS_SIZE);
+    labels_write(labels, value, mask);
+    for (size_t i = 0; i < LABELS_SIZE; i++)
+        labels[i] |= old[i] & table->sticky[i];
+    hold(table, labels, 1);
+    hold(table, old, -1);
+    return memcmp(old, labels, LABELS_SIZE) != 0;
+}
+
+void label_table_release(struct label_table *table, const uint8_t labels[LABELS_SIZE])
+{
+    hold(table, labels, -1);
+}
+
+/* ---- changes ---- */
+
+static void refuse(struct change_result *result, int error, const char *what)
+{
+    result->error = error;
+    snprintf(result->answer, sizeof result->answer, "%s", what);
+}
+
+static const char *words_of(int error)
+{
+    switch (error) {
+    case EINVAL:
+        return "a label's name is 1 to 63 letters, digits, '-' and ' '";
+    case ERANGE:
+        return "a label's bit is 0 to 127";
+    case EEXIST:
+        return "a label of this name is there";
+    case EBUSY:
+        return "the bit has another name";
+    case ENOSPC:
+        return "all 128 bits have had names: say which bit";
+    default:
+        return "no label has this name";
+    }
+}
+
+/* "17"; LABEL_BITS: no number. */
+static int read_bit(const char *word)
+{
+    size_t n = strlen(word);
+    return n > 0 && n < 4 && strspn(word, "0123456789") == n ? atoi(word) : LABEL_BITS;
+}
+
+static void add(struct label_table *table, const struct change *change,
+                struct change_result *result)
+{
+    bool is_sticky =
+        change->n_words > 3 && strcmp(change->words[change->n_words - 1], "sticky") == 0;
+    size_t n_words = change->n_words - (is_sticky ? 1 : 0);
+    if (n_words < 3 || n_words > 4) {
+        refuse(result, EINVAL, "expected: label add NAME [BIT] [sticky]");
+        return;
+    }
+    int asked = n_words == 4 ? read_bit(change->words[3]) : LABEL_BIT_ANY;
+    int bit = label_names_add(&table->names, change->words[2], asked, is_sticky);
+    if (bit < 0) {
+        refuse(result, -bit, words_of(-bit));
+        return;
+    }
+    result->count = 1;
+    snprintf(result->answer, sizeof result->answer, "%d %s", bit, change->words[2]);
+}
+
+static void remove_name(struct label_table *table, const struct change *change,
+                        struct change_result *result)
+{
+    int bit = change->n_words == 3 ? label_names_remove(&table->names, change->words[2]) : -EINVAL;
+    if (bit == -EINVAL)
+        refuse(result, EINVAL, "expected: label remove NAME");
+    else if (bit < 0)
+        refuse(result, -bit, words_of(-bit));
+    else
+        result->count = 1;
+}
+
+void label_table_change(struct label_table *table, const struct change *change,
+                        struct change_result *result)
+{
+    const char *verb = change->n_words > 1 ? change->words[1] : "";
+    if (strcmp(verb, "add") == 0)
+        add(table, change, result);
+    else if (strcmp(verb, "remove") == 0)
+        remove_name(table, change, result);
+    else
+        refuse(result, EINVAL, "expected: label add, label remove");
+    label_names_sticky(&table->names, table->sticky);
+}
+
+/* ---- questions ---- */
+
+enum { N_COLUMNS = 5 };
+
+static bool put_row(const struct label_table *table, unsigned bit, struct control_reply *reply)
+{
+    const struct label_name *name = &table->names.bits[bit];
+    char bit_text[8], n_holders[24];
+    snprintf(bit_text, sizeof bit_text, "%u", bit);
+    snprintf(n_holders, sizeof n_holders, "%" PRIu64, table->n_holders[bit]);
+    const char *values[N_COLUMNS] = {bit_text, name->text, name->is_sticky ? "sticky" : "maskable",
+                                     name->is_removed ? "removed" : "in_use", n_holders};
+    return control_reply_row(reply, values, N_COLUMNS);
+}
+
+void label_table_query(const struct label_table *table, const struct control_request *request,
+                       struct control_reply *reply)
+{
+    static const char *const columns[N_COLUMNS] = {"bit", "name", "kind", "state", "connections"};
+    if (request->n_words != 2 || strcmp(request->words[1], "list") != 0) {
+        control_reply_fail(reply, EINVAL, "expected: label list");
+        return;
+    }
+    control_reply_columns(reply, columns, N_COLUMNS);
+    for (unsigned bit = (unsigned)(request->cursor % LABEL_BITS); bit < LABEL_BITS; bit++) {
+        const struct label_name *name = &table->names.bits[bit];
+        bool is_listed = name->text[0] && (!name->is_removed || table->n_holders[bit] > 0);
+        if (is_listed && !put_row(table, bit, reply)) {
+            reply->cursor = bit;
+            return;
+        }
+    }
+}

@@ -1,0 +1,146 @@
+#include "tracker/rule.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "proto/filter.h"
+
+enum { WAN_ANY = -1, ZONE_ANY = -1 };
+
+struct rule {
+    struct filter *filter; /* NULL: every packet */
+    int32_t wan;           /* as in packets; WAN_ANY */
+    int32_t zone;          /* that the packet is in; ZONE_ANY */
+    bool takes_new, takes_related;
+    struct ct_action action;
+};
+
+struct rule_table {
+    struct rule *rules;
+    size_t n;
+};
+
+static int32_t wan_number(const struct config *config, const char *name)
+{
+    if (!name)
+        return WAN_ANY;
+    for (size_t i = 0; i < config->n_wans; i++)
+        if (strcmp(config->wans[i].name, name) == 0)
+            return (int32_t)i + 1;
+    return 0;
+}
+
+/* What the packet's zone has to be: that which the rule gave it, where it gives one. */
+static int32_t zone_of(const struct config_rule *rule, const struct ct_action *action)
+{
+    return action->attributes & CT_ACTION_ZONE ? action->zone : rule->zone;
+}
+
+static int make_rule(const struct config *config, const struct config_rule *from, struct rule *rule)
+{
+    struct ct_complaint complaint;
+    if (!ct_action_read(config, from->ct, &rule->action, &complaint)) {
+        log_error("rule '%s': %s", from->ct, complaint.value.what);
+        return -EINVAL;
+    }
+    rule->wan = wan_number(config, from->wan);
+    rule->zone = zone_of(from, &rule->action);
+    rule->takes_new = !from->state || strcmp(from->state, "new") == 0;
+    rule->takes_related = !from->state || strcmp(from->state, "related") == 0;
+    char error[FILTER_ERROR_SIZE] = "out of memory";
+    int result = from->match ? filter_create(from->match, &rule->filter, error) : 0;
+    if (result < 0)
+        log_error("rule '%s': %s", from->match, error);
+    return result;
+}
+
+int rule_table_create(const struct config *config, struct rule_table **out)
+{
+    *out = NULL;
+    if (config->n_rules == 0)
+        return 0;
+    struct rule_table *table = calloc(1, sizeof *table);
+    if (table)
+        table->rules = calloc(config->n_rules, sizeof *table->rules);
+    if (!table || !table->rules) {
+        free(table);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < config->n_rules; i++) {
+        int result = make_rule(config, &config->rules[i], &table->rules[table->n++]);
+        if (result < 0) {
+            rule_table_destroy(table);
+            return result;
+        }
+    }
+    *out = table;
+    return 0;
+}
+
+void rule_table_destroy(struct rule_table *rules)
+{
+    if (!rules)
+        return;
+    for (size_t i = 0; i < rules->n; i++)
+        filter_destroy(rules->rules[i].filter);
+    free(rules->rules);
+    free(rules);
+}
+
+static bool is_match(const struct rule *rule, const struct packet *packet, bool is_related,
+                     const struct filter_header *header)
+{
+    return (is_related ? rule->takes_related : rule->takes_new) &&
+           (rule->wan == WAN_ANY || rule->wan == packet->wan) &&
+           (rule->zone == ZONE_ANY || rule->zone == packet->zone) &&
+           (!rule->filter || filter_matches(rule->filter, header));
+}
+
+/* After 'action', what 'outcome' and it do together: bits that both write are the later one's. */
+static void add_action(struct ct_action *outcome, const struct ct_action *action)
+{
+    outcome->attributes |= action->attributes;
+    outcome->mark = (outcome->mark & ~action->mark_mask) | action->mark;
+    outcome->mark_mask |= action->mark_mask;
+    for (size_t i = 0; i < LABELS_SIZE; i++) {
+        outcome->labels[i] =
+            (uint8_t)((outcome->labels[i] & ~action->labels_mask[i]) | action->labels[i]);
+        outcome->labels_mask[i] |= action->labels_mask[i];
+    }
+    if (action->attributes & CT_ACTION_HELPER)
+        outcome->helper = action->helper;
+    if (action->attributes & CT_ACTION_TIMEOUT)
+        outcome->timeout = action->timeout;
+    if (action->attributes & CT_ACTION_ACCOUNT)
+        outcome->account = action->account;
+    if (action->attributes & CT_ACTION_CLASS)
+        outcome->class_index = action->class_index;
+}
+
+bool rule_table_match(const struct rule_table *rules, const struct packet *packet, bool is_related,
+                      struct ct_action *outcome)
+{
+    struct filter_header header;
+    filter_header_make(packet, false, &header);
+    *outcome = (struct ct_action){0};
+    bool has_match = false;
+    for (size_t i = 0; i < rules->n; i++) {
+        if (!is_match(&rules->rules[i], packet, is_related, &header))
+            continue;
+        add_action(outcome, &rules->rules[i].action);
+        has_match = true;
+    }
+    return has_match;
+}
+
+const char *rule_table_timeout(const struct rule_table *rules, size_t i)
+{
+    for (size_t rule = 0; rules && rule < rules->n; rule++) {
+        const struct ct_action *action = &rules->rules[rule].action;
+        if (action->attributes & CT_ACTION_TIMEOUT && i-- == 0)
+            return action->timeout;
+    }
+    return NULL;
+}
