@@ -6,14 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tracker/flow_label/lease_grant.h"
-#include "tracker/flow_label/lease_options.h"
+#include "tracker/flow_label/flow_label_internal.h"
 #include "tracker/flow_label/lease_request.h"
-
-struct flow_label_table {
-    const struct config *config;
-    struct lease_grant grant;
-};
 
 int flow_label_table_create(const struct config *config, struct flow_label_table **out)
 {
@@ -115,20 +109,4 @@ const struct lease *flow_label_next(const struct flow_label_table *labels,
         lease = lease_table_next(&labels->grant.leases, lease);
     while (lease && lease_is_over(lease, now_ns));
     return lease;
-}
-
-const char flow_label_row_heading[] =
-    "Label S Owner  Users  Linger Expires  Dst                              Opt";
-
-void flow_label_row(const struct lease *lease, int64_t now_ns, char row[FLOW_LABEL_ROW_SIZE])
-{
-    static const int64_t second_ns = 1000000000;
-    char destination[33];
-    for (size_t i = 0; i < sizeof lease->destination; i++)
-        snprintf(destination + 2 * i, 3, "%02x", lease->destination[i]);
-    snprintf(row, FLOW_LABEL_ROW_SIZE,
-             "%05" PRIX32 " %-1u %-6" PRIu32 " %-6" PRIu32 " %-6" PRId64 " %-8" PRId64 " %s %-4zu",
-             lease->label, lease->share, lease->owner, lease->n_users, lease->linger_ns / second_ns,
-             (lease->expires_ns - now_ns) / second_ns, destination,
-             lease->options ? lease->options->size : 0);
 }

@@ -3,7 +3,7 @@
  *     flow_label_table_create(&config, &labels);
  *     flow_label_change(labels, &change, &result);            "flowlabel get new dst=2001:db8::1"
  *     lease = flow_label_find(labels, packet);                whose packet it is, by its label
- *     while ((lease = flow_label_next(labels, lease))) …      in the order of the kernel's list
+ *     flow_label_query(labels, now_ns, &request, &reply);     "flowlabel list"
  *     flow_label_table_destroy(labels);
  *
  * A lease binds a label to a destination. Who holds references to it is a holder: what a socket is
@@ -23,6 +23,7 @@
 
 #include "common/config.h"
 #include "proto/change.h"
+#include "proto/control.h"
 #include "proto/packet.h"
 
 enum {
@@ -136,10 +137,8 @@ const struct lease *flow_label_find(const struct flow_label_table *labels,
 const struct lease *flow_label_next(const struct flow_label_table *labels,
                                     const struct lease *before, int64_t now_ns);
 
-enum { FLOW_LABEL_ROW_SIZE = 128 };
-
-/* A line as of /proc/net/ip6_flowlabel, without its end; and the line above them. */
-void flow_label_row(const struct lease *lease, int64_t now_ns, char row[FLOW_LABEL_ROW_SIZE]);
-extern const char flow_label_row_heading[];
+/* "flowlabel list" and "flowlabel headers LABEL [NAME=HEX]...". */
+void flow_label_query(const struct flow_label_table *labels, int64_t now_ns,
+                      const struct control_request *request, struct control_reply *reply);
 
 #endif

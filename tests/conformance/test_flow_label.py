@@ -10,6 +10,9 @@ import errno
 import fcntl
 import os
 import random
+import socket
+import struct
+import subprocess
 import time
 
 from support import flow_label
@@ -26,9 +29,14 @@ JIFFIES_NS = 8_000_000  # the kernel's times are whole jiffies
 SETTINGS = [{}, {"flowlabel_consistency": 0}, {"flowlabel_state_ranges": 1},
             {"flowlabel_consistency": 0, "flowlabel_state_ranges": 1}]
 
+ETH_P_IPV6 = 0x86dd
+IPV6_FLOWINFO_SEND = 33
 HOP = bytes([0, 0, 1, 4, 0, 0, 0, 0])  # one PadN option
 HEADERS = [HOP, HOP[:7], bytes([0, 1, 1, 12]) + bytes(12), bytes([0, 2, 1, 20]) + bytes(20), bytes([0, 2]), b"\0",
            bytes([0, 2, 0, 1]) + bytes(20), bytes([0, 0, 200, 9, 1, 2, 3, 4])]
+
+LEASED = [(), (("hopopts", HEADERS[2]),), (("hopopts", HOP), ("rthdrdstopts", HEADERS[3])), (("rthdrdstopts", HOP),)]
+OWN = [(), (("hopopts", HEADERS[3]),), (("dstopts", HEADERS[2]),), (("hopopts", HOP), ("dstopts", HEADERS[3]))]
 
 
 @each(SEEDS)
@@ -96,6 +104,26 @@ def timetable():
     ]
 
 
+@each(range(len(LEASED)))
+def test_headers_are_merged_as_leased(case, number):
+    """What the kernel sends under a lease, of a socket with headers of its own; the manager is asked what it would."""
+    lease = Ask(label=0x12345, dst="::1", share=EXCL, options=LEASED[number])
+    with asked_alone(case), both(case, [0], {}) as pair:
+        pair.ask(lease)
+        with packets_on_loopback() as sent, flow_label.Sockets() as sockets:
+            assert sockets.ask(Ask(**{**vars(lease), "action": "close"})) == (0, 0)
+            assert sockets.ask(Ask(**{**vars(lease), "label": 0x54321}))[0] == 0
+            sender = sockets.get(lease.socket)
+            sockets.get("udp1").bind(("::1", 9))
+            sender.setsockopt(socket.IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1)
+            for own in OWN:
+                messages = [(socket.IPPROTO_IPV6, flow_label.OPTION_TYPES[kind], value) for kind, value in own]
+                sender.sendmsg([b"x"], messages, 0, ("::1", 9, 0x54321, 0))
+                words = " ".join(f"{kind}={value.hex()}" for kind, value in own)
+                (ours,) = pair.manager.query(flow_label.now_ns(), f"flowlabel headers 0x12345 {words}")
+                assert headers(next_udp(sent)) == [value[2:] for value in (ours[0], ours[3]) if value != "-"], own
+
+
 # --- both sides ---
 
 @contextlib.contextmanager
@@ -143,9 +171,8 @@ class Pair:
     def compare_lists(self):
         before_ns = flow_label.now_ns()
         theirs = self.kernel.rows()
-        early = self.manager.rows(before_ns - JIFFIES_NS)
-        late = self.manager.rows(flow_label.now_ns() + JIFFIES_NS)
-        assert theirs[0].rstrip() == early[0].rstrip()
+        early = self.manager.query(before_ns - JIFFIES_NS, "flowlabel list")
+        late = self.manager.query(flow_label.now_ns() + JIFFIES_NS, "flowlabel list")
         by_kernel = {kernel: n for n, (kernel, _) in enumerate(self.granted)}
         by_us = {ours: n for n, (_, ours) in enumerate(self.granted)}
         kernel, first, last = parse(theirs, by_kernel), parse(early, by_us), parse(late, by_us)
@@ -158,8 +185,7 @@ class Pair:
 def parse(rows, chance):
     """{label: (fields, expires)}: those of chance, by number, after those that were asked for, which are in order."""
     found, by_chance = {}, {}
-    for row in rows[1:]:
-        label, share, owner, users, linger, expires, destination, options = row.split()
+    for label, share, owner, users, linger, expires, destination, options, *_ in rows:
         into, key = (by_chance, chance[int(label, 16)]) if int(label, 16) in chance else (found, label)
         into[key] = ((share, owner, users, linger, destination, options), int(expires))
     return found | dict(sorted(by_chance.items()))
@@ -172,6 +198,35 @@ def difference(kernel, ours):
 
 def name(error):
     return errno.errorcode.get(error, str(error))
+
+
+# --- what is sent ---
+
+@contextlib.contextmanager
+def packets_on_loopback():
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IPV6)) as sent:
+        sent.settimeout(5)
+        sent.bind(("lo", ETH_P_IPV6))
+        yield sent
+
+
+def next_udp(sent):
+    """The next that was sent under the lease."""
+    while True:
+        frame = sent.recv(2048)
+        if frame[-1:] == b"x" and frame[14:18] == struct.pack("!I", 6 << 28 | 0x54321):
+            return frame
+
+
+def headers(frame):
+    """The extension headers before UDP, as hexadecimal digits; of each without its first byte, the next header."""
+    found, at, following = [], 14 + 40, frame[14 + 6]
+    while following != socket.IPPROTO_UDP:
+        size = (frame[at + 1] + 1) * 8
+        found.append(frame[at + 1:at + size].hex())
+        following, at = frame[at], at + size
+    return found
 
 
 # --- what is asked ---

@@ -4,7 +4,7 @@
         ask = Ask(actor=2, socket="udp1", action="get", label=0x123, dst="2001:db8::1", share=1, flags=1, …)
         kernel.ask(ask)      (errno, label)
         manager.ask(ask, kernel.actors[2], seed)
-        kernel.rows(), manager.rows(time_ns)
+        kernel.rows(), manager.query(time_ns, "flowlabel list")
 
 Linux's side: the socket option IPV6_FLOWLABEL_MGR (include/uapi/linux/in6.h, struct in6_flowlabel_req).
 """
@@ -68,6 +68,13 @@ class Sockets:
     def __init__(self):
         self.open = {}
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in self.open.values():
+            each.close()
+
     def get(self, name):
         if name not in self.open:
             kind = socket.SOCK_STREAM if name.startswith("tcp") else socket.SOCK_DGRAM
@@ -123,7 +130,7 @@ class Kernel:
 
     def rows(self):
         with open("/proc/net/ip6_flowlabel", encoding="ascii") as file:
-            return file.read().splitlines()
+            return [row.split() for row in file.read().splitlines()[1:]]
 
 
 def act(pipe, uid):
@@ -157,17 +164,18 @@ class Manager:
         assert kind or status == 0, status
 
     def ask(self, ask, actor, time_ns, seed=1):
-        """(errno, label), or (errno, why)."""
+        """(errno, label)"""
         pid, uid = actor
         self.put(f"ask {time_ns} {pid} {uid} {seed} {ask.words()}")
         error, _, answer = self.process.stdout.readline().strip().partition(" ")
         return int(error), int(answer, 16) if answer.startswith("0x") else 0
 
-    def rows(self, time_ns):
-        self.put(f"list {time_ns}")
+    def query(self, time_ns, words):
+        """A list of the values of each row."""
+        self.put(f"query {time_ns} {words}")
         rows = []
         while row := self.process.stdout.readline().rstrip("\n"):
-            rows.append(row)
+            rows.append(row.split(" "))
         return rows
 
     def put(self, line):

@@ -5,12 +5,15 @@
  *
  * Each line of standard input is answered at once, on standard output:
  *     ask TIME_NS PID UID SEED WORD…    "ERRNO ANSWER": the words as after "wanmeter", 0: granted
- *     list TIME_NS                      the lines of the kernel's list, then an empty one */
+ *     query TIME_NS WORD…               a line a row, values with a space between ("-": empty),
+ * then an empty line */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control.pb-c.h"
+#include "proto/control.h"
 #include "tracker/flow_label.h"
 
 enum { LINE_MAX_SIZE = 8192 };
@@ -57,15 +60,39 @@ static void ask(struct trace *trace, const char *const *words, size_t n)
     printf("%d %s\n", result.error, result.answer);
 }
 
-static void list(const struct trace *trace, int64_t time_ns)
+static void print_rows(const Wanmeter__Control__Reply *wire)
 {
-    char row[FLOW_LABEL_ROW_SIZE];
-    puts(flow_label_row_heading);
-    for (const struct lease *lease = flow_label_next(trace->labels, NULL, time_ns); lease;
-         lease = flow_label_next(trace->labels, lease, time_ns)) {
-        flow_label_row(lease, time_ns, row);
-        puts(row);
+    for (size_t row = 0; row < wire->n_rows; row++) {
+        for (size_t i = 0; i < wire->rows[row]->n_values; i++) {
+            const ProtobufCBinaryData *value = &wire->rows[row]->values[i];
+            printf("%s%.*s", i > 0 ? " " : "", value->len > 0 ? (int)value->len : 1,
+                   value->len > 0 ? (const char *)value->data : "-");
+        }
+        puts("");
     }
+}
+
+/* All portions, then an empty line. */
+static void query(const struct trace *trace, const char *const *words, size_t n)
+{
+    struct control_request request = {.n_words = n - 2};
+    for (size_t i = 2; i < n; i++)
+        request.words[i - 2] = words[i];
+    do {
+        size_t size;
+        struct control_reply reply;
+        control_reply_init(&reply, 0);
+        flow_label_query(trace->labels, strtoll(words[1], NULL, 10), &request, &reply);
+        uint8_t *bytes = control_reply_encode(&reply, &size);
+        Wanmeter__Control__Reply *wire = wanmeter__control__reply__unpack(NULL, size, bytes);
+        if (reply.error)
+            printf("%d %s\n", reply.error, reply.answer);
+        print_rows(wire);
+        request.cursor = reply.cursor;
+        wanmeter__control__reply__free_unpacked(wire, NULL);
+        free(bytes);
+        control_reply_deinit(&reply);
+    } while (request.cursor);
     puts("");
 }
 
@@ -81,8 +108,8 @@ int main(int argc, char **argv)
         size_t n = split(line, words);
         if (n >= 6 && strcmp(words[0], "ask") == 0)
             ask(&trace, words, n);
-        else if (n == 2 && strcmp(words[0], "list") == 0)
-            list(&trace, strtoll(words[1], NULL, 10));
+        else if (n >= 3 && strcmp(words[0], "query") == 0)
+            query(&trace, words, n);
         else
             return 2;
         fflush(stdout);

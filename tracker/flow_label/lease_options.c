@@ -75,6 +75,21 @@ void lease_options_destroy(struct lease_options *options)
     free(options);
 }
 
+void header_options_of(const struct flow_label_request *request, struct header_options *own)
+{
+    *own = (struct header_options){0};
+    struct header_part *const parts[] = {
+        [FLOW_LABEL_HOPOPTS] = &own->hop_by_hop,
+        [FLOW_LABEL_RTHDRDSTOPTS] = &own->first_destination,
+        [FLOW_LABEL_RTHDR] = &own->routing,
+        [FLOW_LABEL_DSTOPTS] = &own->last_destination,
+    };
+    for (size_t i = 0; i < request->n_options; i++) {
+        const struct flow_label_option *option = &request->options[i];
+        *parts[option->kind] = (struct header_part){option->bytes, header_size(option)};
+    }
+}
+
 void header_options_merge(const struct header_options *leased, const struct header_options *own,
                           struct header_options *sent)
 {

@@ -40,6 +40,10 @@ struct lease_options {
 int lease_options_create(const struct flow_label_request *request, struct lease_options **out);
 void lease_options_destroy(struct lease_options *options); /* accepts NULL */
 
+/* The headers that a request carries, as a packet's own; of a kind the last. What is cut is none.
+ */
+void header_options_of(const struct flow_label_request *request, struct header_options *own);
+
 /* The headers of a packet with 'own' ones that is sent under a lease with 'leased' ones. */
 void header_options_merge(const struct header_options *leased, const struct header_options *own,
                           struct header_options *sent);

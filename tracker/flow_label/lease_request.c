@@ -189,47 +189,16 @@ static int read_option(struct reading *reading, enum flow_label_option_kind kind
     return 0;
 }
 
-static int on_hopopts(struct reading *reading, const char *text)
-{
-    return read_option(reading, FLOW_LABEL_HOPOPTS, text);
-}
-
-static int on_rthdrdstopts(struct reading *reading, const char *text)
-{
-    return read_option(reading, FLOW_LABEL_RTHDRDSTOPTS, text);
-}
-
-static int on_rthdr(struct reading *reading, const char *text)
-{
-    return read_option(reading, FLOW_LABEL_RTHDR, text);
-}
-
-static int on_dstopts(struct reading *reading, const char *text)
-{
-    return read_option(reading, FLOW_LABEL_DSTOPTS, text);
-}
-
 /* ---- words ---- */
 
 static const struct {
     const char *name;
     int (*read)(struct reading *reading, const char *text);
 } values[] = {
-    {"dst", on_destination},
-    {"share", on_share},
-    {"linger", on_linger},
-    {"expires", on_expires},
-    {"flags", on_flags},
-    {"holder", on_holder},
-    {"account", on_account},
-    {"class", on_class},
-    {"uid", on_uid},
-    {"pid", on_pid},
-    {"protocol", on_protocol},
-    {"hopopts", on_hopopts},
-    {"rthdrdstopts", on_rthdrdstopts},
-    {"rthdr", on_rthdr},
-    {"dstopts", on_dstopts},
+    {"dst", on_destination},   {"share", on_share}, {"linger", on_linger},
+    {"expires", on_expires},   {"flags", on_flags}, {"holder", on_holder},
+    {"account", on_account},   {"class", on_class}, {"uid", on_uid},
+    {"protocol", on_protocol}, {"pid", on_pid},
 };
 
 static int read_flag(struct reading *reading, const char *word)
@@ -253,16 +222,53 @@ static int read_flag(struct reading *reading, const char *word)
     return refuse(reading, "unknown word '%.40s'", word);
 }
 
+/* "hopopts=…" */
+static bool is_option(const char *word, enum flow_label_option_kind *kind)
+{
+    static const char *const names[] = {
+        [FLOW_LABEL_HOPOPTS] = "hopopts",
+        [FLOW_LABEL_RTHDRDSTOPTS] = "rthdrdstopts",
+        [FLOW_LABEL_RTHDR] = "rthdr",
+        [FLOW_LABEL_DSTOPTS] = "dstopts",
+    };
+    size_t length = strcspn(word, "=");
+    for (size_t i = 0; i < sizeof names / sizeof *names && word[length]; i++) {
+        *kind = (enum flow_label_option_kind)i;
+        if (strlen(names[i]) == length && memcmp(names[i], word, length) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int read_word(struct reading *reading, const char *word)
 {
     const char *equals = strchr(word, '=');
+    enum flow_label_option_kind kind;
     if (!equals)
         return read_flag(reading, word);
+    if (is_option(word, &kind))
+        return read_option(reading, kind, equals + 1);
     size_t length = (size_t)(equals - word);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         if (strlen(values[i].name) == length && strncmp(word, values[i].name, length) == 0)
             return values[i].read(reading, equals + 1);
     return refuse(reading, "unknown word '%.40s'", word);
+}
+
+int lease_request_headers(const char *const *words, size_t n_words, struct lease_request *read,
+                          char *why)
+{
+    struct reading reading = {.read = read, .why = why};
+    int result = 0;
+    read->n_option_bytes = 0;
+    read->request = (struct flow_label_request){0};
+    for (size_t i = 0; i < n_words && result == 0; i++) {
+        enum flow_label_option_kind kind;
+        result = is_option(words[i], &kind)
+                     ? read_option(&reading, kind, strchr(words[i], '=') + 1)
+                     : refuse(&reading, "got '%.40s', expected a header", words[i]);
+    }
+    return result;
 }
 
 static int read_action(struct reading *reading, const char *word)

@@ -28,6 +28,10 @@ struct lease_request {
 int lease_request_read(const struct config *config, const struct change *change,
                        struct lease_request *read, char *why);
 
+/* Words of headers alone: "dstopts=…". 0 or -EINVAL. */
+int lease_request_headers(const char *const *words, size_t n_words, struct lease_request *read,
+                          char *why);
+
 /* "0x12345" or "12345"; above 20 bits as well. False: no number of 32 bits. */
 bool lease_request_label(const char *text, uint32_t *label);
 
