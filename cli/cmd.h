@@ -32,5 +32,6 @@ enum exit_code cmd_events(int argc, char **argv);
 enum exit_code cmd_sql(int argc, char **argv);
 enum exit_code cmd_config(int argc, char **argv);
 enum exit_code cmd_overhead(int argc, char **argv);
+enum exit_code cmd_timeout(int argc, char **argv);
 
 #endif

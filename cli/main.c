@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"sql", "ask the database anything, read-only", cmd_sql},
     {"config", "check a configuration, print an example or the reference", cmd_config},
     {"overhead", "what a packet costs on a link, by model", cmd_overhead},
+    {"timeout", "timeouts with a name, and the defaults, of a running daemon", cmd_timeout},
 };
 
 enum { COMMANDS_N = sizeof commands / sizeof *commands };
