@@ -83,6 +83,11 @@ struct pptp_track {
 
 struct expectation;
 
+/* The timeouts in force when the connection began: GRE keeps to them. */
+struct gre_track {
+    int64_t unreplied_ns, stream_ns;
+};
+
 /* What few connections have. */
 struct connection_extra {
     uint8_t labels[16];
@@ -141,6 +146,7 @@ struct __attribute__((aligned(64))) connection {
     union __attribute__((aligned(64))) {
         struct tcp_track tcp;
         struct sctp_track sctp;
+        struct gre_track gre;
         int64_t young_until_ns; /* UDP: clock from which on it may be a stream */
     } track;                    /* the protocol module's own */
 };

@@ -6,6 +6,7 @@
 
 #include "tracker/flow_change.h"
 #include "tracker/label.h"
+#include "tracker/timeout_policy.h"
 
 /* A module's changes, by the first word. */
 struct door {
@@ -26,8 +27,17 @@ static void apply_to_labels(const struct control *control, const struct change *
     label_table_change(flow_table_labels(control->flows), change, result);
 }
 
+static void apply_to_timeouts(const struct control *control, const struct change *change,
+                              struct change_result *result)
+{
+    timeout_policies_change(flow_table_timeout_policies(control->flows), change, result);
+}
+
 static const struct door doors[] = {
-    {"ct", apply_to_connections}, {"label", apply_to_labels}, {NULL, NULL}, /* the end */
+    {"ct", apply_to_connections},
+    {"label", apply_to_labels},
+    {"timeout", apply_to_timeouts},
+    {NULL, NULL}, /* the end */
 };
 
 static void refuse(const struct change *change, struct change_result *result)

@@ -35,6 +35,8 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
         result = rule_table_create(options->config, &flows->rules);
     if (result == 0)
         result = label_table_create(options->config, &flows->labels);
+    if (result == 0)
+        result = flow_open_policies(flows);
     if (result < 0) {
         flow_table_destroy(flows);
         return result;
@@ -50,6 +52,7 @@ void flow_table_destroy(struct flow_table *flows)
     connection_table_destroy(flows->connections);
     rule_table_destroy(flows->rules);
     label_table_destroy(flows->labels);
+    timeout_policies_destroy(flows->policies);
     free(flows);
 }
 

@@ -33,6 +33,7 @@
 
 struct flow_table;
 struct label_table;
+struct timeout_policies;
 
 /* Where records and events go; borrowed for the call. */
 struct flow_sink {
@@ -98,7 +99,7 @@ enum ct_state {
 
 struct flow_judgement {
     uint64_t flow_id;
-    int64_t timeout_ns;  /* that the packet set; 0: none */
+    int64_t timeout_ns;  /* that the packet set; 0: none; negative: over at once */
     uint32_t ct_state;   /* enum ct_state; 0: untracked, or not judged by itself */
     uint32_t status;     /* of the connection behind it, enum connection_status */
     uint8_t state;       /* enum connection_state */
@@ -125,5 +126,8 @@ size_t flow_table_count(const struct flow_table *flows);
 
 /* The names of label bits, and who holds them. */
 struct label_table *flow_table_labels(const struct flow_table *flows);
+
+/* The timeouts that are in force. */
+struct timeout_policies *flow_table_timeout_policies(const struct flow_table *flows);
 
 #endif

@@ -8,6 +8,7 @@
 #include "proto/control.h"
 #include "tracker/label.h"
 #include "tracker/query/query_connection.h"
+#include "tracker/timeout_policy.h"
 
 enum { RESULTS_MAX = 1024 };
 
@@ -38,8 +39,17 @@ static void answer_labels(const struct control *control, const struct control_re
     label_table_query(flow_table_labels(control->flows), request, reply);
 }
 
+static void answer_timeouts(const struct control *control, const struct control_request *request,
+                            struct control_reply *reply)
+{
+    timeout_policies_query(flow_table_timeout_policies(control->flows), request, reply);
+}
+
 static const struct door doors[] = {
-    {"ct", query_connection}, {"label", answer_labels}, {NULL, NULL}, /* the end */
+    {"ct", query_connection},
+    {"label", answer_labels},
+    {"timeout", answer_timeouts},
+    {NULL, NULL}, /* the end */
 };
 
 void query_note(struct query *query, const struct change *change,

@@ -7,10 +7,12 @@
 #include "tracker/label.h"
 #include "tracker/protocol.h"
 #include "tracker/rule.h"
+#include "tracker/timeout_policy.h"
 
 struct flow_table {
     const struct config *config;
     struct protocol_context context; /* with the timeouts that no policy replaces */
+    struct timeout_policies *policies;
     const struct account_table *accounts;
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
@@ -70,6 +72,9 @@ bool flow_is_only_lookup(struct flow_table *flows, const struct step *step);
 
 /* When it began a connection: mark, labels and helper. */
 void flow_write_rules(struct flow_table *flows, struct connection *connection);
+
+/* flow_policy.c: makes the timeout policies. 0 or -errno. */
+int flow_open_policies(struct flow_table *flows);
 
 /* flow.c: the connection's end, and what is due by the clock. */
 void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,
