@@ -73,8 +73,12 @@ bool flow_is_only_lookup(struct flow_table *flows, const struct step *step);
 /* When it began a connection: mark, labels and helper. */
 void flow_write_rules(struct flow_table *flows, struct connection *connection);
 
-/* flow_policy.c: makes the timeout policies. 0 or -errno. */
+/* flow_policy.c: makes the timeout policies; the rules' are in use. 0 or -errno. */
 int flow_open_policies(struct flow_table *flows);
+
+/* Where the policy is for connections of this kind. */
+void flow_give_policy(const struct flow_table *flows, struct connection *connection,
+                      const char *name);
 
 /* flow.c: the connection's end, and what is due by the clock. */
 void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,

@@ -22,5 +22,17 @@ int flow_open_policies(struct flow_table *flows)
         return result;
     timeout_policies_on_round(flows->policies, forget_policies, flows);
     flows->context.timeouts = timeout_policies_in_force(flows->policies, 0);
+    const char *name;
+    for (size_t i = 0; flows->rules && (name = rule_table_timeout(flows->rules, i)); i++)
+        timeout_policies_use(flows->policies, timeout_policies_find(flows->policies, name));
     return 0;
+}
+
+void flow_give_policy(const struct flow_table *flows, struct connection *connection,
+                      const char *name)
+{
+    uint16_t id = timeout_policies_find(flows->policies, name);
+    const struct tuple *tuple = &connection->tuple;
+    connection->policy =
+        timeout_policies_attach(flows->policies, id, tuple->ip_version, tuple->protocol);
 }

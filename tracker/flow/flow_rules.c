@@ -20,6 +20,8 @@ void flow_meet_rules(struct flow_table *flows, struct step *step, struct connect
         connection->account = outcome->account;
     if (outcome->attributes & CT_ACTION_CLASS)
         connection->class_index = outcome->class_index;
+    if (outcome->attributes & CT_ACTION_TIMEOUT)
+        flow_give_policy(flows, connection, outcome->timeout);
 }
 
 bool flow_is_only_lookup(struct flow_table *flows, const struct step *step)
