@@ -12,6 +12,7 @@
 #include "exporter/publish.h"
 #include "exporter/store.h"
 #include "proto/downlink.h"
+#include "proto/seal.h"
 #include "proto/uplink.h"
 
 enum {
@@ -20,6 +21,7 @@ enum {
     UNSUBSCRIBE_MS = 2000, /* how long subscribers may take to read to the bye */
     ENDPOINT_SIZE = 512,
     NS_PER_MS = 1000000,
+    SEAL_ROWS_A_TURN = 8192, /* read for closing seals, some 20 ms */
 };
 
 enum phase {
@@ -30,7 +32,8 @@ enum phase {
 
 /* One tracker's stream. */
 struct input {
-    int64_t applied_seq; /* within the open transaction, or committed */
+    int64_t applied_seq;  /* within the open transaction, or committed */
+    int64_t watermark_ns; /* no later batch has an earlier clock */
     bool has_ended;
 };
 
@@ -65,9 +68,36 @@ static void fail(struct exporter *exporter, const char *what)
     loop_stop(exporter->loop);
 }
 
+static int64_t wall_time_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The first seal that some tracker may still bring packets of. */
+static int32_t seal_open(const struct exporter *exporter)
+{
+    int64_t watermark_ns = INT64_MAX;
+    for (uint32_t i = 0; i < exporter->arguments.n_shards; i++)
+        if (exporter->inputs[i].watermark_ns < watermark_ns)
+            watermark_ns = exporter->inputs[i].watermark_ns;
+    return seal_open_at(watermark_ns);
+}
+
+static bool is_seal_due(const struct exporter *exporter)
+{
+    return store_is_seal_due(exporter->store, seal_open(exporter));
+}
+
 /* After this the trackers may forget what is committed, and subscribers may hear of it. */
 static void commit(struct exporter *exporter)
 {
+    if (is_seal_due(exporter) &&
+        store_seal(exporter->store, seal_open(exporter), wall_time_ns(), SEAL_ROWS_A_TURN) < 0) {
+        fail(exporter, store_error(exporter->store));
+        return;
+    }
     if (store_commit(exporter->store) < 0) {
         fail(exporter, store_error(exporter->store));
         return;
@@ -117,6 +147,7 @@ static void on_batch(void *state, size_t index, struct message *message)
         return;
     }
     exporter->inputs[index].applied_seq = message->seq;
+    exporter->inputs[index].watermark_ns = message->watermark_ns;
     exporter->inputs[index].has_ended = message->end_of_stream;
     exporter->has_heard = true;
     exporter->n_rows += message->n_usage + message->n_flows + message->n_losses + message->n_events;
@@ -144,13 +175,6 @@ static void on_hello(void *state, size_t index, const struct stream_id *stream,
 }
 
 /* ---- phases ---- */
-
-static int64_t wall_time_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static void enter(struct exporter *exporter, enum phase phase)
 {
@@ -181,7 +205,17 @@ static bool has_ended(const struct exporter *exporter)
     for (uint32_t i = 0; i < exporter->arguments.n_shards; i++)
         if (!exporter->inputs[i].has_ended)
             return false;
-    return !store_has_transaction(exporter->store);
+    return !store_has_transaction(exporter->store) && !is_seal_due(exporter);
+}
+
+/* Seals that one commit did not get to the end of. */
+static void seal_more(struct exporter *exporter)
+{
+    if (store_begin(exporter->store) < 0)
+        fail(exporter, store_error(exporter->store));
+    else
+        commit(exporter);
+    loop_again(exporter->loop);
 }
 
 static void run_input(struct exporter *exporter)
@@ -192,6 +226,8 @@ static void run_input(struct exporter *exporter)
     else if (exporter->has_heard)
         loop_again(exporter->loop);
     exporter->has_heard = false;
+    if (!exporter->status && !store_has_transaction(exporter->store) && is_seal_due(exporter))
+        seal_more(exporter);
     if (exporter->status || !has_ended(exporter))
         return;
     if (store_finish_run(exporter->store, wall_time_ns()) < 0) {
@@ -332,7 +368,7 @@ static int exporter_open(struct exporter *exporter)
     log_open("exporter");
     heap_keep_pages();
     for (size_t i = 0; i < SHARDS_MAX; i++)
-        exporter->inputs[i].applied_seq = -1;
+        exporter->inputs[i] = (struct input){.applied_seq = -1, .watermark_ns = INT64_MIN};
     int result = open_store(exporter);
     if (result == 0)
         result = open_loop(exporter);

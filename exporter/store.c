@@ -177,6 +177,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     store_rollback(store);
+    store_seals_forget(store);
     checkpoint_at_close(store);
     store_finalize(store);
     sqlite3_close(store->db);
@@ -249,4 +250,5 @@ void store_rollback(struct store *store)
     }
     store->has_transaction = false;
     store_streams_forget(store);
+    store_seals_forget(store);
 }

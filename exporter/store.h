@@ -63,6 +63,19 @@ bool store_has_transaction(const struct store *store);
  * number is beyond SQLite's 64-bit integers. */
 int store_apply(struct store *store, const struct message *message);
 
+/* ---- seals (proto/seal.h): what is sealed is not changed any more ---- */
+
+/* Is a seal before 'open_at' still to be closed? */
+bool store_is_seal_due(const struct store *store, int32_t open_at);
+
+/* Closes seals before 'open_at' within the open transaction, as far as 'n_rows' rows go: called
+ * again while one is due. What comes for them from now on goes into the first that is open.
+ * 'sealed_ns': wall time. */
+int store_seal(struct store *store, int32_t open_at, int64_t sealed_ns, size_t n_rows);
+
+/* The 'open_at' that closes everything there is to bill; INT32_MIN: nothing. */
+int store_seal_end(struct store *store, int32_t *open_at);
+
 /* The high-water mark of a stream. -ENOENT: never heard of. */
 int store_find_stream(struct store *store, const struct stream_id *id, struct high_water *mark);
 

@@ -16,7 +16,15 @@ SELECT
     u.l3_bytes,                         -- bytes
     u.billed_bytes,                     -- bytes
     m.name AS model,
-    nullif(k.name, 'none') AS cause     -- why it is malformed; NULL: it is not
+    nullif(k.name, 'none') AS cause,    -- why it is malformed; NULL: it is not
+    m.sha256 AS model_sha256,           -- of the model's definition
+    CASE
+        WHEN u.slot_ns / 900000000000 < u.seal THEN 'correction'  -- the slot's own seal was closed by then
+        WHEN EXISTS (SELECT 1 FROM period_seal AS s WHERE s.number = u.seal) THEN 'final'
+        ELSE 'interim'                                            -- may still grow
+    END AS status,
+    u.seal,                             -- the seal that it is in, or will be
+    CASE WHEN u.slot_ns / 900000000000 < u.seal THEN u.slot_ns / 900000000000 END AS corrects  -- a seal; NULL: none
 FROM usage_slot AS u
 LEFT JOIN malformed_cause AS k ON k.number = u.cause
 LEFT JOIN account AS a ON a.id = u.account_id
@@ -109,7 +117,8 @@ SELECT
     f.flow_label_orig,
     f.flow_label_reply,
     e.name AS end_reason,
-    CASE f.kind WHEN 0 THEN 'interim' ELSE 'final' END AS record
+    CASE f.kind WHEN 0 THEN 'interim' ELSE 'final' END AS record,
+    f.seal                              -- the seal that it is in, or will be
 FROM named AS f
 LEFT JOIN protocol AS p ON p.number = f.protocol
 LEFT JOIN connection_state AS s ON s.number = f.state
@@ -131,9 +140,111 @@ SELECT
     l.certainty,
     l.evidence,
     s.epoch,
-    s.run_id
+    s.run_id,
+    l.seal                              -- the seal that it is in, or will be
 FROM loss_line AS l
 LEFT JOIN stream AS s ON s.id = l.stream_id;
+
+-- The losses and the coverage of a slot, beside each of its usage rows. A loss line that reaches over several slots is in
+-- each of them: what a slot lost is at most this.
+
+CREATE VIEW slot_loss AS
+WITH line AS (
+    SELECT DISTINCT u.slot_ns, l.id, l.packets, l.l2_bytes, l.l3_bytes
+    FROM loss_line AS l CROSS JOIN usage_slot AS u
+        ON u.slot_ns > l.first_ns - 300000000000 AND u.slot_ns <= l.last_ns
+)
+SELECT
+    slot_ns,                            -- ns, start of the slot
+    count(*) AS loss_lines,
+    CASE WHEN count(packets) = count(*) THEN sum(packets) END AS lost_packets,      -- packets; NULL: unknown
+    CASE WHEN count(l2_bytes) = count(*) THEN sum(l2_bytes) END AS lost_l2_bytes,   -- bytes; NULL: unknown
+    CASE WHEN count(l3_bytes) = count(*) THEN sum(l3_bytes) END AS lost_l3_bytes    -- bytes; NULL: unknown
+FROM line
+GROUP BY slot_ns;
+
+CREATE VIEW slot_coverage AS
+WITH
+    piece AS (
+        SELECT DISTINCT u.slot_ns, max(s.first_ns, u.slot_ns) AS begin_ns,
+                        min(s.last_ns, u.slot_ns + 300000000000) AS end_ns
+        FROM source AS s CROSS JOIN usage_slot AS u
+            ON u.slot_ns > s.first_ns - 300000000000 AND u.slot_ns <= s.last_ns
+        WHERE s.packets > 0
+    ),
+    placed AS (
+        SELECT slot_ns, begin_ns, end_ns,
+               max(end_ns) OVER (PARTITION BY slot_ns ORDER BY begin_ns, end_ns
+                                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_ns
+        FROM piece
+    )
+SELECT
+    slot_ns,                            -- ns, start of the slot
+    sum(max(0, end_ns - max(begin_ns, coalesce(before_ns, begin_ns)))) / 300000 AS coverage_ppm
+FROM placed
+GROUP BY slot_ns;
+
+CREATE VIEW usage_record AS
+SELECT
+    u.*,
+    coalesce(c.coverage_ppm, 0) AS coverage_ppm,  -- millionths of the slot between a source's first and last packet
+    coalesce(l.loss_lines, 0) AS loss_lines,
+    CASE WHEN l.slot_ns IS NULL THEN 0 ELSE l.lost_packets END AS lost_packets,    -- packets, at most; NULL: unknown
+    CASE WHEN l.slot_ns IS NULL THEN 0 ELSE l.lost_l2_bytes END AS lost_l2_bytes,  -- bytes, at most; NULL: unknown
+    CASE WHEN l.slot_ns IS NULL THEN 0 ELSE l.lost_l3_bytes END AS lost_l3_bytes   -- bytes, at most; NULL: unknown
+FROM usage AS u
+LEFT JOIN slot_loss AS l ON l.slot_ns = u.slot_ns
+LEFT JOIN slot_coverage AS c ON c.slot_ns = u.slot_ns;
+
+-- The chain of seals.
+
+CREATE VIEW seal AS
+SELECT
+    number AS seal,                     -- quarter hours since 1970 UTC
+    number * 900000000000 AS start_ns,  -- ns, the time that it covers
+    (number + 1) * 900000000000 AS end_ns,  -- ns
+    sealed_ns,                          -- ns, wall time
+    hash,                               -- SHA-256, 64 hexadecimal digits
+    previous,                           -- hash of the seal before; zeros: the first
+    usage_rows,
+    flow_rows,
+    loss_rows,
+    packets,                            -- packets, sum of the usage rows
+    l2_bytes,                           -- bytes
+    l3_bytes,                           -- bytes
+    billed_bytes,                       -- bytes
+    usage_sha256,                       -- of the lines of 'seal_usage', in their order
+    flow_sum,                           -- over the flow records (proto/seal.h)
+    loss_sha256                         -- of the lines of 'seal_loss', in their order
+FROM period_seal;
+
+-- What is hashed: a line a row, without the numbers that only this database gives to names.
+
+CREATE VIEW seal_usage AS
+SELECT
+    u.seal, u.slot_ns, u.packets, u.l2_bytes, u.l3_bytes, u.billed_bytes,
+    coalesce(a.name, '#' || u.account_id) AS account,
+    coalesce(w.name, '#' || u.wan_id) AS wan,
+    u.slot_ns || char(9) || coalesce(a.name, '#' || u.account_id) || char(9) || coalesce(w.name, '#' || u.wan_id) || char(9)
+    || coalesce(d.name, '#' || u.direction) || char(9) || coalesce(c.name, '#' || u.class) || char(9)
+    || coalesce(k.name, '#' || u.cause) || char(9) || coalesce(m.name, '#' || u.model_id) || char(9)
+    || coalesce(m.sha256, '') || char(9) || u.packets || char(9) || u.l2_bytes || char(9) || u.l3_bytes || char(9)
+    || u.billed_bytes AS line
+FROM usage_slot AS u
+LEFT JOIN malformed_cause AS k ON k.number = u.cause
+LEFT JOIN account AS a ON a.id = u.account_id
+LEFT JOIN wan AS w ON w.id = u.wan_id
+LEFT JOIN direction AS d ON d.number = u.direction
+LEFT JOIN class AS c ON c.number = u.class
+LEFT JOIN overhead_model AS m ON m.id = u.model_id;
+
+CREATE VIEW seal_loss AS
+SELECT
+    seal, first_ns,
+    first_ns || char(9) || last_ns || char(9) || stage || char(9) || reason || char(9) || coalesce(packets, 'unknown')
+    || char(9) || coalesce(l2_bytes, 'unknown') || char(9) || coalesce(l3_bytes, 'unknown') || char(9) || certainty
+    || char(9) || hex(evidence) AS line
+FROM loss_line;
 
 -- The proof: everything captured is counted or declared lost.
 --

@@ -6,6 +6,8 @@
 #include <sqlite3.h>
 
 #include "exporter/store.h"
+#include "schema/seal_flows.h"
+#include "schema/seal_reader.h"
 
 enum store_statement {
     STATEMENT_BEGIN,
@@ -23,6 +25,9 @@ enum store_statement {
     STATEMENT_LOSS_ADD,
     STATEMENT_USAGE_ADD,
     STATEMENT_FLOW_ADD,
+    STATEMENT_SEAL_LAST,
+    STATEMENT_SEAL_OPEN,
+    STATEMENT_SEAL_ADD,
     STATEMENT_N,
 };
 
@@ -30,6 +35,30 @@ enum store_statement {
 struct store_stream {
     int64_t row_id;
     struct high_water mark;
+};
+
+/* A seal with rows, not closed yet. */
+struct store_open_seal {
+    int32_t number;
+    bool has_rows; /* else it has losses only */
+    int64_t n_flows;
+    struct seal_sum flow_sum;
+    int64_t first_record_id; /* INT64_MAX: no flow record */
+};
+
+struct store_seals {
+    bool is_known;
+    int32_t first_open; /* all before are closed: their late rows go into this one */
+    struct store_open_seal *open;
+    size_t n_open;
+    size_t open_room;
+    size_t last_place;           /* of the last row's */
+    struct seal_name_list names; /* of WANs, accounts and classes */
+    int64_t flow_through;        /* flow records up to here are sealed */
+    int64_t last_record_id;
+    uint8_t previous[SEAL_HASH_SIZE];
+    struct seal_reader reader; /* of the first open one, while it closes */
+    bool is_reading;
 };
 
 struct store {
@@ -51,6 +80,8 @@ struct store {
     struct store_stream *streams; /* those heard of since the last rollback */
     size_t n_streams;
     size_t streams_room;
+
+    struct store_seals seals;
 
     char *protocol_names[STORE_PROTOCOLS]; /* NULL: without a name */
 
@@ -91,6 +122,25 @@ int store_stream_get(struct store *store, const struct stream_id *id, const char
 int store_stream_update(struct store *store, const struct store_stream *stream);
 int store_stream_close(struct store *store, const struct stream_id *id);
 void store_streams_forget(struct store *store);
+
+/* store_seal.c: what is open is known after store_seals_know(). The seal of a row whose own is
+ * 'number'; the pointer holds until the next call. */
+int store_seals_know(struct store *store);
+void store_seals_forget(struct store *store);
+int store_seal_of_row(struct store *store, int32_t number, struct store_open_seal **out);
+
+/* The flow record that was just inserted. */
+void store_seal_flow(struct store *store, struct store_open_seal *open,
+                     const struct flow_record *record);
+
+/* store_model.c */
+struct store_model {
+    char definition[256];
+    char sha256[SEAL_HEX_SIZE];
+};
+
+/* Empty, with its hash, for a name that is no model. */
+void store_model_definition(const char *name, struct store_model *model);
 
 /* store_balance.c: 0, or -EBADMSG with both sides in store->error. */
 int store_check_balance(struct store *store, const struct message *message);

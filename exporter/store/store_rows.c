@@ -21,6 +21,11 @@ static int add_usage_delta(struct store *store, const struct usage_delta *delta)
 {
     if (!store_fits(delta->packets | delta->l2_bytes | delta->l3_bytes | delta->billed_bytes))
         return refuse_beyond(store, "a usage delta");
+    struct store_open_seal *seal;
+    int result = store_seal_of_row(store, delta->seal, &seal);
+    if (result < 0)
+        return result;
+    seal->has_rows = true;
     sqlite3_stmt *add = store->statements[STATEMENT_USAGE_ADD];
     store_bind_integer(add, 1, delta->slot_ns);
     store_bind_integer(add, 2, store->account_ids[delta->account]);
@@ -33,6 +38,7 @@ static int add_usage_delta(struct store *store, const struct usage_delta *delta)
     store_bind_integer(add, 9, (int64_t)delta->l2_bytes);
     store_bind_integer(add, 10, (int64_t)delta->l3_bytes);
     store_bind_integer(add, 11, (int64_t)delta->billed_bytes);
+    store_bind_integer(add, 12, seal->number);
     return store_run_statement(store, STATEMENT_USAGE_ADD, "cannot add to usage");
 }
 
@@ -122,6 +128,10 @@ static int add_flow(struct store *store, const struct flow_record *flow)
 {
     if (!counters_fit(flow))
         return refuse_beyond(store, "a flow record's counter");
+    struct store_open_seal *seal;
+    int result = store_seal_of_row(store, flow->seal, &seal);
+    if (result < 0)
+        return result;
     sqlite3_stmt *add = store->statements[STATEMENT_FLOW_ADD];
     char source_text[ADDRESS_TEXT_SIZE], destination_text[ADDRESS_TEXT_SIZE];
     int position = 1;
@@ -148,8 +158,12 @@ static int add_flow(struct store *store, const struct flow_record *flow)
     store_bind_integer(add, position++, flow->flow_label[FLOW_REPLY]);
     store_bind_integer(add, position++, flow->kind);
     store_bind_integer(add, position++, flow->end_reason);
+    store_bind_integer(add, position++, seal->number);
     assert(position - 1 == sqlite3_bind_parameter_count(add));
-    return store_run_statement(store, STATEMENT_FLOW_ADD, "cannot add a flow record");
+    result = store_run_statement(store, STATEMENT_FLOW_ADD, "cannot add a flow record");
+    if (result == 0)
+        store_seal_flow(store, seal, flow);
+    return result;
 }
 
 static int add_flows(struct store *store, const struct message *message)
@@ -179,6 +193,10 @@ static int add_loss(struct store *store, const struct message *message,
     if (result < 0)
         return result;
     const struct loss *loss = &line->loss;
+    struct store_open_seal *seal;
+    result = store_seal_of_row(store, seal_of(loss->last_ns), &seal);
+    if (result < 0)
+        return result;
     sqlite3_stmt *add = store->statements[STATEMENT_LOSS_ADD];
     store_bind_integer(add, 1, stream->row_id);
     store_bind_integer(add, 2, loss->first_ns);
@@ -190,6 +208,7 @@ static int add_loss(struct store *store, const struct message *message,
     bind_optional(add, 8, loss->l3_bytes >= 0, loss->l3_bytes);
     bind_text(add, 9, loss_certainty_name(loss->certainty));
     bind_text(add, 10, loss->evidence);
+    store_bind_integer(add, 11, seal->number);
     return store_run_statement(store, STATEMENT_LOSS_ADD, "cannot add a loss line");
 }
 
@@ -285,6 +304,8 @@ int store_apply(struct store *store, const struct message *message)
 {
     assert(store->has_transaction && store->account_ids && message->kind == MESSAGE_RECORDS);
     int result = check_names(store, message);
+    if (result == 0)
+        result = store_seals_know(store);
     if (result == 0)
         result = store_check_balance(store, message);
     if (result == 0)

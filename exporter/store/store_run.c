@@ -17,8 +17,9 @@ static const struct {
                        "SELECT id FROM account WHERE name = ?1"},
     [NAMES_WAN] = {"INSERT INTO wan (name) VALUES (?1) ON CONFLICT DO NOTHING",
                    "SELECT id FROM wan WHERE name = ?1"},
-    [NAMES_MODEL] = {"INSERT INTO overhead_model (name) VALUES (?1) ON CONFLICT DO NOTHING",
-                     "SELECT id FROM overhead_model WHERE name = ?1"},
+    [NAMES_MODEL] = {"INSERT INTO overhead_model (name, definition, sha256) VALUES (?1, ?2, ?3)"
+                     " ON CONFLICT DO NOTHING",
+                     "SELECT id FROM overhead_model WHERE name = ?1 AND sha256 = ?3"},
 };
 
 struct name_statements {
@@ -87,8 +88,13 @@ static int put_models(struct store *store, const struct config *config)
     struct name_statements statements;
     int result = prepare_names(store, NAMES_MODEL, &statements);
     for (size_t i = 0; result == 0 && i <= config->n_wans; i++) {
-        const char *model = i == 0 ? "ip" : config->wans[i - 1].overhead;
-        result = find_or_add(store, &statements, model ? model : "ip", &store->model_ids[i]);
+        const char *name = i == 0 ? "ip" : config->wans[i - 1].overhead;
+        struct store_model model;
+        store_model_definition(name ? name : "ip", &model);
+        store_bind_text(statements.add, 2, model.definition, strlen(model.definition));
+        store_bind_text(statements.add, 3, model.sha256, strlen(model.sha256));
+        store_bind_text(statements.find, 3, model.sha256, strlen(model.sha256));
+        result = find_or_add(store, &statements, name ? name : "ip", &store->model_ids[i]);
     }
     finalize_names(&statements);
     return result;

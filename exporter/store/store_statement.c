@@ -40,12 +40,13 @@ static const char *const statement_sql[STATEMENT_N] = {
         " is_complete = max(is_complete, excluded.is_complete)",
     [STATEMENT_LOSS_ADD] =
         "INSERT INTO loss_line (stream_id, first_ns, last_ns, stage, reason, packets, l2_bytes,"
-        " l3_bytes, certainty, evidence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        " l3_bytes, certainty, evidence, seal)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     /* A sum past 64 bits turns REAL, which a STRICT table refuses: never a wrong number. */
     [STATEMENT_USAGE_ADD] =
         "INSERT INTO usage_slot (slot_ns, account_id, wan_id, direction, class, cause, model_id,"
-        " packets, l2_bytes, l3_bytes, billed_bytes)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " packets, l2_bytes, l3_bytes, billed_bytes, seal)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT DO UPDATE SET packets = packets + excluded.packets,"
         " l2_bytes = l2_bytes + excluded.l2_bytes, l3_bytes = l3_bytes + excluded.l3_bytes,"
         " billed_bytes = billed_bytes + excluded.billed_bytes",
@@ -55,10 +56,23 @@ static const char *const statement_sql[STATEMENT_N] = {
         " account_id, class, state, status, mark, labels, orig_packets, orig_l2_bytes,"
         " orig_l3_bytes, orig_billed_bytes, orig_ct_packets, orig_ct_l3_bytes, reply_packets,"
         " reply_l2_bytes, reply_l3_bytes, reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes,"
-        " invalid_packets, wan_changes, flow_label_orig, flow_label_reply, kind, end_reason)"
+        " invalid_packets, wan_changes, flow_label_orig, flow_label_reply, kind, end_reason,"
+        " seal)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
         " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35,"
-        " ?36, ?37, ?38)",
+        " ?36, ?37, ?38, ?39)",
+    [STATEMENT_SEAL_LAST] =
+        "SELECT number, hash, flow_through FROM period_seal ORDER BY number DESC LIMIT 1",
+    [STATEMENT_SEAL_OPEN] =
+        "SELECT DISTINCT seal, 1 FROM usage_slot WHERE slot_ns >= ?2 AND seal >= ?1"
+        " UNION ALL SELECT DISTINCT seal, 1 FROM usage_slot"
+        " WHERE seal >= ?1 AND seal <> slot_ns / 900000000000"
+        " UNION ALL SELECT DISTINCT seal, 0 FROM loss_line WHERE seal >= ?1",
+    [STATEMENT_SEAL_ADD] =
+        "INSERT INTO period_seal (number, previous, usage_rows, packets, l2_bytes, l3_bytes,"
+        " billed_bytes, usage_sha256, flow_rows, flow_sum, loss_rows, loss_sha256, hash,"
+        " sealed_ns, run_id, flow_through)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
 };
 
 int store_prepare(struct store *store)

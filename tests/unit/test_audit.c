@@ -43,7 +43,7 @@ static void test_every_changed_count_is_a_mismatch(void **state)
         "UPDATE source SET l2_bytes = l2_bytes - 1",
         "DELETE FROM usage_slot",
         "DELETE FROM flow_record",
-        ("INSERT INTO loss_line SELECT 9, id, 0, 0, 'capture', 'x', 1, 1, 1, 'exact', ''"
+        ("INSERT INTO loss_line SELECT 9, id, 0, 0, 'capture', 'x', 1, 1, 1, 'exact', '', 0"
          " FROM stream WHERE kind = 'capture'"),
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -94,7 +94,7 @@ static void test_a_mismatch_is_not_excused_by_a_loss(void **state)
     struct store_case *c = *state;
     run_of_one_packet(c);
     case_tamper(c, "INSERT INTO loss_line SELECT 9, id, 0, 0, 'kernel', 'x', NULL, NULL, NULL,"
-                   " 'unknown', '' FROM stream WHERE kind = 'capture'");
+                   " 'unknown', '', 0 FROM stream WHERE kind = 'capture'");
     assert_answer(c, "SELECT verdict FROM audit", "bounded");
     case_tamper(c, "UPDATE usage_slot SET packets = 0");
     assert_answer(c, "SELECT verdict FROM audit", "mismatch");
