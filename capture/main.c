@@ -14,6 +14,7 @@
 #include "capture/rss.h"
 #include "capture/source.h"
 #include "capture/wan.h"
+#include "capture/zone_rule.h"
 #include "common/arguments.h"
 #include "common/bus.h"
 #include "common/heap.h"
@@ -43,6 +44,7 @@ struct capture {
     struct source *source;
     struct decoder decoder;
     struct wan_table *wans;
+    struct zone_rules *zone_rules; /* NULL: none */
     struct fragment_table *fragments;
     struct rss rss;
     struct lane *lanes[SHARDS_MAX];
@@ -117,6 +119,8 @@ static void move_clock(struct capture *capture, int64_t next_ns)
 static void on_packet(void *state, struct packet *packet)
 {
     struct capture *capture = state;
+    if (capture->zone_rules)
+        zone_rules_apply(capture->zone_rules, packet);
     packet->rss = rss_tag(&capture->rss, packet);
     uint32_t shard = rss_shard(packet->rss, capture->arguments.n_shards);
     if (lane_add(capture->lanes[shard], packet) < 0)
@@ -410,6 +414,8 @@ static int open_decoding(struct capture *capture)
     decode_init(&capture->decoder, config);
     int result = wan_table_create(config, &capture->wans);
     if (result == 0)
+        result = zone_rules_create(config, &capture->zone_rules);
+    if (result == 0)
         result = fragment_table_create((size_t)config->capture.fragments_max,
                                        config->capture.fragment_timeout_ns, on_packet, capture,
                                        &capture->fragments);
@@ -508,6 +514,7 @@ static void capture_close(struct capture *capture)
         lane_close(capture->lanes[i]);
     change_inlet_close(capture->changes);
     fragment_table_destroy(capture->fragments);
+    zone_rules_destroy(capture->zone_rules);
     wan_table_destroy(capture->wans);
     free(capture->carrier_bytes);
     source_close(capture->source);

@@ -151,7 +151,7 @@ struct config_rule {
     char *match;  /* a pcap-filter expression; NULL: every packet */
     char *wan;    /* NULL: any; "none": of no WAN */
     int32_t zone; /* -1: any */
-    char *state;  /* "new" or "related"; NULL: either */
+    char *state;  /* "new", "related" or "reply"; NULL: new or related */
     char *ct;     /* common/ct_action.h */
     struct config_place place;
     struct config_text_place match_place;

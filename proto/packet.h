@@ -118,7 +118,8 @@ enum packet_extra {
     PACKET_CHANGE = 1 << 1, /* no packet: the payload is a change (proto/change.h) */
     PACKET_HELD = 1 << 2,   /* a fragment that completes no datagram: billed, not judged */
     PACKET_COMPLETES = 1 << 3, /* the fragment that completes its datagram: judged as that */
-    PACKET_EXTRA_ALL = (1 << 4) - 1,
+    PACKET_UNTRACKED = 1 << 4, /* by a rule: billed, and nothing that conntrack looks at */
+    PACKET_EXTRA_ALL = (1 << 5) - 1,
 };
 
 enum { PACKET_PAYLOAD_MAX = 2048 };

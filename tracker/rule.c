@@ -13,13 +13,14 @@ struct rule {
     struct filter *filter; /* NULL: every packet */
     int32_t wan;           /* as in packets; WAN_ANY */
     int32_t zone;          /* that the packet is in; ZONE_ANY */
-    bool takes_new, takes_related;
+    unsigned moments;      /* bits: 1 << enum rule_moment */
     struct ct_action action;
 };
 
 struct rule_table {
     struct rule *rules;
     size_t n;
+    unsigned moments; /* of all of them */
 };
 
 static int32_t wan_number(const struct config *config, const char *name)
@@ -38,6 +39,15 @@ static int32_t zone_of(const struct config_rule *rule, const struct ct_action *a
     return action->attributes & CT_ACTION_ZONE ? action->zone : rule->zone;
 }
 
+static unsigned moments_of(const char *state)
+{
+    if (!state)
+        return 1u << RULE_NEW | 1u << RULE_RELATED;
+    if (strcmp(state, "reply") == 0)
+        return 1u << RULE_REPLY;
+    return strcmp(state, "new") == 0 ? 1u << RULE_NEW : 1u << RULE_RELATED;
+}
+
 static int make_rule(const struct config *config, const struct config_rule *from, struct rule *rule)
 {
     struct ct_complaint complaint;
@@ -47,8 +57,7 @@ static int make_rule(const struct config *config, const struct config_rule *from
     }
     rule->wan = wan_number(config, from->wan);
     rule->zone = zone_of(from, &rule->action);
-    rule->takes_new = !from->state || strcmp(from->state, "new") == 0;
-    rule->takes_related = !from->state || strcmp(from->state, "related") == 0;
+    rule->moments = moments_of(from->state);
     char error[FILTER_ERROR_SIZE] = "out of memory";
     int result = from->match ? filter_create(from->match, &rule->filter, error) : 0;
     if (result < 0)
@@ -70,6 +79,7 @@ int rule_table_create(const struct config *config, struct rule_table **out)
     }
     for (size_t i = 0; i < config->n_rules; i++) {
         int result = make_rule(config, &config->rules[i], &table->rules[table->n++]);
+        table->moments |= table->rules[i].moments;
         if (result < 0) {
             rule_table_destroy(table);
             return result;
@@ -89,10 +99,10 @@ void rule_table_destroy(struct rule_table *rules)
     free(rules);
 }
 
-static bool is_match(const struct rule *rule, const struct packet *packet, bool is_related,
+static bool is_match(const struct rule *rule, const struct packet *packet, enum rule_moment moment,
                      const struct filter_header *header)
 {
-    return (is_related ? rule->takes_related : rule->takes_new) &&
+    return (rule->moments & 1u << moment) != 0 &&
            (rule->wan == WAN_ANY || rule->wan == packet->wan) &&
            (rule->zone == ZONE_ANY || rule->zone == packet->zone) &&
            (!rule->filter || filter_matches(rule->filter, header));
@@ -119,15 +129,17 @@ static void add_action(struct ct_action *outcome, const struct ct_action *action
         outcome->class_index = action->class_index;
 }
 
-bool rule_table_match(const struct rule_table *rules, const struct packet *packet, bool is_related,
-                      struct ct_action *outcome)
+bool rule_table_match(const struct rule_table *rules, const struct packet *packet,
+                      enum rule_moment moment, struct ct_action *outcome)
 {
+    *outcome = (struct ct_action){0};
+    if (!(rules->moments & 1u << moment))
+        return false;
     struct filter_header header;
     filter_header_make(packet, false, &header);
-    *outcome = (struct ct_action){0};
     bool has_match = false;
     for (size_t i = 0; i < rules->n; i++) {
-        if (!is_match(&rules->rules[i], packet, is_related, &header))
+        if (!is_match(&rules->rules[i], packet, moment, &header))
             continue;
         add_action(outcome, &rules->rules[i].action);
         has_match = true;

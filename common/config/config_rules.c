@@ -23,8 +23,10 @@ static const struct config_option rule_options[] = {
      .help = "The WAN that its packets use; none: those without one; not set: any."},
     {"zone", CONFIG_INTEGER, FIELD(zone), .max = ZONE_MAX, .is_billing = true,
      .help = "The zone that its packets are in; not set: any."},
-    {"state", CONFIG_TEXT, FIELD(state), .words = "new related", .is_billing = true,
-     .help = "new: no helper expected the connection; related: one did; not set: either."},
+    {"state", CONFIG_TEXT, FIELD(state), .words = "new related reply", .is_billing = true,
+     .help =
+         "new: no helper expected the connection; related: one did; not set: either. reply: not "
+         "its first packet, but its first reply."},
     {"ct", CONFIG_TEXT, FIELD(ct), .max = CONFIG_TEXT_MAX, TEXT_PLACE(ct_place),
      .is_required = true, .is_billing = true,
      .help = "What to do, with commas between: commit, notrack, zone=N, mark=V[/M], label=NAME or "
@@ -103,7 +105,14 @@ static void check_action(const struct config *config, size_t i, struct config_er
                              errors);
         return;
     }
-    if (rule->state && action.attributes & CT_ACTION_BEFORE_LOOKUP)
+    uint32_t at_reply = CT_ACTION_COMMIT | CT_ACTION_MARK | CT_ACTION_LABEL;
+    if (rule->state && strcmp(rule->state, "reply") == 0 && action.attributes & ~at_reply)
+        complain_rule(config, i, "state",
+                      (struct config_report){.what = "a reply comes too late for this",
+                                             .got = rule->ct,
+                                             .expected = "mark= and label="},
+                      errors);
+    else if (rule->state && action.attributes & CT_ACTION_BEFORE_LOOKUP)
         complain_rule(config, i, "state",
                       (struct config_report){.what = "a zone, or notrack, is given to every packet "
                                                      "before there is a state",

@@ -1,7 +1,6 @@
 /* ct_trace: what the connection tracker says of each packet of a capture, as JSON lines.
  *
- *     ct_trace [-s NAME=VALUE]… CAPTURE          NAME=VALUE: an option, as on wanmeter's command
- * line
+ *     ct_trace [-s NAME=VALUE]… [--config FILE] CAPTURE      as on wanmeter's command line
  *
  * A line of each packet that is judged: {"n": number of the frame, "p": protocol, "v": verdict,
  * "d": direction, "id": flow, "state": …, "t": timeout in ns that it set, or null}. Verdicts: N
@@ -19,7 +18,9 @@
 #include "capture/rss.h"
 #include "capture/source.h"
 #include "capture/wan.h"
+#include "capture/zone_rule.h"
 #include "common/address.h"
+#include "common/labels.h"
 #include "tracker/flow.h"
 
 struct trace {
@@ -27,6 +28,7 @@ struct trace {
     struct source *source;
     struct decoder decoder;
     struct wan_table *wans;
+    struct zone_rules *zone_rules; /* NULL: none */
     struct fragment_table *fragments;
     struct rss rss;
     struct account_table *accounts;
@@ -79,6 +81,8 @@ static void print_verdict(uint64_t n, uint32_t ct_state)
 static void on_packet(void *state, struct packet *packet)
 {
     struct trace *trace = state;
+    if (trace->zone_rules)
+        zone_rules_apply(trace->zone_rules, packet);
     packet->rss = rss_tag(&trace->rss, packet);
     while (flow_table_advance(trace->flows, packet->clock_ns))
         ;
@@ -121,6 +125,14 @@ static void print_end(const char *name, const uint8_t *address, unsigned ip_vers
     printf(", \"%s\": \"%s\"", name, text);
 }
 
+static void print_labels(const struct flow_record *record)
+{
+    char text[LABELS_TEXT_SIZE];
+    labels_text(record->labels, text);
+    printf(", \"zone\": %u, \"mark\": %" PRIu32 ", \"labels\": \"%s\"", record->zone, record->mark,
+           text);
+}
+
 static void on_record(void *state, const struct flow_record *record)
 {
     (void)state;
@@ -130,6 +142,7 @@ static void on_record(void *state, const struct flow_record *record)
            ", \"end\": \"%s\", \"start\": %" PRId64,
            record->id, record->protocol, connection_state_name(record->state), record->status,
            end_reason_name(record->end_reason), record->start_ns);
+    print_labels(record);
     print_end("src", record->source_address, record->ip_version);
     print_end("dst", record->destination_address, record->ip_version);
     printf(", \"sport\": %u, \"dport\": %u, \"type\": %u, \"code\": %u", record->source_port,
@@ -144,7 +157,10 @@ static bool read_options(struct trace *trace, int argc, char **argv)
     config_init(&trace->config);
     config_set(&trace->config, "tracker.interim_interval=1d", &errors);
     for (int i = 1; i + 1 < argc; i += 2)
-        config_set(&trace->config, argv[i + 1], &errors);
+        if (strcmp(argv[i], "--config") == 0)
+            config_load(&trace->config, argv[i + 1], &errors);
+        else
+            config_set(&trace->config, argv[i + 1], &errors);
     config_check(&trace->config, &errors);
     bool is_good = errors.n == 0 && argc % 2 == 0;
     if (!is_good)
@@ -164,6 +180,8 @@ static int trace_open(struct trace *trace, const char *path)
     rss_init(&trace->rss, key);
     decode_init(&trace->decoder, config);
     int result = wan_table_create(config, &trace->wans);
+    if (result == 0)
+        result = zone_rules_create(config, &trace->zone_rules);
     if (result == 0)
         result = fragment_table_create(4096, config->capture.fragment_timeout_ns, on_packet, trace,
                                        &trace->fragments);
@@ -206,6 +224,7 @@ static void trace_close(struct trace *trace)
     flow_table_destroy(trace->flows);
     account_table_destroy(trace->accounts);
     fragment_table_destroy(trace->fragments);
+    zone_rules_destroy(trace->zone_rules);
     wan_table_destroy(trace->wans);
     config_deinit(&trace->config);
 }

@@ -17,9 +17,11 @@ DCCP = 33  # the kernel knows only its addresses, wanmeter its ports: not compar
 UNJUDGED = "Fx."  # held in reassembly, refused by the IP layer, not IP: nothing that is asked of a tracker
 
 
-def trace(build, capture, settings=()):
+def trace(build, capture, settings=(), config=None):
     """{"verdicts": {frame: (letter, direction)}, "connections": […]}, connections in order of creation."""
     options = [word for setting in settings for word in ("-s", setting)]
+    if config:
+        options += ["--config", config]
     done = subprocess.run([build / "tests" / "support" / "ct_trace", *options, capture], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr
@@ -63,7 +65,7 @@ def normal(entry):
     status = [name for name, bit in (("SEEN_REPLY", SEEN_REPLY), ("ASSURED", ASSURED)) if entry["status"] & bit]
     return {"proto": protocol, "orig": ends, "state": entry["state"] if protocol in HAVE_STATES else None,
             "pkts": entry["packets"], "bytes": entry["bytes"], "status": status, "timeout": entry["timeout"],
-            "first": entry["first"]}
+            "first": entry["first"], "zone": entry["zone"], "mark": entry["mark"], "labels": int(entry["labels"], 16)}
 
 
 def differences(ours, answer):
@@ -90,4 +92,8 @@ def same(name, mine, theirs):
         return True  # destroyed by the packet that would have set it
     if name == "status":
         return [bit for bit in theirs["status"] if bit in ("SEEN_REPLY", "ASSURED")] == mine["status"]
+    if name == "labels":
+        return mine[name] == int(theirs.get(name, "0"), 16)
+    if name in ("zone", "mark"):
+        return mine[name] == theirs.get(name, 0)
     return mine[name] == theirs.get(name)

@@ -29,6 +29,8 @@ static bool is_error_possible(const struct packet *packet)
 
 uint32_t flow_table_judge_error(const struct flow_table *flows, const struct packet *packet)
 {
+    if (packet->extra & PACKET_UNTRACKED)
+        return 0;
     const struct connection *connection = flow_about(flows, packet);
     const struct packet_inner *inner = &packet->inner;
     if (!connection || !flow_is_connection(connection) || !is_error_possible(packet) ||

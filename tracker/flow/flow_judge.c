@@ -19,17 +19,14 @@ unsigned flow_direction_of(const struct connection *connection, const struct pac
 static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step *step)
 {
     const struct packet *packet = step->packet;
-    if (packet->marks & PACKET_MARK_LATER_FRAGMENT)
+    if (packet->marks & PACKET_MARK_LATER_FRAGMENT || packet->extra & PACKET_UNTRACKED)
         return VERDICT_UNTRACKED;
     if (packet->is_invalid || packet->marks & PACKET_MARK_BAD_CHECKSUM)
         return VERDICT_INVALID;
     const struct tuple *tuple = &step->connection->tuple;
     unsigned direction = flow_is_connection(step->connection) ? step->direction : FLOW_ORIGINAL;
-    struct protocol_context context = flows->context;
-    if (step->connection->policy)
-        context.timeouts = timeout_policies_in_force(flows->policies, step->connection->policy);
     return protocol_of(tuple->protocol, tuple->ip_version)
-        ->on_packet(&context, step->connection, direction, packet, &step->timeout_ns);
+        ->on_packet(&flows->context, step->connection, direction, packet, &step->timeout_ns);
 }
 
 static bool is_accepted(enum protocol_verdict verdict)
@@ -75,6 +72,13 @@ static void count_as_conntrack(struct connection *connection, unsigned direction
     connection->counters[direction].ct_l3_bytes += packet->l3_bytes;
 }
 
+static void see_reply(struct flow_table *flows, const struct step *step)
+{
+    if (!(step->connection->status & STATUS_SEEN_REPLY))
+        flow_meet_reply(flows, step);
+    step->connection->status |= STATUS_SEEN_REPLY;
+}
+
 void flow_apply(struct flow_table *flows, const struct step *step)
 {
     struct connection *connection = step->connection;
@@ -89,9 +93,9 @@ void flow_apply(struct flow_table *flows, const struct step *step)
         flow_write_rules(flows, connection);
     if (is_accepted(step->verdict) && step->direction == FLOW_REPLY &&
         step->verdict != VERDICT_CLOSE)
-        connection->status |= STATUS_SEEN_REPLY;
-    if (step->timeout_ns)
-        connection->expires_ns = clock_ns + (step->timeout_ns > 0 ? step->timeout_ns : 0);
+        see_reply(flows, step);
+    if (step->timeout_ns > 0)
+        connection->expires_ns = clock_ns + step->timeout_ns;
     else if (!flow_is_connection(connection) || connection->expires_ns == INT64_MAX)
         connection->expires_ns = clock_ns + flows->context.timeouts->untracked_ns;
 }

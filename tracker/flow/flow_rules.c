@@ -6,7 +6,8 @@ static bool match(struct flow_table *flows, const struct packet *packet,
                   const struct connection *connection)
 {
     bool is_related = (connection->status & STATUS_EXPECTED) != 0;
-    return rule_table_match(flows->rules, packet, is_related, &flows->outcome);
+    return rule_table_match(flows->rules, packet, is_related ? RULE_RELATED : RULE_NEW,
+                            &flows->outcome);
 }
 
 void flow_meet_rules(struct flow_table *flows, struct step *step, struct connection *connection)
@@ -45,4 +46,10 @@ void flow_write_rules(struct flow_table *flows, struct connection *connection)
         label_table_write(flows->labels,
                           connection_table_extra(flows->connections, connection)->labels,
                           outcome->labels, outcome->labels_mask);
+}
+
+void flow_meet_reply(struct flow_table *flows, const struct step *step)
+{
+    if (flows->rules && rule_table_match(flows->rules, step->packet, RULE_REPLY, &flows->outcome))
+        flow_write_rules(flows, step->connection);
 }
