@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/event/event_conntrack.h"
 #include "cli/event/event_endpoint.h"
 #include "cli/event/event_feed.h"
 #include "cli/event/event_print.h"

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 #include "cli/output/output_format.h"
 #include "proto/record.h"
 
-enum { KIND_MAX = 15, ENDPOINT_SIZE = 64, IPPROTO_DCCP_NUMBER = 33 };
+enum { KIND_MAX = 15, ENDPOINT_SIZE = 64 };
 
 /* "new" of "new.alice". */
 static void kind_of(const Wanmeter__Event__Event *event, char kind[KIND_MAX + 1])
@@ -159,6 +158,11 @@ static json_t *message_json(const ProtobufCMessage *message)
     return object;
 }
 
+json_t *event_connection_json(const Wanmeter__Event__Connection *connection)
+{
+    return message_json(&connection->base);
+}
+
 void event_print_json(const Wanmeter__Event__Event *event, FILE *out)
 {
     json_t *object = json_object();
@@ -171,93 +175,4 @@ void event_print_json(const Wanmeter__Event__Event *event, FILE *out)
     fputc('\n', out);
     json_decref(content);
     json_decref(object);
-}
-
-/* ---- conntrack ---- */
-
-static bool has_ports(uint32_t protocol)
-{
-    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
-           protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP_NUMBER;
-}
-
-static bool has_state(uint32_t protocol)
-{
-    return protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP;
-}
-
-static void print_tuple(const Wanmeter__Event__Connection *connection, bool is_reply, FILE *out)
-{
-    const Wanmeter__Event__Counters *counters = is_reply ? connection->reply : connection->orig;
-    fprintf(out, " src=%s dst=%s",
-            is_reply ? connection->reply_src_address : connection->orig_src_address,
-            is_reply ? connection->reply_dst_address : connection->orig_dst_address);
-    if (has_ports(connection->protocol))
-        fprintf(out, " sport=%" PRIu32 " dport=%" PRIu32,
-                is_reply ? connection->reply_src_port : connection->orig_src_port,
-                is_reply ? connection->reply_dst_port : connection->orig_dst_port);
-    else if (connection->protocol == IPPROTO_ICMP || connection->protocol == IPPROTO_ICMPV6)
-        fprintf(out, " type=%" PRIu32 " code=%" PRIu32 " id=%" PRIu32, connection->icmp_type,
-                connection->icmp_code, connection->icmp_id);
-    if (counters != NULL)
-        fprintf(out, " packets=%" PRIu64 " bytes=%" PRIu64, counters->ct_packets,
-                counters->ct_l3_bytes);
-}
-
-/* The names come with a connlabel.conf: bits that are set, by number. */
-static void print_labels(const ProtobufCBinaryData *labels, FILE *out)
-{
-    bool is_first = true;
-    for (size_t bit = 0; bit < labels->len * 8; bit++) {
-        if ((labels->data[bit / 8] >> (bit % 8) & 1) == 0)
-            continue;
-        fprintf(out, is_first ? " labels=%zu" : ",%zu", bit);
-        is_first = false;
-    }
-}
-
-static void print_conntrack(const Wanmeter__Event__Connection *connection, bool has_timeout,
-                            FILE *out)
-{
-    fprintf(out, "%-8s %" PRIu32 " %-8s %" PRIu32, connection->ip_version == 6 ? "ipv6" : "ipv4",
-            (uint32_t)(connection->ip_version == 6 ? AF_INET6 : AF_INET), connection->protocol_name,
-            connection->protocol);
-    if (has_timeout)
-        fprintf(out, " %" PRId64, connection->timeout_ns / 1000000000);
-    if (has_state(connection->protocol))
-        fprintf(out, " %s", connection->state);
-    print_tuple(connection, false, out);
-    if ((connection->status & STATUS_SEEN_REPLY) == 0)
-        fputs(" [UNREPLIED]", out);
-    print_tuple(connection, true, out);
-    if (connection->status & STATUS_ASSURED)
-        fputs(" [ASSURED]", out);
-    if (connection->mark != 0)
-        fprintf(out, " mark=%" PRIu32, connection->mark);
-    if (connection->zone != 0)
-        fprintf(out, " zone=%" PRIu32, connection->zone);
-    fprintf(out, " id=%" PRIu64, (uint64_t)connection->id);
-    print_labels(&connection->labels, out);
-    fputc('\n', out);
-}
-
-void event_print_conntrack(const Wanmeter__Event__Event *event, FILE *out)
-{
-    static const struct {
-        const char *kind;
-        const char *mark;
-    } marks[] = {{"new", "    [NEW]"}, {"update", " [UPDATE]"}, {"destroy", "[DESTROY]"}};
-    char kind[KIND_MAX + 1];
-    kind_of(event, kind);
-    if (event->content_case != WANMETER__EVENT__EVENT__CONTENT_CONNECTION)
-        return;
-    if ((event->connection->status & STATUS_CONFIRMED) == 0) /* no connection */
-        return;
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        if (strcmp(marks[i].kind, kind) != 0)
-            continue;
-        fprintf(out, "[%" PRId64 ".%06" PRId64 "]\t%s ", event->time_ns / 1000000000,
-                event->time_ns % 1000000000 / 1000, marks[i].mark);
-        print_conntrack(event->connection, strcmp(kind, "destroy") != 0, out);
-    }
 }

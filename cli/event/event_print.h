@@ -2,6 +2,7 @@
 #ifndef WANMETER_CLI_EVENT_PRINT_H
 #define WANMETER_CLI_EVENT_PRINT_H
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "proto/event.pb-c.h"
@@ -13,7 +14,7 @@ void event_print_table(const Wanmeter__Event__Event *event, FILE *out);
  * names are those of the .proto; bytes are hexadecimal digits, unknown amounts null. */
 void event_print_json(const Wanmeter__Event__Event *event, FILE *out);
 
-/* Connections in the form of 'conntrack -E -o extended,timestamp,id,labels'; others: nothing. */
-void event_print_conntrack(const Wanmeter__Event__Event *event, FILE *out);
+/* A connection alone, as in the message. The caller's. */
+json_t *event_connection_json(const Wanmeter__Event__Connection *connection);
 
 #endif
