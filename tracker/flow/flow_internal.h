@@ -7,10 +7,12 @@
 #include "tracker/label.h"
 #include "tracker/protocol.h"
 #include "tracker/rule.h"
+#include "tracker/timeout_policy.h"
 
 struct flow_table {
     const struct config *config;
     struct protocol_context context; /* with the timeouts that no policy replaces */
+    struct timeout_policies *policies;
     const struct account_table *accounts;
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
@@ -73,6 +75,13 @@ void flow_write_rules(struct flow_table *flows, struct connection *connection);
 
 /* Of the first reply: mark and labels. */
 void flow_meet_reply(struct flow_table *flows, const struct step *step);
+
+/* flow_policy.c: makes the timeout policies; the rules' are in use. 0 or -errno. */
+int flow_open_policies(struct flow_table *flows);
+
+/* Where the policy is for connections of this kind. */
+void flow_give_policy(const struct flow_table *flows, struct connection *connection,
+                      const char *name);
 
 /* flow.c: the connection's end, and what is due by the clock. */
 void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,

@@ -25,8 +25,11 @@ static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step 
         return VERDICT_INVALID;
     const struct tuple *tuple = &step->connection->tuple;
     unsigned direction = flow_is_connection(step->connection) ? step->direction : FLOW_ORIGINAL;
+    struct protocol_context context = flows->context;
+    if (step->connection->policy)
+        context.timeouts = timeout_policies_in_force(flows->policies, step->connection->policy);
     return protocol_of(tuple->protocol, tuple->ip_version)
-        ->on_packet(&flows->context, step->connection, direction, packet, &step->timeout_ns);
+        ->on_packet(&context, step->connection, direction, packet, &step->timeout_ns);
 }
 
 static bool is_accepted(enum protocol_verdict verdict)
@@ -94,8 +97,8 @@ void flow_apply(struct flow_table *flows, const struct step *step)
     if (is_accepted(step->verdict) && step->direction == FLOW_REPLY &&
         step->verdict != VERDICT_CLOSE)
         see_reply(flows, step);
-    if (step->timeout_ns > 0)
-        connection->expires_ns = clock_ns + step->timeout_ns;
+    if (step->timeout_ns)
+        connection->expires_ns = clock_ns + (step->timeout_ns > 0 ? step->timeout_ns : 0);
     else if (!flow_is_connection(connection) || connection->expires_ns == INT64_MAX)
         connection->expires_ns = clock_ns + flows->context.timeouts->untracked_ns;
 }
