@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tracker/flow_change.h"
+#include "tracker/flow_label.h"
 #include "tracker/label.h"
 #include "tracker/timeout_policy.h"
 
@@ -33,10 +34,17 @@ static void apply_to_timeouts(const struct control *control, const struct change
     timeout_policies_change(flow_table_timeout_policies(control->flows), change, result);
 }
 
+static void apply_to_flow_labels(const struct control *control, const struct change *change,
+                                 struct change_result *result)
+{
+    flow_label_change(flow_table_flow_labels(control->flows), change, result);
+}
+
 static const struct door doors[] = {
     {"ct", apply_to_connections},
     {"label", apply_to_labels},
     {"timeout", apply_to_timeouts},
+    {"flowlabel", apply_to_flow_labels},
     {NULL, NULL}, /* the end */
 };
 

@@ -36,6 +36,8 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
     if (result == 0)
         result = label_table_create(options->config, &flows->labels);
     if (result == 0)
+        result = flow_label_table_create(options->config, &flows->flow_labels);
+    if (result == 0)
         result = flow_open_policies(flows);
     if (result < 0) {
         flow_table_destroy(flows);
@@ -52,6 +54,7 @@ void flow_table_destroy(struct flow_table *flows)
     connection_table_destroy(flows->connections);
     rule_table_destroy(flows->rules);
     label_table_destroy(flows->labels);
+    flow_label_table_destroy(flows->flow_labels);
     timeout_policies_destroy(flows->policies);
     free(flows);
 }
@@ -64,6 +67,16 @@ size_t flow_table_count(const struct flow_table *flows)
 struct label_table *flow_table_labels(const struct flow_table *flows)
 {
     return flows->labels;
+}
+
+struct flow_label_table *flow_table_flow_labels(const struct flow_table *flows)
+{
+    return flows->flow_labels;
+}
+
+int64_t flow_table_clock_ns(const struct flow_table *flows)
+{
+    return flows->clock_ns;
 }
 
 /* ---- ends ---- */

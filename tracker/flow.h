@@ -32,6 +32,7 @@
 #include "tracker/connection_table.h"
 
 struct flow_table;
+struct flow_label_table;
 struct label_table;
 struct timeout_policies;
 
@@ -126,6 +127,11 @@ size_t flow_table_count(const struct flow_table *flows);
 
 /* The names of label bits, and who holds them. */
 struct label_table *flow_table_labels(const struct flow_table *flows);
+
+/* The leases of IPv6 flow labels. */
+struct flow_label_table *flow_table_flow_labels(const struct flow_table *flows);
+
+int64_t flow_table_clock_ns(const struct flow_table *flows);
 
 /* The timeouts that are in force. */
 struct timeout_policies *flow_table_timeout_policies(const struct flow_table *flows);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/control.h"
+#include "tracker/flow_label.h"
 #include "tracker/label.h"
 #include "tracker/query/query_connection.h"
 #include "tracker/timeout_policy.h"
@@ -45,10 +46,18 @@ static void answer_timeouts(const struct control *control, const struct control_
     timeout_policies_query(flow_table_timeout_policies(control->flows), request, reply);
 }
 
+static void answer_flow_labels(const struct control *control, const struct control_request *request,
+                               struct control_reply *reply)
+{
+    flow_label_query(flow_table_flow_labels(control->flows), flow_table_clock_ns(control->flows),
+                     request, reply);
+}
+
 static const struct door doors[] = {
     {"ct", query_connection},
     {"label", answer_labels},
     {"timeout", answer_timeouts},
+    {"flowlabel", answer_flow_labels},
     {NULL, NULL}, /* the end */
 };
 

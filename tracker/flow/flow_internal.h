@@ -4,6 +4,7 @@
 
 #include "tracker/connection_table.h"
 #include "tracker/flow.h"
+#include "tracker/flow_label.h"
 #include "tracker/label.h"
 #include "tracker/protocol.h"
 #include "tracker/rule.h"
@@ -16,6 +17,7 @@ struct flow_table {
     const struct account_table *accounts;
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
+    struct flow_label_table *flow_labels;
     struct ct_action outcome; /* of the rules, for the packet under way that opened its flow */
     struct connection_table *connections;
     struct flow_sink sink;

@@ -27,6 +27,17 @@ static enum original_end original_end_of(const struct tuple *tuple, const struct
     return packet->marks & PACKET_MARK_SOURCE_IS_HIGH ? ORIGINAL_IS_HIGH : ORIGINAL_IS_LOW;
 }
 
+/* What the lease of the packet's flow label says: before rules, which outrank it. */
+static void meet_lease(const struct flow_table *flows, const struct packet *packet,
+                       struct connection *connection)
+{
+    const struct lease *lease = flow_label_find(flows->flow_labels, packet);
+    if (lease && lease->account)
+        connection->account = lease->account;
+    if (lease && lease->class_index != CLASS_CONNECTION)
+        connection->class_index = lease->class_index;
+}
+
 struct connection *flow_open(struct flow_table *flows, const struct flow_key *key,
                              const struct packet *packet)
 {
@@ -47,6 +58,7 @@ struct connection *flow_open(struct flow_table *flows, const struct flow_key *ke
     connection->icmp_type = packet->icmp_type;
     connection->icmp_code = packet->icmp_code;
     connection->class_index = CLASS_CONNECTION;
+    meet_lease(flows, packet, connection);
     connection->is_shadow = (packet->extra & PACKET_SHADOW) != 0;
     return connection;
 }
