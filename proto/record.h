@@ -83,6 +83,7 @@ enum connection_status {
     STATUS_ASSURED = 1 << 2,
     STATUS_CONFIRMED = 1 << 3,
     STATUS_DYING = 1 << 9,
+    STATUS_HELPER = 1 << 13, /* rules or its port gave it a helper */
 };
 
 struct flow_counters {

@@ -77,8 +77,9 @@ struct sip_track {
 /* tracker/helper/helper_pptp.c has the words. PNS: the client; PAC: the server. */
 struct pptp_track {
     uint16_t pns_call_id, pac_call_id;
+    uint16_t mapped_pns_call_id, mapped_pac_call_id; /* with has_calls: in the call map */
     uint8_t session, call;
-    bool has_calls; /* its call ids are in the call map */
+    bool has_calls;
 };
 
 struct expectation;

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tracker/flow/flow_expect.h"
 #include "tracker/flow/flow_internal.h"
 #include "tracker/flow_record.h"
 #include "tracker/tuple.h"
 
 enum {
+    PROTOCOL_GRE = 47,
     ENDS_A_PACKET = 8, /* flows that one packet may end besides its own: bounded work */
     RECORD_PACKETS_MAX = INT32_MAX,
 };
@@ -36,6 +38,8 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
     if (result == 0)
         result = label_table_create(options->config, &flows->labels);
     if (result == 0)
+        result = flow_helpers_create(options->config, &flows->helpers);
+    if (result == 0)
         result = flow_label_table_create(options->config, &flows->flow_labels);
     if (result == 0)
         result = flow_open_policies(flows);
@@ -54,6 +58,7 @@ void flow_table_destroy(struct flow_table *flows)
     connection_table_destroy(flows->connections);
     rule_table_destroy(flows->rules);
     label_table_destroy(flows->labels);
+    flow_helpers_destroy(flows->helpers);
     flow_label_table_destroy(flows->flow_labels);
     timeout_policies_destroy(flows->policies);
     free(flows);
@@ -87,6 +92,7 @@ void flow_end(struct flow_table *flows, struct connection *connection, enum end_
     connection->status |= STATUS_DYING;
     if (!connection->is_shadow)
         flow_record_cut(&flows->sink, connection, reason, time_ns);
+    flow_forget_expected(flows, connection, reason, time_ns);
     if (connection->extra)
         label_table_release(flows->labels, connection->extra->labels);
     connection_table_remove(flows->connections, connection);
@@ -113,9 +119,11 @@ static void set_timer(struct flow_table *flows, struct connection *connection)
     connection_table_set_timer(flows->connections, connection, at_ns);
 }
 
-/* Does what the clock says is due: an interim record, the end. False: the connection is gone. */
-static bool settle(struct flow_table *flows, struct connection *connection, int64_t clock_ns)
+bool flow_settle(struct flow_table *flows, struct connection *connection, int64_t clock_ns)
 {
+    if (connection->tuple.protocol == PROTOCOL_GRE &&
+        !flow_settle_call(flows, connection, clock_ns))
+        return false;
     bool is_over = connection->expires_ns <= clock_ns;
     bool is_interim_due =
         connection->interim_ns <= clock_ns && connection->interim_ns < connection->expires_ns;
@@ -134,7 +142,7 @@ bool flow_settle_due(struct flow_table *flows, size_t n_max)
         struct connection *connection = connection_table_due(flows->connections, flows->clock_ns);
         if (!connection)
             return false;
-        if (settle(flows, connection, flows->clock_ns))
+        if (flow_settle(flows, connection, flows->clock_ns))
             set_timer(flows, connection);
     }
     return true;
@@ -169,7 +177,7 @@ static struct connection *flow_of(struct flow_table *flows, const struct flow_ke
 {
     struct connection *connection =
         connection_table_find(flows->connections, &key->tuple, key->hash);
-    return connection && settle(flows, connection, packet->clock_ns) ? connection : NULL;
+    return connection && flow_settle(flows, connection, packet->clock_ns) ? connection : NULL;
 }
 
 static void count(struct flow_table *flows, struct connection *connection, unsigned direction,
@@ -221,6 +229,8 @@ static bool enter(struct flow_table *flows, const struct flow_key *key, struct s
     if (!connection)
         return false;
     step->is_opened = true;
+    step->connection = connection;
+    flow_meet_expectation(flows, step);
     flow_meet_rules(flows, step, connection);
     bool is_judged = flow_judge(flows, step, connection);
     assert(is_judged);
@@ -250,18 +260,29 @@ static void leave(struct flow_table *flows, const struct step *step)
         set_timer(flows, step->connection);
 }
 
+/* What the packet does to its connection. */
+static void take_effect(struct flow_table *flows, struct step *step)
+{
+    flow_apply(flows, step);
+    if (!flows->helpers)
+        return;
+    flow_settle_helper(flows, step);
+    flow_ask_helper(flows, step);
+}
+
 enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
                                 const struct flow_key *key, uint64_t billed_bytes,
                                 uint16_t *account)
 {
     struct step step = {.packet = packet};
-    if (!enter(flows, key, &step)) {
+    struct flow_key room;
+    if (!enter(flows, flow_key_of_call(flows, packet, key, &room), &step)) {
         *account = account_of_packet(flows->accounts, packet);
         flows->judgement = (struct flow_judgement){0};
         return FLOW_OVERFLOW;
     }
     count(flows, step.connection, step.direction, packet, billed_bytes);
-    flow_apply(flows, &step);
+    take_effect(flows, &step);
     flow_note_judgement(flows, &step);
     tell_progress(flows, &step);
     *account = step.connection->account;
@@ -275,7 +296,7 @@ void flow_table_add_shadow(struct flow_table *flows, const struct packet *packet
     struct step step = {.packet = packet};
     if (!enter(flows, key, &step))
         return;
-    flow_apply(flows, &step);
+    take_effect(flows, &step);
     leave(flows, &step);
 }
 

@@ -10,6 +10,8 @@
 #include "tracker/rule.h"
 #include "tracker/timeout_policy.h"
 
+struct flow_helpers;
+
 struct flow_table {
     const struct config *config;
     struct protocol_context context; /* with the timeouts that no policy replaces */
@@ -17,6 +19,7 @@ struct flow_table {
     const struct account_table *accounts;
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
+    struct flow_helpers *helpers; /* NULL: none */
     struct flow_label_table *flow_labels;
     struct ct_action outcome; /* of the rules, for the packet under way that opened its flow */
     struct connection_table *connections;
@@ -88,6 +91,9 @@ void flow_give_policy(const struct flow_table *flows, struct connection *connect
 /* flow.c: the connection's end, and what is due by the clock. */
 void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,
               int64_t time_ns);
+
+/* Does what the clock says is due: an interim record, the end. False: the connection is gone. */
+bool flow_settle(struct flow_table *flows, struct connection *connection, int64_t clock_ns);
 
 /* Settles up to 'n_max' flows whose timer is due; true: there may be more. */
 bool flow_settle_due(struct flow_table *flows, size_t n_max);

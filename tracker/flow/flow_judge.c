@@ -104,7 +104,7 @@ void flow_apply(struct flow_table *flows, const struct step *step)
 }
 
 /* Before the packet's own effect: the first reply makes it ESTABLISHED, what the original sends
- * before it is NEW. */
+ * before it is NEW, or RELATED if a helper expected it. */
 static uint32_t ct_state_of(const struct step *step)
 {
     if (step->verdict == VERDICT_UNTRACKED)
@@ -115,7 +115,9 @@ static uint32_t ct_state_of(const struct step *step)
         return CT_NEW | CT_TRACKED;
     if (step->direction == FLOW_REPLY)
         return CT_ESTABLISHED | CT_REPLY | CT_TRACKED;
-    return (step->status_before & STATUS_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW) | CT_TRACKED;
+    if (step->status_before & STATUS_SEEN_REPLY)
+        return CT_ESTABLISHED | CT_TRACKED;
+    return (step->connection->status & STATUS_EXPECTED ? CT_RELATED : CT_NEW) | CT_TRACKED;
 }
 
 void flow_note_judgement(struct flow_table *flows, const struct step *step)

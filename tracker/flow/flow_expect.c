@@ -1,0 +1,255 @@
+#include "tracker/flow/flow_expect.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/helper_ports.h"
+#include "tracker/helper.h"
+#include "tracker/tuple.h"
+
+enum { PROTOCOL_GRE = 47, CALLS_MAX = 8192 };
+
+struct flow_helpers {
+    struct helper_ports *ports; /* NULL: only rules attach helpers */
+    struct expectation_table *expectations;
+    struct call_map *calls;
+    struct expectation *met; /* by the packet under way; NULL: none */
+};
+
+int flow_helpers_create(const struct config *config, struct flow_helpers **out)
+{
+    *out = NULL;
+    if (config->n_helpers == 0 && config->n_rules == 0)
+        return 0;
+    struct flow_helpers *helpers = calloc(1, sizeof *helpers);
+    if (!helpers)
+        return -ENOMEM;
+    int result = helper_ports_create(config, &helpers->ports);
+    if (result == 0)
+        result =
+            expectation_table_create((size_t)config->conntrack.expect_max, &helpers->expectations);
+    if (result == 0)
+        result = call_map_create(CALLS_MAX, &helpers->calls);
+    if (result < 0) {
+        flow_helpers_destroy(helpers);
+        return result;
+    }
+    *out = helpers;
+    return 0;
+}
+
+void flow_helpers_destroy(struct flow_helpers *helpers)
+{
+    if (!helpers)
+        return;
+    helper_ports_destroy(helpers->ports);
+    expectation_table_destroy(helpers->expectations);
+    call_map_destroy(helpers->calls);
+    free(helpers);
+}
+
+/* ---- a connection that was expected ---- */
+
+/* As the packet's sender writes it; of a known call with both its ids. */
+static void key_of_first(const struct connection *connection, const struct packet *packet,
+                         struct expectation_key *key)
+{
+    const struct tuple *tuple = &connection->tuple;
+    bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
+    *key = (struct expectation_key){
+        .source_port = is_high ? tuple->high_port : tuple->low_port,
+        .destination_port = is_high ? tuple->low_port : tuple->high_port,
+        .zone = tuple->zone,
+        .protocol = tuple->protocol,
+        .ip_version = tuple->ip_version,
+    };
+    memcpy(key->source_address, packet->source_address, 16);
+    memcpy(key->destination_address, packet->destination_address, 16);
+}
+
+static void inherit(struct flow_table *flows, struct connection *connection,
+                    const struct connection *master)
+{
+    uint8_t all[LABELS_SIZE];
+    memset(all, 0xff, sizeof all);
+    struct connection_extra *extra = connection_table_extra(flows->connections, connection);
+    extra->master_id = master->id;
+    connection->status |= STATUS_EXPECTED;
+    connection->mark = master->mark;
+    if (flows->config->conntrack.related_labels)
+        label_table_write(flows->labels, extra->labels, master->extra->labels, all);
+}
+
+void flow_meet_expectation(struct flow_table *flows, struct step *step)
+{
+    struct flow_helpers *helpers = flows->helpers;
+    if (!helpers)
+        return;
+    helpers->met = NULL;
+    if (expectation_table_count(helpers->expectations) == 0)
+        return;
+    struct connection *connection = step->connection;
+    struct expectation_key key;
+    key_of_first(connection, step->packet, &key);
+    helpers->met = expectation_table_find(helpers->expectations, &key, step->packet->clock_ns);
+    if (!helpers->met)
+        return;
+    inherit(flows, connection, helpers->met->master);
+    connection->helper = helpers->met->helper;
+}
+
+/* As if it had not been expected: it is no connection. */
+static void disinherit(struct flow_table *flows, struct connection *connection)
+{
+    connection->status &= ~(uint32_t)STATUS_EXPECTED;
+    connection->mark = 0;
+    connection->helper = HELPER_NONE;
+    connection->extra->master_id = 0;
+    label_table_release(flows->labels, connection->extra->labels);
+    memset(connection->extra->labels, 0, sizeof connection->extra->labels);
+}
+
+/* The helper of the rules goes before that of the port, and either before the expectation's. */
+static void attach_helper(const struct flow_table *flows, struct connection *connection,
+                          const struct packet *packet)
+{
+    const struct tuple *tuple = &connection->tuple;
+    bool is_by_rule = flows->rules && flows->outcome.attributes & CT_ACTION_HELPER;
+    enum helper_number by_port = helper_ports_find(flows->helpers->ports, tuple->protocol,
+                                                   tuple->ip_version, packet->destination_port);
+    if (!is_by_rule && by_port != HELPER_NONE)
+        connection->helper = (uint8_t)by_port;
+    if (!helper_reads(connection->helper, tuple->protocol, tuple->ip_version))
+        connection->helper = HELPER_NONE;
+    else if (is_by_rule || by_port != HELPER_NONE)
+        connection->status |= STATUS_HELPER;
+}
+
+void flow_settle_helper(struct flow_table *flows, struct step *step)
+{
+    struct flow_helpers *helpers = flows->helpers;
+    struct connection *connection = step->connection;
+    if (!helpers || !step->is_opened)
+        return;
+    bool is_connection = flow_is_connection(connection);
+    if (helpers->met && is_connection)
+        expectation_table_use(helpers->expectations, helpers->met);
+    else if (helpers->met)
+        disinherit(flows, connection);
+    if (is_connection)
+        attach_helper(flows, connection, step->packet);
+}
+
+/* ---- ends ---- */
+
+/* Of the GRE packets of a PPTP control connection's last call. */
+static void tuple_of_call(const struct connection *master, struct tuple *tuple)
+{
+    const struct pptp_track *track = &master->extra->helper.pptp;
+    bool client_is_high = master->original_end == ORIGINAL_IS_HIGH;
+    *tuple = (struct tuple){
+        .low_port = client_is_high ? track->pac_call_id : track->pns_call_id,
+        .high_port = client_is_high ? track->pns_call_id : track->pac_call_id,
+        .zone = master->tuple.zone,
+        .protocol = PROTOCOL_GRE,
+        .ip_version = master->tuple.ip_version,
+    };
+    memcpy(tuple->low_address, master->tuple.low_address, 16);
+    memcpy(tuple->high_address, master->tuple.high_address, 16);
+}
+
+static void hang_up(struct flow_table *flows, struct connection *master, int64_t time_ns)
+{
+    struct tuple tuple;
+    tuple_of_call(master, &tuple);
+    expectation_table_forget(flows->helpers->expectations, master);
+    helper_forget_calls(flows->helpers->calls, master);
+    uint64_t hash = connection_table_hash(flows->connections, &tuple);
+    struct connection *call = connection_table_find(flows->connections, &tuple, hash);
+    if (call && flow_settle(flows, call, time_ns))
+        flow_end(flows, call, END_CLOSED, time_ns);
+}
+
+void flow_forget_expected(struct flow_table *flows, struct connection *master,
+                          enum end_reason reason, int64_t time_ns)
+{
+    if (!flows->helpers || !master->extra)
+        return;
+    if (master->helper == HELPER_PPTP && reason != END_OF_INPUT)
+        hang_up(flows, master, time_ns);
+    else if (master->helper == HELPER_PPTP)
+        helper_forget_calls(flows->helpers->calls, master);
+    expectation_table_forget(flows->helpers->expectations, master);
+}
+
+/* ---- a connection that announces others ---- */
+
+void flow_ask_helper(struct flow_table *flows, struct step *step)
+{
+    struct connection *connection = step->connection;
+    bool is_accepted = step->verdict == VERDICT_ACCEPT || step->verdict == VERDICT_IGNORE;
+    if (!connection->helper || !is_accepted)
+        return;
+    connection_table_extra(flows->connections, connection);
+    struct helper_step reading = {
+        .packet = step->packet,
+        .connection = connection,
+        .expectations = flows->helpers->expectations,
+        .calls = flows->helpers->calls,
+        .direction = step->direction,
+        .is_established =
+            step->direction == FLOW_REPLY || (step->status_before & STATUS_SEEN_REPLY) != 0,
+    };
+    helper_of(connection->helper)->on_packet(&reading);
+    if (reading.timeout_ns > 0) {
+        step->timeout_ns = reading.timeout_ns;
+        connection->expires_ns = step->packet->clock_ns + reading.timeout_ns;
+    }
+    if (reading.has_hung_up)
+        hang_up(flows, connection, step->packet->clock_ns);
+}
+
+/* ---- GRE of PPTP ---- */
+
+static const struct call *call_of(const struct flow_table *flows, const struct tuple *tuple,
+                                  bool source_is_high, uint16_t call_id)
+{
+    struct call_key key = {
+        .call_id = call_id, .zone = tuple->zone, .ip_version = tuple->ip_version};
+    memcpy(key.source_address, source_is_high ? tuple->high_address : tuple->low_address, 16);
+    memcpy(key.destination_address, source_is_high ? tuple->low_address : tuple->high_address, 16);
+    return call_map_find(flows->helpers->calls, &key);
+}
+
+const struct flow_key *flow_key_of_call(struct flow_table *flows, const struct packet *packet,
+                                        const struct flow_key *key, struct flow_key *room)
+{
+    if (!flows->helpers || packet->protocol != PROTOCOL_GRE ||
+        call_map_count(flows->helpers->calls) == 0)
+        return key;
+    bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
+    const struct call *call = call_of(flows, &key->tuple, is_high, packet->destination_port);
+    if (!call || !flow_settle(flows, call->master, packet->clock_ns))
+        return key;
+    *room = *key;
+    *(is_high ? &room->tuple.high_port : &room->tuple.low_port) = call->sender_call_id;
+    room->hash = connection_table_hash(flows->connections, &room->tuple);
+    return room;
+}
+
+bool flow_settle_call(struct flow_table *flows, const struct connection *connection,
+                      int64_t clock_ns)
+{
+    const struct tuple *tuple = &connection->tuple;
+    if (!flows->helpers || !(connection->status & STATUS_EXPECTED))
+        return true;
+    const struct call *call = call_of(flows, tuple, false, tuple->high_port);
+    if (!call || call->sender_call_id != tuple->low_port || call->master->expires_ns > clock_ns)
+        return true;
+    struct tuple last;
+    tuple_of_call(call->master, &last);
+    bool ends_with_it = memcmp(&last, tuple, sizeof last) == 0;
+    flow_settle(flows, call->master, clock_ns);
+    return !ends_with_it;
+}

@@ -1,0 +1,58 @@
+#include "tracker/helper.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
+
+static const struct helper *const helpers[HELPER_N] = {
+    [HELPER_FTP] = &helper_ftp, [HELPER_TFTP] = &helper_tftp, [HELPER_SIP] = &helper_sip,
+    [HELPER_IRC] = &helper_irc, [HELPER_PPTP] = &helper_pptp, [HELPER_AMANDA] = &helper_amanda,
+};
+
+bool helper_reads(unsigned number, uint8_t protocol, uint8_t ip_version)
+{
+    assert(number < HELPER_N);
+    const struct helper_name *name = &helper_names[number];
+    bool is_of_transport =
+        (protocol == PROTOCOL_TCP && name->is_tcp) || (protocol == PROTOCOL_UDP && name->is_udp);
+    return is_of_transport && (ip_version == 4 || name->is_for_ip6);
+}
+
+const struct helper *helper_of(unsigned number)
+{
+    assert(number > HELPER_NONE && number < HELPER_N);
+    return helpers[number];
+}
+
+struct expectation helper_expectation(const struct helper_step *step, uint8_t protocol,
+                                      uint16_t port)
+{
+    const struct packet *packet = step->packet;
+    struct expectation expectation = {
+        .key = {.destination_port = port,
+                .zone = packet->zone,
+                .protocol = protocol,
+                .ip_version = packet->marks & PACKET_MARK_IPV6 ? 6 : 4},
+        .is_any_address = true,
+        .is_any_port = true,
+        .master = step->connection,
+    };
+    memcpy(expectation.key.destination_address, packet->source_address, 16);
+    return expectation;
+}
+
+void helper_expect_from_peer(const struct helper_step *step, struct expectation *expectation)
+{
+    expectation->is_any_address = false;
+    memcpy(expectation->key.source_address, step->packet->destination_address, 16);
+}
+
+enum expectation_result helper_expect(struct helper_step *step,
+                                      const struct expectation *expectation)
+{
+    const struct helper *helper = helper_of(step->connection->helper);
+    return expectation_table_add(step->expectations, expectation,
+                                 &helper->classes[expectation->class_index],
+                                 step->packet->clock_ns);
+}
