@@ -108,7 +108,15 @@ SELECT
     s.name AS state,
     f.status,                           -- bits as in Linux's enum ip_conntrack_status
     f.mark,
-    CASE WHEN f.labels IS NOT NULL THEN lower(hex(f.labels)) END AS labels,
+    CASE WHEN f.labels IS NOT NULL THEN lower(hex(f.labels)) END AS labels,  -- 32 hexadecimal digits: bit N is 1 << N
+    CASE WHEN f.labels IS NOT NULL THEN (
+        SELECT group_concat(name) FROM (
+            SELECT n.name FROM label_name AS n
+            WHERE (instr('123456789ABCDEF', substr(hex(f.labels), 32 - n.bit / 4, 1)) >> (n.bit % 4)) & 1
+                AND n.id = (SELECT max(m.id) FROM label_name AS m WHERE m.bit = n.bit
+                            AND m.from_record_id <= f.record_id AND m.since_ns <= f.last_ns)
+            ORDER BY n.bit))
+    END AS label_names,                 -- of the bits that have one, a comma between
     f.master_id,
     w.name AS wan,
     a.name AS account,
@@ -259,14 +267,14 @@ SELECT
         AND packets IS NOT NULL AND l2_bytes IS NOT NULL AND l3_bytes IS NOT NULL AS is_in_totals
 FROM loss_line;
 
--- Flow records together are the usage of class 'connection'. While a run is under way (or ended without a proper end,
--- or wrote no flow records) there may be less in flow records, never more.
+-- Flow records together are the usage of the classes of flows: 'connection', and those that rules give. While a run is
+-- under way (or ended without a proper end, or wrote no flow records) there may be less in flow records, never more.
 CREATE VIEW audit_flows AS
 WITH
     u AS (
         SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes,
                coalesce(sum(l3_bytes), 0) AS l3_bytes, coalesce(sum(billed_bytes), 0) AS billed_bytes
-        FROM usage_slot WHERE class = 0
+        FROM usage_slot WHERE class IN (SELECT number FROM class WHERE is_of_flows)
     ),
     f AS (
         SELECT coalesce(sum(orig_packets + reply_packets), 0) AS packets,

@@ -61,6 +61,8 @@ struct store_seals {
     bool is_reading;
 };
 
+enum { STORE_CLASSES_MAX = CONFIG_CLASS_FIRST + CONFIG_CLASSES_MAX };
+
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_N];
@@ -76,6 +78,8 @@ struct store {
     int64_t *wan_ids;
     int64_t *model_ids; /* by WAN: its overhead model */
     size_t n_wans;
+    int64_t class_ids[STORE_CLASSES_MAX]; /* by class_index of records */
+    size_t n_classes;
 
     struct store_stream *streams; /* those heard of since the last rollback */
     size_t n_streams;
@@ -141,6 +145,9 @@ struct store_model {
 
 /* Empty, with its hash, for a name that is no model. */
 void store_model_definition(const char *name, struct store_model *model);
+
+/* store_label.c: the configuration's names of label bits, from the next flow record on. */
+int store_put_labels(struct store *store, const struct config *config);
 
 /* store_balance.c: 0, or -EBADMSG with both sides in store->error. */
 int store_check_balance(struct store *store, const struct message *message);

@@ -31,7 +31,7 @@ static int add_usage_delta(struct store *store, const struct usage_delta *delta)
     store_bind_integer(add, 2, store->account_ids[delta->account]);
     store_bind_integer(add, 3, store->wan_ids[delta->wan]);
     store_bind_integer(add, 4, delta->direction);
-    store_bind_integer(add, 5, delta->class_index);
+    store_bind_integer(add, 5, store->class_ids[delta->class_index]);
     store_bind_integer(add, 6, delta->cause);
     store_bind_integer(add, 7, store->model_ids[delta->wan]);
     store_bind_integer(add, 8, (int64_t)delta->packets);
@@ -145,7 +145,7 @@ static int add_flow(struct store *store, const struct flow_record *flow)
     position = bind_tuple(add, position, flow);
     store_bind_integer(add, position++, store->wan_ids[flow->wan]);
     store_bind_integer(add, position++, store->account_ids[flow->account]);
-    store_bind_integer(add, position++, flow->class_index);
+    store_bind_integer(add, position++, store->class_ids[flow->class_index]);
     store_bind_integer(add, position++, flow->state);
     store_bind_integer(add, position++, flow->status);
     store_bind_integer(add, position++, flow->mark);
@@ -253,13 +253,14 @@ static int put_source(struct store *store, const struct stream_source *source)
 /* What a batch names must be in the configuration that this exporter was started with. */
 static int check_names(struct store *store, const struct message *message)
 {
-    unsigned account = 0, wan = 0;
+    unsigned account = 0, wan = 0, class_index = 0;
     for (size_t i = 0; i < message->n_usage; i++) {
         struct usage_delta delta;
         if (!usage_delta_get(message->usage + i * USAGE_DELTA_SIZE, &delta))
             return store_fail(store, -EBADMSG, "a usage delta is out of range");
         account = delta.account > account ? delta.account : account;
         wan = delta.wan > wan ? delta.wan : wan;
+        class_index = delta.class_index > class_index ? delta.class_index : class_index;
     }
     for (size_t i = 0; i < message->n_flows; i++) {
         struct flow_record flow;
@@ -267,13 +268,14 @@ static int check_names(struct store *store, const struct message *message)
             return store_fail(store, -EBADMSG, "a flow record is out of range");
         account = flow.account > account ? flow.account : account;
         wan = flow.wan > wan ? flow.wan : wan;
+        class_index = flow.class_index > class_index ? flow.class_index : class_index;
     }
-    if (account > store->n_accounts || wan > store->n_wans)
+    if (account > store->n_accounts || wan > store->n_wans || class_index >= store->n_classes)
         return store_fail(store, -EBADMSG,
-                          "batch %lld of %s names account %u of %zu, WAN %u of %zu: the tracker "
-                          "has another configuration",
+                          "batch %lld of %s names account %u of %zu, WAN %u of %zu, class %u of "
+                          "%zu: the tracker has another configuration",
                           (long long)message->seq, message->stream.producer, account,
-                          store->n_accounts, wan, store->n_wans);
+                          store->n_accounts, wan, store->n_wans, class_index, store->n_classes);
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum name_table { NAMES_ACCOUNT, NAMES_WAN, NAMES_MODEL, NAMES_N };
+enum name_table { NAMES_ACCOUNT, NAMES_WAN, NAMES_MODEL, NAMES_CLASS, NAMES_N };
 
 /* Finds the name's id, or adds it. */
 static const struct {
@@ -20,6 +20,10 @@ static const struct {
     [NAMES_MODEL] = {"INSERT INTO overhead_model (name, definition, sha256) VALUES (?1, ?2, ?3)"
                      " ON CONFLICT DO NOTHING",
                      "SELECT id FROM overhead_model WHERE name = ?1 AND sha256 = ?3"},
+    [NAMES_CLASS] = {"INSERT INTO class (number, name, is_of_flows)"
+                     " SELECT max(31, max(number)) + 1, ?1, 1 FROM class WHERE true"
+                     " ON CONFLICT DO NOTHING",
+                     "SELECT number FROM class WHERE name = ?1"},
 };
 
 struct name_statements {
@@ -100,6 +104,22 @@ static int put_models(struct store *store, const struct config *config)
     return result;
 }
 
+/* wanmeter's own have their numbers; the configuration's get those that are free behind them. */
+static int put_classes(struct store *store, const struct config *config)
+{
+    struct name_statements statements;
+    int result = prepare_names(store, NAMES_CLASS, &statements);
+    for (unsigned i = 0; i < CLASS_N; i++)
+        store->class_ids[i] = i;
+    store->n_classes = CLASS_USER_FIRST + config->classes.n;
+    assert(store->n_classes <= STORE_CLASSES_MAX);
+    for (size_t i = 0; result == 0 && i < config->classes.n; i++)
+        result = find_or_add(store, &statements, config->classes.items[i],
+                             &store->class_ids[CLASS_USER_FIRST + i]);
+    finalize_names(&statements);
+    return result;
+}
+
 static int make_room(struct store *store, const struct config *config)
 {
     assert(!store->account_ids); /* once a store */
@@ -154,6 +174,10 @@ int store_start_run(struct store *store, const struct store_run *run)
         result = put_wans(store, run->config);
     if (result == 0)
         result = put_models(store, run->config);
+    if (result == 0)
+        result = put_classes(store, run->config);
+    if (result == 0)
+        result = store_put_labels(store, run->config);
     if (result == 0)
         result = store_commit(store);
     if (result < 0)

@@ -78,7 +78,7 @@ void store_seal_flow(struct store *store, struct store_open_seal *open,
 {
     struct seal_names names =
         seal_names_of(&store->seals.names, store->wan_ids[record->wan],
-                      store->account_ids[record->account], record->class_index);
+                      store->account_ids[record->account], store->class_ids[record->class_index]);
     add_flow(&store->seals, open, sqlite3_last_insert_rowid(store->db), record, &names);
 }
 
