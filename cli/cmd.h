@@ -34,5 +34,6 @@ enum exit_code cmd_sql(int argc, char **argv);
 enum exit_code cmd_config(int argc, char **argv);
 enum exit_code cmd_overhead(int argc, char **argv);
 enum exit_code cmd_timeout(int argc, char **argv);
+enum exit_code cmd_invoice(int argc, char **argv);
 
 #endif

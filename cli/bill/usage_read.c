@@ -84,7 +84,9 @@ static struct usage_model *model_at(struct usage *usage, const char *wan, const 
 
 static int64_t billed_bytes(const struct usage_request *request, sqlite3_stmt *row)
 {
-    if (request->model == NULL)
+    bool is_for_all = request->model_wan == NULL;
+    if (request->model == NULL ||
+        (!is_for_all && strcmp(request->model_wan, text_of(row, COLUMN_WAN)) != 0))
         return sqlite3_column_int64(row, COLUMN_BILLED);
     struct model_range range;
     model_bounds_of(request->model, sqlite3_column_int64(row, COLUMN_PACKETS),
@@ -126,11 +128,12 @@ static void read_rows(struct database *database, struct reading *reading)
     sqlite3_stmt *rows = database_prepare(
         database, "SELECT slot_ns, wan, direction, model, packets, l3_bytes, billed_bytes "
                   "FROM usage WHERE slot_ns >= :from AND slot_ns < :to AND account = :account "
-                  "AND class <> 'duplicate' ORDER BY slot_ns");
+                  "AND seal < :seal AND class <> 'duplicate' ORDER BY slot_ns");
     if (rows != NULL) {
         database_bind_integer(rows, ":from", request->begin_s * SECOND_NS);
         database_bind_integer(rows, ":to", request->end_s * SECOND_NS);
         database_bind_text(rows, ":account", request->account);
+        database_bind_integer(rows, ":seal", request->seal_before);
     }
     while (database_step(database, rows))
         add_row(reading, rows);

@@ -49,8 +49,10 @@ struct usage_request {
     const struct config_text_list *wans;
     int64_t begin_s;
     int64_t end_s;                    /* exclusive */
+    int64_t seal_before;              /* only rows in seals before this one */
     const struct model_bounds *model; /* NULL: as it was billed */
-    bool is_high;                     /* else the upper bound of what the model makes of it */
+    const char *model_wan;            /* the WAN that the model is for; NULL: all */
+    bool is_high;                     /* the upper bound of what the model makes of it */
 };
 
 bool usage_read(struct database *database, const struct usage_request *request,
