@@ -62,7 +62,7 @@ bool audit_is_balanced(const struct audit *audit)
     return strcmp(audit->verdict, "exact") == 0 || strcmp(audit->verdict, "bounded") == 0;
 }
 
-void audit_print(const struct audit *audit, FILE *out)
+void audit_print_sums(const struct audit *audit, FILE *out)
 {
     for (int i = 0; i < AUDIT_UNITS; i++) {
         const struct audit_line *line = &audit->lines[i];
@@ -80,5 +80,10 @@ void audit_print(const struct audit *audit, FILE *out)
         fprintf(out,
                 "sources   %" PRId64 " workers read other than they sent on (view audit_sources)\n",
                 audit->n_wrong_sources);
+}
+
+void audit_print(const struct audit *audit, FILE *out)
+{
+    audit_print_sums(audit, out);
     fprintf(out, "audit: %s\n", audit->verdict);
 }

@@ -35,7 +35,10 @@ bool audit_read(struct database *database, struct audit *audit);
 /* Nothing is missing: every difference is 0, and the verdict exact or bounded. */
 bool audit_is_balanced(const struct audit *audit);
 
-/* A line a unit, lines on what else does not add up, then the verdict. */
+/* A line a unit, and lines on what else does not add up. */
+void audit_print_sums(const struct audit *audit, FILE *out);
+
+/* The same, then the verdict. */
 void audit_print(const struct audit *audit, FILE *out);
 
 #endif

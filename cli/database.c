@@ -173,20 +173,21 @@ void database_close(struct database *database)
     database->handle = NULL;
 }
 
-static void note_error(struct database *database)
+void database_note_error(struct database *database)
 {
     bool is_interrupted = sqlite3_errcode(database->handle) == SQLITE_INTERRUPT;
     log_error("%s: %s", database->path,
               is_interrupted ? "the query took longer than --timeout allows"
                              : sqlite3_errmsg(database->handle));
     database->is_failed = true;
+    database->is_damaged |= (sqlite3_errcode(database->handle) & 0xff) == SQLITE_CORRUPT;
 }
 
 sqlite3_stmt *database_prepare(struct database *database, const char *query)
 {
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(database->handle, query, -1, &statement, NULL) != SQLITE_OK)
-        note_error(database);
+        database_note_error(database);
     return statement;
 }
 
@@ -210,6 +211,6 @@ bool database_step(struct database *database, sqlite3_stmt *statement)
         return false;
     int result = sqlite3_step(statement);
     if (result != SQLITE_ROW && result != SQLITE_DONE)
-        note_error(database);
+        database_note_error(database);
     return result == SQLITE_ROW;
 }

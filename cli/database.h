@@ -23,6 +23,7 @@ struct database {
     sqlite3 *handle;
     const char *path; /* kept, not copied */
     bool is_failed;   /* an error was met and said */
+    bool is_damaged;  /* it was that the file contradicts itself */
 };
 
 enum database_kind {
@@ -53,5 +54,8 @@ void database_bind_integer(sqlite3_stmt *statement, const char *name, int64_t in
 
 /* True: a row. False: no more, or an error, which is logged and sets 'is_failed'. */
 bool database_step(struct database *database, sqlite3_stmt *statement);
+
+/* Says SQLite's last error, of a statement that was not run by database_step(). */
+void database_note_error(struct database *database);
 
 #endif
