@@ -165,6 +165,8 @@ static void remove_at(struct timeout_policies *policies, size_t i)
 
 int timeout_policies_delete(struct timeout_policies *policies, const char *name)
 {
+    if (!timeout_policy_is_name(name))
+        return EINVAL;
     for (size_t i = 0; i < policies->n; i++) {
         const struct timeout_policy *policy = timeout_policies_at(policies, i);
         if (strcmp(policy->name, name) != 0)

@@ -83,7 +83,7 @@ int timeout_policies_put(struct timeout_policies *policies, const char *name, ui
                          const struct timeout_kind *kind, const struct timeout_values *values,
                          enum timeout_put how);
 
-/* 0; ENOENT; EBUSY: a rule names it. */
+/* 0; ENOENT; EBUSY: a rule names it; EINVAL: nothing is ever called that. */
 int timeout_policies_delete(struct timeout_policies *policies, const char *name);
 
 /* All that no rule names; how many that were. */

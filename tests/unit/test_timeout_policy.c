@@ -161,6 +161,7 @@ static void test_names_have_31_bytes_at_most(void **state)
     assert_int_equal(change(&world, "new aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa inet tcp"), 0);
     assert_int_equal(change(&world, "new bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb inet tcp"), EINVAL);
     assert_int_equal(change(&world, "new a,b inet tcp"), EINVAL);
+    assert_int_equal(change(&world, "delete bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"), EINVAL);
     assert_int_equal(change(&world, "new a\x1b inet tcp"), EINVAL);
     teardown(&world);
 }

@@ -59,7 +59,13 @@ static void get(const struct timeout_policies *policies, const char *name,
         put_row(policy, reply);
         return;
     }
-    control_reply_fail(reply, ENOENT, "there is no policy '%.40s'", name);
+    if (timeout_policy_is_name(name)) {
+        control_reply_fail(reply, ENOENT, "there is no policy '%.40s'", name);
+        return;
+    }
+    char why[CHANGE_ANSWER_MAX + 1];
+    timeout_answer_no_name(name, why, sizeof why);
+    control_reply_fail(reply, EINVAL, "%s", why);
 }
 
 static void get_defaults(const struct timeout_policies *policies, const char *l3, const char *l4,

@@ -107,6 +107,12 @@ void timeout_answer_unsupported(const char *l4, char *out, size_t size)
             (size_t)snprintf(out + used, size - used, "%s %s", i ? "," : "", timeout_kinds[i].name);
 }
 
+void timeout_answer_no_name(const char *name, char *out, size_t size)
+{
+    snprintf(out, size, "not a name: '%.40s' (expected 1 to %d bytes, no spaces and no commas)",
+             name, TIMEOUT_POLICY_NAME_MAX);
+}
+
 static void explain_put(const struct order *order, int error, struct change_result *result)
 {
     result->error = error;
@@ -119,8 +125,7 @@ static void explain_put(const struct order *order, int error, struct change_resu
         if (timeout_policy_is_name(order->name))
             answer(result, error, "policy '%s' is for other protocols", order->name);
         else
-            answer(result, error, "not a name: '%.40s' (expected 1 to %d bytes)", order->name,
-                   TIMEOUT_POLICY_NAME_MAX);
+            timeout_answer_no_name(order->name, result->answer, sizeof result->answer);
         break;
     case EOPNOTSUPP:
         timeout_answer_unsupported(order->l4, result->answer, sizeof result->answer);
@@ -164,11 +169,13 @@ static void delete_one(struct timeout_policies *policies, const char *const *wor
         answer(result, EINVAL, "expected a policy's name");
         return;
     }
-    int error = timeout_policies_delete(policies, words[0]);
-    if (error == ENOENT)
-        answer(result, error, "there is no policy '%.40s'", words[0]);
-    else if (error == EBUSY)
-        answer(result, error, "a rule uses policy '%.40s'", words[0]);
+    result->error = timeout_policies_delete(policies, words[0]);
+    if (result->error == ENOENT)
+        answer(result, ENOENT, "there is no policy '%.40s'", words[0]);
+    else if (result->error == EBUSY)
+        answer(result, EBUSY, "a rule uses policy '%.40s'", words[0]);
+    else if (result->error == EINVAL)
+        timeout_answer_no_name(words[0], result->answer, sizeof result->answer);
     else
         result->count = 1;
 }

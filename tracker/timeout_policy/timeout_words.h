@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* "not a name: …" */
+void timeout_answer_no_name(const char *name, char *out, size_t size);
+
 /* 4, 6; 0: neither inet nor inet6. */
 uint8_t timeout_ip_version(const char *l3);
 
