@@ -153,6 +153,22 @@ SELECT
 FROM loss_line AS l
 LEFT JOIN stream AS s ON s.id = l.stream_id;
 
+-- Quotas: which threshold was reached when.
+
+CREATE VIEW quota AS
+SELECT
+    t.name AS tariff,
+    a.name AS account,
+    q.begin_ns,                         -- ns, of the billing period
+    q.end_ns,                           -- ns
+    q.percent,                          -- of the quota
+    q.quota_bytes,                      -- bytes
+    q.slot_ns,                          -- ns, start of the slot in which it was reached
+    q.used_bytes                        -- bytes, at the end of that slot
+FROM quota_event AS q
+LEFT JOIN quota_tariff AS t ON t.id = q.tariff_id
+LEFT JOIN account AS a ON a.id = q.account_id;
+
 -- The losses and the coverage of a slot, beside each of its usage rows. A loss line that reaches over several slots is in
 -- each of them: what a slot lost is at most this.
 
