@@ -40,6 +40,8 @@ struct layers {
     int32_t mpls_label;   /* outermost */
     uint32_t fragment_id; /* with PACKET_MARK_FIRST_FRAGMENT or LATER_FRAGMENT */
     bool more_fragments;
+    const uint8_t *transport; /* the transport header within the frame; NULL: not reached */
+    uint32_t transport_bytes; /* captured of it and what follows, within the IP packet */
 };
 
 void decode_init(struct decoder *decoder, const struct config *config);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "capture/change_inlet.h"
+#include "capture/control_packets.h"
 #include "capture/decode.h"
 #include "capture/fragment.h"
 #include "capture/lane.h"
@@ -44,7 +45,8 @@ struct capture {
     struct source *source;
     struct decoder decoder;
     struct wan_table *wans;
-    struct zone_rules *zone_rules; /* NULL: none */
+    struct zone_rules *zone_rules;   /* NULL: none */
+    struct control_packets *control; /* NULL: no helpers */
     struct fragment_table *fragments;
     struct rss rss;
     struct lane *lanes[SHARDS_MAX];
@@ -115,6 +117,16 @@ static void move_clock(struct capture *capture, int64_t next_ns)
 
 /* ---- the frame's way ---- */
 
+/* Copies for the shards that are not its home. */
+static void add_shadows(struct capture *capture, struct packet *packet, uint32_t home)
+{
+    packet->extra |= PACKET_SHADOW;
+    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
+        if (i != home && lane_add(capture->lanes[i], packet) < 0)
+            fail(capture, NO_MEMORY);
+    packet->extra &= (uint16_t)~PACKET_SHADOW;
+}
+
 /* A packet whose ports are settled. */
 static void on_packet(void *state, struct packet *packet)
 {
@@ -125,6 +137,8 @@ static void on_packet(void *state, struct packet *packet)
     uint32_t shard = rss_shard(packet->rss, capture->arguments.n_shards);
     if (lane_add(capture->lanes[shard], packet) < 0)
         fail(capture, NO_MEMORY);
+    if (capture->control && control_packets_has(capture->control, packet))
+        add_shadows(capture, packet, shard);
 }
 
 static void on_frame(struct capture *capture, const struct frame *frame)
@@ -146,6 +160,8 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     } else if (is_fragment) {
         fragment_table_add(capture->fragments, &packet, &layers, frame->source_index);
     } else {
+        if (capture->control && control_packets_has(capture->control, &packet))
+            control_packets_add_payload(&layers, &packet);
         on_packet(capture, &packet);
     }
 }
@@ -416,6 +432,8 @@ static int open_decoding(struct capture *capture)
     if (result == 0)
         result = zone_rules_create(config, &capture->zone_rules);
     if (result == 0)
+        result = control_packets_create(config, &capture->control);
+    if (result == 0)
         result = fragment_table_create((size_t)config->capture.fragments_max,
                                        config->capture.fragment_timeout_ns, on_packet, capture,
                                        &capture->fragments);
@@ -515,6 +533,7 @@ static void capture_close(struct capture *capture)
     change_inlet_close(capture->changes);
     fragment_table_destroy(capture->fragments);
     zone_rules_destroy(capture->zone_rules);
+    control_packets_destroy(capture->control);
     wan_table_destroy(capture->wans);
     free(capture->carrier_bytes);
     source_close(capture->source);

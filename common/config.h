@@ -291,6 +291,9 @@ void config_check(const struct config *config, struct config_errors *errors);
 /* What the policy says of 'name' ("established"); -1: nothing. */
 int64_t config_timeout_policy_ns(const struct config_timeout_policy *policy, const char *name);
 
+/* Does a port or a rule have a helper? */
+bool config_has_helpers(const struct config *config);
+
 /* The ports that a helper reads, at least one. */
 size_t config_helper_ports(const struct config_helper *helper);
 uint16_t config_helper_port(const struct config_helper *helper, size_t i);

@@ -3,21 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
-enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
-
 static const struct helper *const helpers[HELPER_N] = {
     [HELPER_FTP] = &helper_ftp, [HELPER_TFTP] = &helper_tftp, [HELPER_SIP] = &helper_sip,
     [HELPER_IRC] = &helper_irc, [HELPER_PPTP] = &helper_pptp, [HELPER_AMANDA] = &helper_amanda,
 };
-
-bool helper_reads(unsigned number, uint8_t protocol, uint8_t ip_version)
-{
-    assert(number < HELPER_N);
-    const struct helper_name *name = &helper_names[number];
-    bool is_of_transport =
-        (protocol == PROTOCOL_TCP && name->is_tcp) || (protocol == PROTOCOL_UDP && name->is_udp);
-    return is_of_transport && (ip_version == 4 || name->is_for_ip6);
-}
 
 const struct helper *helper_of(unsigned number)
 {

@@ -37,10 +37,7 @@ struct helper {
     void (*on_packet)(struct helper_step *step);
 };
 
-/* Is there such a helper ('number': enum helper_number), and is it for this protocol? */
-bool helper_reads(unsigned number, uint8_t protocol, uint8_t ip_version);
-
-/* 'number' is not HELPER_NONE. */
+/* 'number': enum helper_number, not HELPER_NONE. */
 const struct helper *helper_of(unsigned number);
 
 /* Fills what every expectation of this packet has: the connection as master, zone, IP version,

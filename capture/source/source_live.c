@@ -15,8 +15,10 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "proto/packet.h"
 
 enum {
+    HEADERS_MAX = 256,        /* of a packet whose payload is wanted */
     BLOCK_TIMEOUT_MS = 10,    /* the kernel gives a block that is not full after this long */
     STATS_INTERVAL_MS = 1000, /* drops are told at most so often */
     STATS_FRAMES = 1024,      /* and the clock is looked at so often */
@@ -164,11 +166,18 @@ static int refuse(const struct source_live *live, const char *what, int status,
     return error_of_status(status);
 }
 
+/* Helpers read payload: at least as much of it as goes to a tracker. */
+static int snap_bytes_of(const struct config *config)
+{
+    int64_t least = config_has_helpers(config) ? HEADERS_MAX + PACKET_PAYLOAD_MAX : 0;
+    return (int)(config->capture.snap_bytes > least ? config->capture.snap_bytes : least);
+}
+
 static int activate(struct source_live *live, const struct config *config,
                     char error[SOURCE_ERROR_MAX])
 {
     int64_t ring_bytes = config->capture.ring_bytes;
-    pcap_set_snaplen(live->pcap, (int)config->capture.snap_bytes);
+    pcap_set_snaplen(live->pcap, snap_bytes_of(config));
     pcap_set_promisc(live->pcap, 1);
     pcap_set_timeout(live->pcap, BLOCK_TIMEOUT_MS);
     pcap_set_immediate_mode(live->pcap,

@@ -30,6 +30,14 @@ const char config_helpers_example[] = "  - name: ftp\n"
                                       "    ports: [21, 2121]\n"
                                       "  - name: sip\n";
 
+bool config_has_helpers(const struct config *config)
+{
+    for (size_t i = 0; i < config->n_rules; i++)
+        if (config->rules[i].ct && strstr(config->rules[i].ct, "helper="))
+            return true;
+    return config->n_helpers > 0;
+}
+
 size_t config_helper_ports(const struct config_helper *helper)
 {
     return helper->n_ports > 0 ? helper->n_ports : 1;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/control_packets.h"
 #include "capture/decode.h"
 #include "capture/fragment.h"
 #include "capture/rss.h"
@@ -28,6 +29,7 @@ struct trace {
     struct source *source;
     struct decoder decoder;
     struct wan_table *wans;
+    struct control_packets *control;
     struct zone_rules *zone_rules; /* NULL: none */
     struct fragment_table *fragments;
     struct rss rss;
@@ -58,7 +60,8 @@ static char direction_letter(uint32_t ct_state)
 static void print_judgement(uint64_t n, uint8_t protocol, const struct flow_judgement *judgement)
 {
     uint32_t ct_state = judgement->ct_state;
-    bool has_effect = (ct_state & (CT_NEW | CT_ESTABLISHED)) || judgement->timeout_ns > 0;
+    bool has_effect =
+        (ct_state & (CT_NEW | CT_ESTABLISHED | CT_RELATED)) || judgement->timeout_ns > 0;
     printf("{\"n\": %" PRIu64 ", \"p\": %u, \"v\": \"%c\", \"d\": \"%c\", \"id\": %" PRIu64
            ", \"state\": \"%s\", \"t\": ",
            n, protocol, letter_of(ct_state), direction_letter(ct_state),
@@ -112,10 +115,13 @@ static void on_frame(struct trace *trace, const struct frame *frame)
     packet.clock_ns = trace->clock_ns;
     wan_table_apply(trace->wans, frame, &layers, &packet);
     fragment_table_expire(trace->fragments, trace->clock_ns);
-    if (packet.marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT))
+    if (packet.marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT)) {
         fragment_table_add(trace->fragments, &packet, &layers, frame->source_index);
-    else
-        on_packet(trace, &packet);
+        return;
+    }
+    if (trace->control && control_packets_has(trace->control, &packet))
+        control_packets_add_payload(&layers, &packet);
+    on_packet(trace, &packet);
 }
 
 static void print_end(const char *name, const uint8_t *address, unsigned ip_version)
@@ -139,9 +145,9 @@ static void on_record(void *state, const struct flow_record *record)
     const struct flow_counters *original = &record->counters[FLOW_ORIGINAL];
     const struct flow_counters *reply = &record->counters[FLOW_REPLY];
     printf("{\"flow\": %" PRIu64 ", \"protocol\": %u, \"state\": \"%s\", \"status\": %" PRIu32
-           ", \"end\": \"%s\", \"start\": %" PRId64,
+           ", \"end\": \"%s\", \"start\": %" PRId64 ", \"master\": %" PRIu64,
            record->id, record->protocol, connection_state_name(record->state), record->status,
-           end_reason_name(record->end_reason), record->start_ns);
+           end_reason_name(record->end_reason), record->start_ns, record->master_id);
     print_labels(record);
     print_end("src", record->source_address, record->ip_version);
     print_end("dst", record->destination_address, record->ip_version);
@@ -182,6 +188,8 @@ static int trace_open(struct trace *trace, const char *path)
     int result = wan_table_create(config, &trace->wans);
     if (result == 0)
         result = zone_rules_create(config, &trace->zone_rules);
+    if (result == 0)
+        result = control_packets_create(config, &trace->control);
     if (result == 0)
         result = fragment_table_create(4096, config->capture.fragment_timeout_ns, on_packet, trace,
                                        &trace->fragments);
@@ -225,6 +233,7 @@ static void trace_close(struct trace *trace)
     account_table_destroy(trace->accounts);
     fragment_table_destroy(trace->fragments);
     zone_rules_destroy(trace->zone_rules);
+    control_packets_destroy(trace->control);
     wan_table_destroy(trace->wans);
     config_deinit(&trace->config);
 }

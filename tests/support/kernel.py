@@ -9,7 +9,8 @@
 import json
 import subprocess
 
-SEEN_REPLY, ASSURED, CONFIRMED = 1 << 1, 1 << 2, 1 << 3
+CONFIRMED = 1 << 3
+STATUS = {"EXPECTED": 1 << 0, "SEEN_REPLY": 1 << 1, "ASSURED": 1 << 2, "HELPER": 1 << 13}  # compared
 PROTOCOLS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6",
              132: "sctp", 136: "udplite"}
 HAVE_STATES = ("tcp", "sctp")
@@ -50,11 +51,16 @@ def trace(build, capture, settings=(), config=None):
             if entry["t"] is not None:
                 group["timeout"] = entry["t"] // 10**9
         closed = {}
-    connections = [normal(entry) for entry in connections if entry["status"] & CONFIRMED]
+    masters = {entry["flow"]: master_of(entry) for entry in connections}
+    connections = [normal(entry, masters) for entry in connections if entry["status"] & CONFIRMED]
     return {"verdicts": verdicts, "connections": sorted(connections, key=lambda entry: entry["first"])}
 
 
-def normal(entry):
+def master_of(entry):
+    return [PROTOCOLS.get(entry["protocol"]), entry["src"], entry["sport"], entry["dst"], entry["dport"]]
+
+
+def normal(entry, masters):
     protocol = PROTOCOLS.get(entry["protocol"], entry["protocol"])
     if protocol in ("icmp", "icmpv6"):
         ends = [entry["src"], entry["dst"], entry["type"], entry["code"], entry["sport"]]
@@ -62,10 +68,11 @@ def normal(entry):
         ends = [entry["src"], entry["sport"], entry["dst"], entry["dport"]]
     else:
         ends = [entry["src"], None, entry["dst"], None]
-    status = [name for name, bit in (("SEEN_REPLY", SEEN_REPLY), ("ASSURED", ASSURED)) if entry["status"] & bit]
+    status = [name for name, bit in STATUS.items() if entry["status"] & bit]
     return {"proto": protocol, "orig": ends, "state": entry["state"] if protocol in HAVE_STATES else None,
             "pkts": entry["packets"], "bytes": entry["bytes"], "status": status, "timeout": entry["timeout"],
-            "first": entry["first"], "zone": entry["zone"], "mark": entry["mark"], "labels": int(entry["labels"], 16)}
+            "first": entry["first"], "zone": entry["zone"], "mark": entry["mark"], "labels": int(entry["labels"], 16),
+            "master": masters.get(entry["master"])}
 
 
 def differences(ours, answer):
@@ -91,7 +98,7 @@ def same(name, mine, theirs):
     if name == "timeout" and theirs.get("timeout") is None:
         return True  # destroyed by the packet that would have set it
     if name == "status":
-        return [bit for bit in theirs["status"] if bit in ("SEEN_REPLY", "ASSURED")] == mine["status"]
+        return sorted(bit for bit in theirs["status"] if bit in STATUS) == sorted(mine["status"])
     if name == "labels":
         return mine[name] == int(theirs.get(name, "0"), 16)
     if name in ("zone", "mark"):

@@ -20,7 +20,7 @@ struct flow_helpers {
 int flow_helpers_create(const struct config *config, struct flow_helpers **out)
 {
     *out = NULL;
-    if (config->n_helpers == 0 && config->n_rules == 0)
+    if (!config_has_helpers(config))
         return 0;
     struct flow_helpers *helpers = calloc(1, sizeof *helpers);
     if (!helpers)
