@@ -144,6 +144,19 @@ int label_names_remove(struct label_names *names, const char *text)
     return bit;
 }
 
+void label_names_text(const struct label_names *names, const uint8_t labels[LABELS_SIZE],
+                      char out[LABEL_NAMES_TEXT_SIZE])
+{
+    size_t length = 0;
+    out[0] = '\0';
+    for (unsigned bit = 0; bit < LABEL_BITS; bit++) {
+        const char *name = labels_has(labels, bit) ? label_names_of(names, bit) : NULL;
+        if (name)
+            length += (size_t)snprintf(out + length, LABEL_NAMES_TEXT_SIZE - length, "%s%s",
+                                       length > 0 ? "," : "", name);
+    }
+}
+
 void label_names_sticky(const struct label_names *names, uint8_t labels[LABELS_SIZE])
 {
     memset(labels, 0, LABELS_SIZE);

@@ -69,6 +69,12 @@ int label_names_find(const struct label_names *names, const char *text);
 /* The bit's name, also one that was removed; NULL: it has none. */
 const char *label_names_of(const struct label_names *names, unsigned bit);
 
+/* The names of the bits that are set, those that have one, in the order of the bits, with a comma
+ * between. */
+enum { LABEL_NAMES_TEXT_SIZE = LABEL_BITS * (LABEL_NAME_MAX + 1) };
+void label_names_text(const struct label_names *names, const uint8_t labels[LABELS_SIZE],
+                      char out[LABEL_NAMES_TEXT_SIZE]);
+
 /* The bits that no masked write clears. */
 void label_names_sticky(const struct label_names *names, uint8_t labels[LABELS_SIZE]);
 

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "common/config.h"
+#include "common/labels.h"
 #include "proto/message.h"
 
 struct store;
@@ -85,5 +86,8 @@ int store_find_applied(struct store *store, uint32_t shard, struct high_water **
 
 /* The database's name of an IANA protocol number; "unknown". Valid until store_close(). */
 const char *store_protocol_name(const struct store *store, uint8_t protocol);
+
+/* The names of label bits as they stand, for events; valid as long as the store. */
+const struct label_names *store_label_names(const struct store *store);
 
 #endif

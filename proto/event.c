@@ -39,6 +39,14 @@ const char *event_wan_name(const struct event_context *context, uint16_t wan)
     return is_known ? context->config->wans[wan - 1].name : "none";
 }
 
+const char *event_class_name(const struct event_context *context, unsigned class_index)
+{
+    const struct config_text_list *classes = &context->config->classes;
+    if (class_index >= CLASS_USER_FIRST && class_index - CLASS_USER_FIRST < classes->n)
+        return classes->items[class_index - CLASS_USER_FIRST];
+    return packet_class_name(class_index);
+}
+
 static const char *model_name(const struct event_context *context, uint16_t wan)
 {
     bool is_known = wan > 0 && wan <= context->config->n_wans;
@@ -71,6 +79,7 @@ struct wire_connection {
     Wanmeter__Event__Counters counters[FLOW_DIRECTIONS];
     char source[ADDRESS_TEXT_SIZE];
     char destination[ADDRESS_TEXT_SIZE];
+    char label_names[LABEL_NAMES_TEXT_SIZE];
 };
 
 static void fill_tuple(const struct flow_record *flow, struct wire_connection *room)
@@ -107,6 +116,10 @@ static void fill_connection(const struct connection_event *event,
     wire->mark = flow->mark;
     wire->labels.data = (uint8_t *)(uintptr_t)flow->labels;
     wire->labels.len = sizeof flow->labels;
+    if (context->labels && !labels_is_zero(flow->labels)) {
+        label_names_text(context->labels, flow->labels, room->label_names);
+        wire->label_names = room->label_names;
+    }
     wire->first_ns = flow->start_ns;
     wire->last_ns = flow->last_ns;
     wire->timeout_ns = event->timeout_ns;
@@ -128,7 +141,7 @@ static void fill_usage(const struct usage_delta *delta, const struct event_conte
     wire->account = text(event_account_name(context, delta->account));
     wire->wan = text(event_wan_name(context, delta->wan));
     wire->direction = text(direction_name(delta->direction));
-    wire->class_ = text(packet_class_name(delta->class_index));
+    wire->class_ = text(event_class_name(context, delta->class_index));
     wire->packets = delta->packets;
     wire->l2_bytes = delta->l2_bytes;
     wire->l3_bytes = delta->l3_bytes;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "common/config.h"
+#include "common/labels.h"
 #include "proto/message.h"
 #include "proto/record.h"
 
@@ -48,13 +49,15 @@ struct event_context {
     uint64_t epoch; /* of the exporter */
     const struct config *config;
     const char *const *protocol_names; /* by IANA number, 256 of them */
+    const struct label_names *labels;  /* NULL: none has a name */
 };
 
-/* A WAN's or account's name by its number in records (0: "none"). */
+/* A WAN's or account's name by its number in records (0: "none"); a class's. */
 const char *event_account_name(const struct event_context *context, uint16_t account);
 const char *event_wan_name(const struct event_context *context, uint16_t wan);
+const char *event_class_name(const struct event_context *context, unsigned class_index);
 
-enum { EVENT_SIZE_MAX = 2048 };
+enum { EVENT_SIZE_MAX = 2048 + LABEL_NAMES_TEXT_SIZE };
 
 /* Encodes to 'room', of EVENT_SIZE_MAX bytes; returns the bytes written. */
 size_t event_encode(const struct event *event, const struct event_context *context, uint8_t *room);

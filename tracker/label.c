@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/config/config_labels.h"
+#include "proto/label_change.h"
 
 struct label_table {
     struct label_names names;
@@ -65,15 +66,11 @@ void label_table_release(struct label_table *table, const uint8_t labels[LABELS_
 
 /* ---- changes ---- */
 
-static void refuse(struct change_result *result, int error, const char *what)
-{
-    result->error = error;
-    snprintf(result->answer, sizeof result->answer, "%s", what);
-}
-
 static const char *words_of(int error)
 {
     switch (error) {
+    case EBADMSG:
+        return "expected: label add NAME [BIT] [sticky], label remove NAME";
     case EINVAL:
         return "a label's name is 1 to 63 letters, digits, '-' and ' '";
     case ERANGE:
@@ -89,56 +86,18 @@ static const char *words_of(int error)
     }
 }
 
-/* "17"; LABEL_BITS: no number. */
-static int read_bit(const char *word)
+void label_table_change(struct label_table *table, const struct change *change,
+                        struct change_result *result)
 {
-    size_t n = strlen(word);
-    return n > 0 && n < 4 && strspn(word, "0123456789") == n ? atoi(word) : LABEL_BITS;
-}
-
-static void add(struct label_table *table, const struct change *change,
-                struct change_result *result)
-{
-    bool is_sticky =
-        change->n_words > 3 && strcmp(change->words[change->n_words - 1], "sticky") == 0;
-    size_t n_words = change->n_words - (is_sticky ? 1 : 0);
-    if (n_words < 3 || n_words > 4) {
-        refuse(result, EINVAL, "expected: label add NAME [BIT] [sticky]");
-        return;
-    }
-    int asked = n_words == 4 ? read_bit(change->words[3]) : LABEL_BIT_ANY;
-    int bit = label_names_add(&table->names, change->words[2], asked, is_sticky);
+    int bit = label_change_apply(&table->names, change);
+    label_names_sticky(&table->names, table->sticky);
     if (bit < 0) {
-        refuse(result, -bit, words_of(-bit));
+        result->error = bit == -EBADMSG ? EINVAL : -bit;
+        snprintf(result->answer, sizeof result->answer, "%s", words_of(-bit));
         return;
     }
     result->count = 1;
     snprintf(result->answer, sizeof result->answer, "%d %s", bit, change->words[2]);
-}
-
-static void remove_name(struct label_table *table, const struct change *change,
-                        struct change_result *result)
-{
-    int bit = change->n_words == 3 ? label_names_remove(&table->names, change->words[2]) : -EINVAL;
-    if (bit == -EINVAL)
-        refuse(result, EINVAL, "expected: label remove NAME");
-    else if (bit < 0)
-        refuse(result, -bit, words_of(-bit));
-    else
-        result->count = 1;
-}
-
-void label_table_change(struct label_table *table, const struct change *change,
-                        struct change_result *result)
-{
-    const char *verb = change->n_words > 1 ? change->words[1] : "";
-    if (strcmp(verb, "add") == 0)
-        add(table, change, result);
-    else if (strcmp(verb, "remove") == 0)
-        remove_name(table, change, result);
-    else
-        refuse(result, EINVAL, "expected: label add, label remove");
-    label_names_sticky(&table->names, table->sticky);
 }
 
 /* ---- questions ---- */

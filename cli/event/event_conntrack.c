@@ -67,10 +67,15 @@ static void print_tuple(const Wanmeter__Event__Connection *connection, bool is_r
                 counters->ct_l3_bytes);
 }
 
-/* The names come with a connlabel.conf: bits that are set, by number. */
-static void print_labels(const ProtobufCBinaryData *labels, FILE *out)
+/* By name, as with a connlabel.conf; where no bit has one, by number. */
+static void print_labels(const Wanmeter__Event__Connection *connection, FILE *out)
 {
+    const ProtobufCBinaryData *labels = &connection->labels;
     bool is_first = true;
+    if (*connection->label_names) {
+        fprintf(out, " labels=%s", connection->label_names);
+        return;
+    }
     for (size_t bit = 0; bit < labels->len * 8; bit++) {
         if ((labels->data[labels->len - 1 - bit / 8] >> (bit % 8) & 1) == 0)
             continue;
@@ -105,7 +110,7 @@ static void print_connection(const Wanmeter__Event__Connection *connection,
         fputs(" use=1", out);
     fprintf(out, " id=%" PRIu64, (uint64_t)connection->id);
     if (parts->has_labels)
-        print_labels(&connection->labels, out);
+        print_labels(connection, out);
     fputc('\n', out);
 }
 

@@ -28,6 +28,7 @@ enum store_statement {
     STATEMENT_SEAL_LAST,
     STATEMENT_SEAL_OPEN,
     STATEMENT_SEAL_ADD,
+    STATEMENT_LABEL_ADD,
     STATEMENT_N,
 };
 
@@ -61,6 +62,8 @@ struct store_seals {
     bool is_reading;
 };
 
+struct change;
+
 enum { STORE_CLASSES_MAX = CONFIG_CLASS_FIRST + CONFIG_CLASSES_MAX };
 
 struct store {
@@ -80,6 +83,9 @@ struct store {
     size_t n_wans;
     int64_t class_ids[STORE_CLASSES_MAX]; /* by class_index of records */
     size_t n_classes;
+
+    struct label_names label_names;
+    int64_t first_record_id; /* of the run's flow records */
 
     struct store_stream *streams; /* those heard of since the last rollback */
     size_t n_streams;
@@ -146,8 +152,10 @@ struct store_model {
 /* Empty, with its hash, for a name that is no model. */
 void store_model_definition(const char *name, struct store_model *model);
 
-/* store_label.c: the configuration's names of label bits, from the next flow record on. */
+/* store_label.c: the configuration's names of label bits, from the next flow record on; and what a
+ * change makes of them. */
 int store_put_labels(struct store *store, const struct config *config);
+int store_change_label(struct store *store, const struct change *change);
 
 /* store_balance.c: 0, or -EBADMSG with both sides in store->error. */
 int store_check_balance(struct store *store, const struct message *message);

@@ -6,38 +6,39 @@
 #include <string.h>
 
 #include "common/config/config_labels.h"
+#include "proto/label_change.h"
 
-static const char add_sql[] =
-    "INSERT INTO label_name (bit, name, from_record_id, since_ns)"
-    " SELECT ?1, ?2, coalesce((SELECT max(record_id) FROM flow_record), 0) + 1, ?3"
-    " WHERE (SELECT name FROM label_name WHERE bit = ?1 ORDER BY id DESC LIMIT 1) IS NOT ?2";
-
-static int put_names(struct store *store, const struct label_names *names, sqlite3_stmt *add)
+static int put_name(struct store *store, unsigned bit, int64_t since_ns)
 {
-    int result = 0;
-    for (unsigned bit = 0; bit < LABEL_BITS && result == 0; bit++) {
-        const char *name = label_names_of(names, bit);
-        store_bind_integer(add, 1, bit);
-        if (name)
-            store_bind_text(add, 2, name, strlen(name));
-        else
-            store_bind_null(add, 2);
-        store_bind_integer(add, 3, INT64_MIN);
-        if (sqlite3_step(add) != SQLITE_DONE)
-            result = store_fail_sqlite(store, "cannot add the name of a label");
-        sqlite3_reset(add);
-    }
-    return result;
+    sqlite3_stmt *add = store->statements[STATEMENT_LABEL_ADD];
+    const char *name = label_names_of(&store->label_names, bit);
+    store_bind_integer(add, 1, bit);
+    if (name)
+        store_bind_text(add, 2, name, strlen(name));
+    else
+        store_bind_null(add, 2);
+    store_bind_integer(add, 3, since_ns);
+    store_bind_integer(add, 4, store->first_record_id);
+    return store_run_statement(store, STATEMENT_LABEL_ADD, "cannot add the name of a label");
 }
 
 int store_put_labels(struct store *store, const struct config *config)
 {
-    struct label_names names;
-    sqlite3_stmt *add;
-    config_label_names(config, &names);
-    if (sqlite3_prepare_v2(store->db, add_sql, -1, &add, NULL) != SQLITE_OK)
-        return store_fail_sqlite(store, "cannot add the names of labels");
-    int result = put_names(store, &names, add);
-    sqlite3_finalize(add);
+    config_label_names(config, &store->label_names);
+    int result = store_select_number(
+        store, "SELECT coalesce(max(record_id), 0) + 1 FROM flow_record", &store->first_record_id);
+    for (unsigned bit = 0; bit < LABEL_BITS && result == 0; bit++)
+        result = put_name(store, bit, INT64_MIN);
     return result;
+}
+
+int store_change_label(struct store *store, const struct change *change)
+{
+    int bit = label_change_apply(&store->label_names, change);
+    return bit < 0 ? 0 : put_name(store, (unsigned)bit, change->time_ns);
+}
+
+const struct label_names *store_label_names(const struct store *store)
+{
+    return &store->label_names;
 }

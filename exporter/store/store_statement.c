@@ -73,6 +73,10 @@ static const char *const statement_sql[STATEMENT_N] = {
         " billed_bytes, usage_sha256, flow_rows, flow_sum, loss_rows, loss_sha256, hash,"
         " sealed_ns, run_id, flow_through)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    /* Nothing, where the bit's name is the same already. */
+    [STATEMENT_LABEL_ADD] =
+        "INSERT INTO label_name (bit, name, since_ns, from_record_id) SELECT ?1, ?2, ?3, ?4"
+        " WHERE (SELECT name FROM label_name WHERE bit = ?1 ORDER BY id DESC LIMIT 1) IS NOT ?2",
 };
 
 int store_prepare(struct store *store)

@@ -74,7 +74,9 @@ static void list(const struct control *control, const struct control_request *re
 {
     const char *names[PROTOCOLS];
     fill_protocol_names(names);
-    struct event_context context = {.config = control->names.config, .protocol_names = names};
+    struct event_context context = {.config = control->names.config,
+                                    .protocol_names = names,
+                                    .labels = control->names.labels};
     struct look look;
     if (!look_begin(control, request, &look, reply))
         return;
