@@ -1,7 +1,6 @@
 #include "common/helper_names.h"
 
 #include <assert.h>
-#include <netinet/in.h>
 #include <string.h>
 
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
@@ -15,14 +14,6 @@ const struct helper_name helper_names[HELPER_N] = {
     [HELPER_PPTP] = {"pptp", 1723, true, false, false},
     [HELPER_AMANDA] = {"amanda", 10080, false, true, true},
 };
-
-bool helper_fits(unsigned number, uint8_t ip_version, uint8_t protocol)
-{
-    const struct helper_name *helper = &helper_names[number];
-    bool is_of_protocol =
-        (helper->is_tcp && protocol == IPPROTO_TCP) || (helper->is_udp && protocol == IPPROTO_UDP);
-    return is_of_protocol && (ip_version == 4 || helper->is_for_ip6);
-}
 
 enum helper_number helper_number_of(const char *name)
 {

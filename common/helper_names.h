@@ -27,9 +27,6 @@ struct helper_name {
 
 extern const struct helper_name helper_names[HELPER_N];
 
-/* Can it read connections of this family (4 or 6) and protocol? */
-bool helper_fits(unsigned number, uint8_t ip_version, uint8_t protocol);
-
 /* Is there such a helper ('number': enum helper_number), and is it for this protocol? */
 bool helper_reads(unsigned number, uint8_t protocol, unsigned ip_version);
 
