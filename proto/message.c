@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/bus.h"
+#include "proto/change.h"
 #include "proto/envelope.h"
 
 /* ---- decoding ---- */
@@ -102,6 +103,36 @@ static enum message_result take_applied(struct arena *arena, const Wanmeter__Rec
     return MESSAGE_OK;
 }
 
+static bool change_line_from_wire(const Wanmeter__ChangeLine *wire, struct change_line *line)
+{
+    struct change change;
+    *line = (struct change_line){
+        .change = wire->change.data,
+        .change_bytes = wire->change.len,
+        .error = wire->error,
+        .count = wire->count,
+        .answer = (const char *)wire->answer.data,
+        .answer_length = wire->answer.len,
+    };
+    return wire->error <= INT32_MAX && wire->count <= INT64_MAX &&
+           wire->answer.len <= CHANGE_ANSWER_MAX && wire->change.len <= PACKET_PAYLOAD_MAX &&
+           change_decode(line->change, line->change_bytes, &change);
+}
+
+static enum message_result take_changes(struct arena *arena, const Wanmeter__RecordBatch *wire,
+                                        struct message *message)
+{
+    struct change_line *lines = arena_take(arena, wire->n_changes * sizeof *lines);
+    if (!lines)
+        return MESSAGE_NO_MEMORY;
+    for (size_t i = 0; i < wire->n_changes; i++)
+        if (!change_line_from_wire(wire->changes[i], &lines[i]))
+            return MESSAGE_INVALID;
+    message->changes = lines;
+    message->n_changes = wire->n_changes;
+    return MESSAGE_OK;
+}
+
 /* The packets themselves are judged by packet_decode() as they are applied: once is enough. */
 static enum message_result take_packets(struct arena *arena, const Wanmeter__PacketBatch *wire,
                                         struct message *message)
@@ -161,6 +192,8 @@ static enum message_result take_records(struct arena *arena, const Wanmeter__Rec
         result = take_sources(arena, wire->sources, wire->n_sources, message);
     if (result == MESSAGE_OK)
         result = take_applied(arena, wire, message);
+    if (result == MESSAGE_OK)
+        result = take_changes(arena, wire, message);
     return result;
 }
 
@@ -294,6 +327,24 @@ static Wanmeter__SourceTotal **sources_to_wire(struct arena *arena, const struct
     return list;
 }
 
+static Wanmeter__ChangeLine **changes_to_wire(struct arena *arena, const struct message *message)
+{
+    Wanmeter__ChangeLine **list = arena_take(arena, message->n_changes * sizeof *list);
+    Wanmeter__ChangeLine *rooms = arena_take(arena, message->n_changes * sizeof *rooms);
+    if (!list || !rooms)
+        return NULL;
+    for (size_t i = 0; i < message->n_changes; i++) {
+        const struct change_line *line = &message->changes[i];
+        rooms[i] = (Wanmeter__ChangeLine)WANMETER__CHANGE_LINE__INIT;
+        rooms[i].change = binary(line->change, line->change_bytes);
+        rooms[i].error = line->error;
+        rooms[i].count = line->count;
+        rooms[i].answer = binary(line->answer, line->answer_length);
+        list[i] = &rooms[i];
+    }
+    return list;
+}
+
 struct envelope_room {
     Wanmeter__Batch batch;
     Wanmeter__Stream stream;
@@ -330,6 +381,8 @@ static void records_to_wire(struct arena *arena, const struct message *message,
     wire->n_sources = message->n_sources;
     wire->applied = high_waters_to_wire(arena, message->applied, message->n_applied);
     wire->n_applied = message->n_applied;
+    wire->changes = changes_to_wire(arena, message);
+    wire->n_changes = message->n_changes;
 }
 
 static void hello_to_wire(const struct message *message, Wanmeter__Hello *wire)
@@ -369,7 +422,8 @@ static void content_to_wire(struct arena *arena, const struct message *message,
 
 uint8_t *message_encode(const struct message *message, size_t *size)
 {
-    size_t n_parts = message->n_losses + message->n_sources + message->n_applied;
+    size_t n_parts =
+        message->n_losses + message->n_sources + message->n_applied + message->n_changes;
     struct arena *arena = arena_create(n_parts * sizeof(Wanmeter__SourceTotal));
     if (!arena)
         return NULL;

@@ -51,6 +51,16 @@ struct stream_source {
     struct source_total total;
 };
 
+/* What somebody changed, and what became of it in one shard. */
+struct change_line {
+    const uint8_t *change; /* encoded (proto/change.h) */
+    size_t change_bytes;
+    uint32_t error; /* errno; 0: done */
+    uint64_t count;
+    const char *answer; /* not ended by NUL */
+    size_t answer_length;
+};
+
 enum message_kind { MESSAGE_HELLO, MESSAGE_PACKETS, MESSAGE_RECORDS, MESSAGE_BYE };
 
 struct message {
@@ -85,6 +95,8 @@ struct message {
     size_t n_flows;
     const uint8_t *events; /* n_events * CONNECTION_EVENT_SIZE bytes */
     size_t n_events;
+    const struct change_line *changes;
+    size_t n_changes;
 
     void *owned; /* what message_release() frees */
 };

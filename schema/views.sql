@@ -390,3 +390,19 @@ SELECT
         ELSE 'exact'
     END AS verdict
 FROM captured, counted, lost, difference;
+
+-- What somebody changed, in the order in which it was done.
+CREATE VIEW change AS
+SELECT
+    time_ns,                            -- ns, packet time: in force before the first packet of this clock or later
+    change_id AS id,                    -- ns, wall time at which it was asked for, made unique
+    words,                              -- JSON array
+    uid,                                -- of who asked
+    pid,
+    seed,                               -- 64 random bits
+    result,                             -- errno; 0: done
+    affected,                           -- connections over all shards, ...
+    answer,                             -- for people
+    run_id
+FROM change_line
+ORDER BY run_id, time_ns, change_id;

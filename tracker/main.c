@@ -101,12 +101,15 @@ static void on_change(struct tracker *tracker, const struct packet *packet)
 {
     struct change change;
     struct change_result result;
-    if (!change_decode(packet->payload, packet->payload_bytes, &change)) {
+    if (!change_decode(packet->payload, packet->payload_bytes, &change) || change.n_words == 0) {
         fail(tracker, "a change does not decode");
         return;
     }
     control_apply(&tracker->control, &change, &result);
     query_note(tracker->query, &change, &result);
+    bool is_in_one_shard = strcmp(change.words[0], "ct") == 0; /* others are alike in all */
+    if (!change.is_restored && (is_in_one_shard || tracker->arguments.shard == 0))
+        output_add_change(tracker->output, &change, &result);
 }
 
 /* What is not counted here: a change, or a packet whose home is another shard. */

@@ -13,9 +13,16 @@ struct rows {
     size_t room;
 };
 
+/* A change as it goes out. */
+struct change_row {
+    size_t bytes_size;
+    uint8_t bytes[PACKET_PAYLOAD_MAX];
+    struct change_result result;
+};
+
 struct output {
     struct uplink *uplink;
-    struct rows usage, flows, events, losses, sources;
+    struct rows usage, flows, events, losses, sources, changes;
     struct totals counted; /* since the last commit point */
 };
 
@@ -43,6 +50,7 @@ void output_close(struct output *output)
     free(output->events.bytes);
     free(output->losses.bytes);
     free(output->sources.bytes);
+    free(output->changes.bytes);
     free(output);
 }
 
@@ -93,9 +101,18 @@ void output_add_source(struct output *output, const struct stream_source *source
     memcpy(append(&output->sources, sizeof *source), source, sizeof *source);
 }
 
+void output_add_change(struct output *output, const struct change *change,
+                       const struct change_result *result)
+{
+    struct change_row row = {.result = *result};
+    row.bytes_size = change_encode(change, row.bytes);
+    memcpy(append(&output->changes, sizeof row), &row, sizeof row);
+}
+
 size_t output_pending_bytes(const struct output *output)
 {
-    return output->flows.size + output->events.size + output->losses.size + output->sources.size;
+    return output->flows.size + output->events.size + output->losses.size + output->sources.size +
+           output->changes.size;
 }
 
 bool output_is_pending(const struct output *output)
@@ -103,8 +120,29 @@ bool output_is_pending(const struct output *output)
     return output_pending_bytes(output) + output->usage.size > 0;
 }
 
+/* The caller's; NULL: no memory. */
+static struct change_line *change_lines(const struct output *output, size_t n)
+{
+    const struct change_row *rows = (const struct change_row *)output->changes.bytes;
+    struct change_line *lines = calloc(n + 1, sizeof *lines);
+    for (size_t i = 0; lines && i < n; i++)
+        lines[i] = (struct change_line){
+            .change = rows[i].bytes,
+            .change_bytes = rows[i].bytes_size,
+            .error = (uint32_t)rows[i].result.error,
+            .count = rows[i].result.count,
+            .answer = rows[i].result.answer,
+            .answer_length = strlen(rows[i].result.answer),
+        };
+    return lines;
+}
+
 int64_t output_commit(struct output *output, const struct commit_point *point)
 {
+    size_t n_changes = output->changes.size / sizeof(struct change_row);
+    struct change_line *changes = change_lines(output, n_changes);
+    if (!changes)
+        return -ENOMEM;
     struct message message = {
         .kind = MESSAGE_RECORDS,
         .end_of_stream = point->end_of_stream,
@@ -121,9 +159,12 @@ int64_t output_commit(struct output *output, const struct commit_point *point)
         .n_losses = output->losses.size / sizeof(struct stream_loss),
         .sources = (const struct stream_source *)output->sources.bytes,
         .n_sources = output->sources.size / sizeof(struct stream_source),
+        .changes = changes,
+        .n_changes = n_changes,
     };
     int64_t seq = uplink_next_seq(output->uplink);
     int result = uplink_push(output->uplink, &message, &output->counted);
+    free(changes);
     if (result < 0)
         return result;
     output->usage.size = 0;
@@ -131,6 +172,7 @@ int64_t output_commit(struct output *output, const struct commit_point *point)
     output->events.size = 0;
     output->losses.size = 0;
     output->sources.size = 0;
+    output->changes.size = 0;
     output->counted = (struct totals){0};
     return seq;
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/change.h"
 #include "proto/message.h"
 #include "proto/record.h"
 #include "proto/uplink.h"
@@ -30,6 +31,10 @@ void output_add_flow(struct output *output, const struct flow_record *record);
 void output_add_event(struct output *output, const struct connection_event *event);
 void output_add_loss(struct output *output, const struct stream_loss *loss);
 void output_add_source(struct output *output, const struct stream_source *source);
+
+/* What somebody changed, and what became of it here: both are copied. */
+void output_add_change(struct output *output, const struct change *change,
+                       const struct change_result *result);
 
 /* Bytes of rows waiting for the next commit point. */
 size_t output_pending_bytes(const struct output *output);

@@ -28,6 +28,7 @@ enum store_statement {
     STATEMENT_SEAL_LAST,
     STATEMENT_SEAL_OPEN,
     STATEMENT_SEAL_ADD,
+    STATEMENT_CHANGE_ADD,
     STATEMENT_LABEL_ADD,
     STATEMENT_N,
 };
@@ -156,6 +157,9 @@ void store_model_definition(const char *name, struct store_model *model);
  * change makes of them. */
 int store_put_labels(struct store *store, const struct config *config);
 int store_change_label(struct store *store, const struct change *change);
+
+/* store_change.c: 0 or -errno. */
+int store_add_changes(struct store *store, const struct message *message);
 
 /* store_balance.c: 0, or -EBADMSG with both sides in store->error. */
 int store_check_balance(struct store *store, const struct message *message);

@@ -318,5 +318,7 @@ int store_apply(struct store *store, const struct message *message)
         result = add_loss(store, message, &message->losses[i]);
     for (size_t i = 0; result == 0 && i < message->n_sources; i++)
         result = put_source(store, &message->sources[i]);
+    if (result == 0)
+        result = store_add_changes(store, message);
     return result == 0 ? move_marks(store, message) : result;
 }

@@ -42,6 +42,14 @@ static const char *const statement_sql[STATEMENT_N] = {
         "INSERT INTO loss_line (stream_id, first_ns, last_ns, stage, reason, packets, l2_bytes,"
         " l3_bytes, certainty, evidence, seal)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    /* Of a change to connections every shard tells what it did: done, if one did it. */
+    [STATEMENT_CHANGE_ADD] =
+        "INSERT INTO change_line (run_id, change_id, time_ns, words, uid, pid, seed, result,"
+        " affected, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        " ON CONFLICT (run_id, change_id) DO UPDATE SET"
+        " answer = iif(result <> 0 AND excluded.result = 0, excluded.answer, answer),"
+        " result = iif(excluded.result = 0, 0, result),"
+        " affected = affected + excluded.affected",
     /* A sum past 64 bits turns REAL, which a STRICT table refuses: never a wrong number. */
     [STATEMENT_USAGE_ADD] =
         "INSERT INTO usage_slot (slot_ns, account_id, wan_id, direction, class, cause, model_id,"
