@@ -192,14 +192,18 @@ static void test_only_a_syn_or_an_ack_begins_a_connection(void **state)
     config.conntrack.tcp_loose = true;
 }
 
-static void test_a_repeated_syn_is_not_counted(void **state)
+static void test_a_repeated_syn_is_not_counted_and_leaves_the_timer(void **state)
 {
     (void)state;
     struct world world = world_of(&protocol_tcp);
     send_tcp(&world, O, TCP_SYN, 100, 0, 0);
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(send_tcp(&world, O, TCP_SYN, 100, 0, 0), VERDICT_IGNORE);
+        assert_int_equal(world.timeout_ns, 0);
+    }
     assert_int_equal(world.connection.state, STATE_SYN_SENT);
+    assert_int_equal(send_tcp(&world, R, TCP_SYN, 500, 0, 0), VERDICT_IGNORE);
+    assert_world(&world, STATE_SYN_SENT2, 0, 0);
 }
 
 static void test_a_connection_picked_up_is_assured_after_its_first_reply(void **state)
@@ -421,7 +425,7 @@ int main(void)
         cmocka_unit_test(test_a_rst_closes_where_it_is_exact),
         cmocka_unit_test(test_a_rst_ends_a_connection_that_was_never_answered),
         cmocka_unit_test(test_only_a_syn_or_an_ack_begins_a_connection),
-        cmocka_unit_test(test_a_repeated_syn_is_not_counted),
+        cmocka_unit_test(test_a_repeated_syn_is_not_counted_and_leaves_the_timer),
         cmocka_unit_test(test_a_connection_picked_up_is_assured_after_its_first_reply),
         cmocka_unit_test(test_segments_out_of_the_window_are_invalid_unless_liberal),
         cmocka_unit_test(test_the_same_ack_thrice_more_is_a_retransmission),

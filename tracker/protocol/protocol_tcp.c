@@ -272,8 +272,10 @@ static enum protocol_verdict accept_segment(struct tcp_step *step, struct connec
         *timeout_ns = 0;
         return VERDICT_CLOSE;
     }
-    if (step->kind == TCP_KIND_SYN && step->before == TCP_SYN_SENT)
+    if (step->kind == TCP_KIND_SYN && step->before == TCP_SYN_SENT) {
+        *timeout_ns = 0;
         return VERDICT_IGNORE;
+    }
     int64_t unacknowledged_ns = step->context->timeouts->tcp_unacknowledged_ns;
     if (step->after == TCP_ESTABLISHED && *timeout_ns > unacknowledged_ns)
         *timeout_ns = unacknowledged_ns;
