@@ -116,6 +116,9 @@ static void fill_connection(const struct connection_event *event,
     wire->mark = flow->mark;
     wire->labels.data = (uint8_t *)(uintptr_t)flow->labels;
     wire->labels.len = sizeof flow->labels;
+    wire->flow_label_orig = flow->flow_label[FLOW_ORIGINAL];
+    wire->flow_label_reply = flow->flow_label[FLOW_REPLY];
+    wire->flow_label_changes = flow->flow_label_changes;
     if (context->labels && !labels_is_zero(flow->labels)) {
         label_names_text(context->labels, flow->labels, room->label_names);
         wire->label_names = room->label_names;

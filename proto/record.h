@@ -111,7 +111,7 @@ struct flow_record {
     uint8_t destination_address[16];
     uint32_t mark;
     uint32_t status; /* enum connection_status */
-    uint32_t flow_label[FLOW_DIRECTIONS];
+    uint32_t flow_label[FLOW_DIRECTIONS]; /* of its first packet; 0: none */
     uint32_t wan_changes; /* packets of this record on another WAN than 'wan' */
     uint16_t source_port; /* ICMP with an id: the id */
     uint16_t destination_port;
@@ -127,7 +127,8 @@ struct flow_record {
     uint8_t class_index;
     uint8_t kind;       /* enum flow_record_kind */
     uint8_t end_reason; /* enum end_reason */
-    uint8_t unused[5];
+    uint8_t unused;
+    uint32_t flow_label_changes; /* packets of this record with another than the one before */
     int32_t seal; /* of the moment that the record was cut (proto/seal.h) */
 };
 

@@ -124,6 +124,7 @@ SELECT
     f.wan_changes,                      -- packets
     f.flow_label_orig,
     f.flow_label_reply,
+    f.flow_label_changes,               -- packets
     e.name AS end_reason,
     CASE f.kind WHEN 0 THEN 'interim' ELSE 'final' END AS record,
     f.seal                              -- the seal that it is in, or will be

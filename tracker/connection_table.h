@@ -89,6 +89,9 @@ struct gre_track {
     int64_t unreplied_ns, stream_ns;
 };
 
+/* Of a direction's flow label: there is one, which may be 0. */
+enum { FLOW_LABEL_SEEN = 1 << 30 };
+
 /* What few connections have. */
 struct connection_extra {
     uint8_t labels[16];
@@ -99,7 +102,9 @@ struct connection_extra {
         struct sip_track sip;
         struct pptp_track pptp;
     } helper; /* the helper's own */
-    struct connection_extra *next_free; /* the slab's own */
+    uint32_t last_flow_label[FLOW_DIRECTIONS]; /* with FLOW_LABEL_SEEN; 0: as the first */
+    uint32_t flow_label_changes;               /* of one record */
+    struct connection_extra *next_free;        /* the slab's own */
 };
 
 /* Hot fields first: a packet's lookup, timer and state are in the first two cache lines, its
@@ -128,7 +133,7 @@ struct __attribute__((aligned(64))) connection {
     int64_t first_ns;   /* of the record under way; valid with record_packets > 0 */
     int64_t interim_ns; /* clock at which the next interim record is due */
     uint64_t id;
-    uint32_t flow_label[FLOW_DIRECTIONS];
+    uint32_t flow_label[FLOW_DIRECTIONS]; /* of its first packet, with FLOW_LABEL_SEEN; 0: none */
     uint32_t invalid_packets;
     uint32_t wan_changes;
     uint32_t mark;

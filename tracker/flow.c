@@ -200,8 +200,8 @@ static void count(struct flow_table *flows, struct connection *connection, unsig
     if (packet->time_ns > connection->last_ns)
         connection->last_ns = packet->time_ns;
     connection->wan_changes += packet->wan != connection->wan;
-    if (packet->flow_label)
-        connection->flow_label[direction] = packet->flow_label;
+    if (packet->marks & PACKET_MARK_IPV6)
+        flow_count_label(flows, connection, direction, packet);
 }
 
 /* Tells NEW, or UPDATE where the status or the state of a protocol that has states is another than

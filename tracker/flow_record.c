@@ -33,7 +33,8 @@ static void describe(const struct connection *connection, struct flow_record *re
         .last_ns = connection->last_ns,
         .mark = connection->mark,
         .status = connection->status,
-        .flow_label = {connection->flow_label[0], connection->flow_label[1]},
+        .flow_label = {connection->flow_label[FLOW_ORIGINAL] & ~(uint32_t)FLOW_LABEL_SEEN,
+                       connection->flow_label[FLOW_REPLY] & ~(uint32_t)FLOW_LABEL_SEEN},
         .source_port = is_high ? tuple->high_port : tuple->low_port,
         .destination_port = is_high ? tuple->low_port : tuple->high_port,
         .zone = tuple->zone,
@@ -106,6 +107,7 @@ void flow_record_cut(const struct flow_sink *sink, struct connection *connection
     copy_all_counters(connection, &record);
     record.invalid_packets = connection->invalid_packets;
     record.wan_changes = connection->wan_changes;
+    record.flow_label_changes = connection->extra ? connection->extra->flow_label_changes : 0;
     record.kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
     record.end_reason = (uint8_t)reason;
     record.seal = seal_of(time_ns);
@@ -113,6 +115,8 @@ void flow_record_cut(const struct flow_sink *sink, struct connection *connection
     memset(connection->counters, 0, sizeof connection->counters);
     connection->invalid_packets = 0;
     connection->wan_changes = 0;
+    if (connection->extra)
+        connection->extra->flow_label_changes = 0;
     connection->interim_ns = INT64_MAX;
     if (sink->on_record)
         sink->on_record(sink->state, &record);

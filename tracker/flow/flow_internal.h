@@ -64,6 +64,10 @@ bool flow_judge(struct flow_table *flows, struct step *step, struct connection *
 /* What the verdict means for the connection; the packet is already counted. */
 void flow_apply(struct flow_table *flows, const struct step *step);
 
+/* flow_count_label.c: the packet's IPv6 flow label, and whether its direction had another. */
+void flow_count_label(struct flow_table *flows, struct connection *connection, unsigned direction,
+                      const struct packet *packet);
+
 /* For flow_table_judgement(). */
 void flow_note_judgement(struct flow_table *flows, const struct step *step);
 
