@@ -180,6 +180,7 @@ static int supervisor_open(struct supervisor *supervisor, const struct superviso
         .run_directory = supervisor->directory.path,
         .progress = plan->has_progress ? &supervisor->progress : NULL,
         .config = supervisor->config,
+        .changes = plan->changes,
     };
     if (result == 0)
         result = crew_create(plan, &options, &supervisor->crew);
@@ -218,11 +219,14 @@ static void start_all(struct supervisor *supervisor)
     for (size_t i = 0; i < supervisor->crew.n && !supervisor->is_failed; i++) {
         struct crew_member *member = &supervisor->crew.members[i];
         bool is_worker = has_progress && member->process.role == PROCESS_CAPTURE;
+        bool is_first = member->process.role == PROCESS_CAPTURE && member->worker == 0 &&
+                        supervisor->plan->changes != 0;
         struct progress_worker *progress =
             is_worker ? &supervisor->progress.workers[member->worker] : NULL;
         struct process_descriptors descriptors = {
             .has_standard_input = member->has_standard_input,
-            .passed = {supervisor->config, progress != NULL ? progress->write_end : -1},
+            .passed = {supervisor->config, progress != NULL ? progress->write_end : -1,
+                       is_first ? supervisor->plan->changes : -1},
         };
         if (process_start(&member->process, &member->command_line, &descriptors) == 0)
             supervisor->n_running++;

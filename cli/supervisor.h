@@ -22,6 +22,7 @@ struct supervisor_plan {
     char *const *files;              /* "-": standard input; dealt to the workers in order */
     size_t n_files;                  /* 0: live, a worker for each interface and fan-out */
     bool has_progress;               /* a progress line on standard error */
+    int changes;                     /* descriptor of recorded changes; 0: none */
 };
 
 enum supervisor_result {

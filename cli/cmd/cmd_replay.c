@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/change_record.h"
 #include "cli/options.h"
 #include "cli/preflight.h"
 #include "cli/settings.h"
@@ -20,12 +21,14 @@ enum replay_key {
     KEY_FORCE,
     KEY_EVENTS,
     KEY_WAIT_SUBSCRIBERS,
+    KEY_CHANGES,
 };
 
 struct replay_options {
     struct settings settings;
     char **files; /* part of argv */
     size_t n_files;
+    const char *changes; /* the database whose changes are made again; NULL: none */
     bool is_forced;
     bool is_quiet;
 };
@@ -72,6 +75,9 @@ static error_t on_option(int key, char *argument, struct argp_state *state)
     case KEY_FORCE:
         options->is_forced = true;
         return 0;
+    case KEY_CHANGES:
+        options->changes = argument;
+        return 0;
     case 'q':
         options->is_quiet = true;
         return 0;
@@ -98,6 +104,8 @@ static const struct argp argp = {
              "Publish events here, as tcp://127.0.0.1:5556 (default: none)", 0},
             {"wait-subscribers", KEY_WAIT_SUBSCRIBERS, "N", 0,
              "Begin when N have subscribed to the events", 0},
+            {"changes", KEY_CHANGES, "DATABASE", 0,
+             "Make the changes that were made while these packets were captured", 0},
             {"quiet", 'q', NULL, 0, "No progress, no summary: the exit status tells", 0},
             {0}},
     .parser = on_option,
@@ -155,7 +163,13 @@ static enum exit_code replay(struct replay_options *options)
         .n_files = options->n_files,
         .has_progress = !options->is_quiet && isatty(STDERR_FILENO),
     };
+    if (options->changes != NULL)
+        code = change_record_share(options->changes, CHANGE_RECORD_ALL, &plan.changes);
+    if (code != EXIT_CODE_OK)
+        return code;
     enum supervisor_result result = supervisor_run(&plan);
+    if (plan.changes != 0)
+        close(plan.changes);
     return summary_of_run(&plan, result, options->is_quiet);
 }
 

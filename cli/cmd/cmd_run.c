@@ -2,7 +2,9 @@
 #include "cli/cmd.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "cli/change_record.h"
 #include "cli/options.h"
 #include "cli/preflight.h"
 #include "cli/settings.h"
@@ -59,7 +61,12 @@ static enum exit_code run(struct run_options *options)
     if (code != EXIT_CODE_OK)
         return code;
     struct supervisor_plan plan = {.settings = &options->settings};
+    code = change_record_share(config->database, CHANGE_RECORD_LASTING, &plan.changes);
+    if (code != EXIT_CODE_OK)
+        return code;
     enum supervisor_result result = supervisor_run(&plan);
+    if (plan.changes != 0)
+        close(plan.changes);
     return summary_of_run(&plan, result, options->is_quiet);
 }
 

@@ -107,6 +107,14 @@ static void add_interface(const struct supervisor_plan *plan, size_t worker,
     add_number(command_line, "--source-index", source);
 }
 
+static void add_changes(int descriptor, struct command_line *command_line)
+{
+    char path[48];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    command_line_add(command_line, "--changes");
+    command_line_add(command_line, path);
+}
+
 static int add_worker(const struct supervisor_plan *plan, size_t worker, struct crew *crew)
 {
     const struct progress *progress = crew->options.progress;
@@ -118,6 +126,8 @@ static int add_worker(const struct supervisor_plan *plan, size_t worker, struct 
     if (progress != NULL)
         add_number(command_line, "--progress-descriptor",
                    (size_t)progress->workers[worker].write_end);
+    if (worker == 0 && crew->options.changes != 0)
+        add_changes(crew->options.changes, command_line);
     if (plan->n_files == 0)
         add_interface(plan, worker, command_line);
     else

@@ -23,6 +23,7 @@ struct crew_options {
     const char *run_directory;
     const struct progress *progress; /* a descriptor for each worker; NULL: none */
     int config;                      /* descriptor of settings_share() */
+    int changes;                     /* of the first worker; 0: none */
 };
 
 struct crew {
