@@ -20,6 +20,7 @@ void decode_init(struct decoder *decoder, const struct config *config)
         .unwrap_gre = names(carriers, "gre"),
         .tzsp_port = (uint16_t)config->capture.tzsp_port,
         .vxlan_port = (uint16_t)config->capture.vxlan_port,
+        .verifies_checksums = config->conntrack.checksum,
     };
 }
 
@@ -36,6 +37,15 @@ static inline void clear_packet(struct packet *packet)
     enum { HALF = sizeof *packet / 2 };
     memset(packet, 0, HALF);
     memset((uint8_t *)packet + HALF, 0, sizeof *packet - HALF);
+}
+
+/* 'fragment' is set where it is one. */
+static inline void clear_layers(struct layers *layers)
+{
+    layers->source_mac = layers->destination_mac = NULL;
+    layers->vlan = layers->inner_vlan = layers->pppoe_session = layers->mpls_label = -1;
+    layers->is_fragment = false;
+    layers->transport = NULL;
 }
 
 static void decode_ip_packet(struct walk *walk, enum network network)
@@ -56,8 +66,7 @@ static void decode_layers(struct walk *walk, int32_t link_type, int64_t time_ns)
     packet->l2_bytes = walk->wire_bytes;
     if (walk->captured_bytes < walk->wire_bytes)
         packet->marks = PACKET_MARK_SNAPPED;
-    *walk->layers =
-        (struct layers){.vlan = -1, .inner_vlan = -1, .pppoe_session = -1, .mpls_label = -1};
+    clear_layers(walk->layers);
 
     enum network network = link_decode(walk, link_type);
     switch (network) {
@@ -118,4 +127,6 @@ void decode_frame(const struct decoder *decoder, const struct frame *frame, stru
     decode_layers(&walk, frame->link_type, frame->time_ns);
     if (packet->protocol == PROTOCOL_UDP || packet->protocol == PROTOCOL_GRE)
         unwrap(decoder, &walk);
+    if (decoder->verifies_checksums)
+        checksum_verify(&walk);
 }

@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sodium.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "capture/fragment/fragment_key.h"
+#include "capture/fragment/index_list.h"
+#include "capture/fragment/reassembly.h"
 
 /* A datagram is either resolved (its first fragment is remembered, nothing waits for it) or waiting
  * (later fragments came before the first). Both have the same timeout on one clock that never steps
@@ -13,112 +15,103 @@
  * their latest first fragment, the waiting packets by their own arrival. The waiting packets of one
  * datagram are a third list, in the same order: the oldest of all heads its datagram's. */
 
-static const uint32_t NONE = UINT32_MAX;
-
-struct list {
-    uint32_t head;
-    uint32_t tail;
-};
-
-struct link {
-    uint32_t before;
-    uint32_t after;
-};
-
-/* Compared and hashed as bytes: no padding. */
-struct key {
-    uint8_t source_address[16];
-    uint8_t destination_address[16];
-    uint32_t id;
-    uint32_t source_index;
-    uint8_t ip_version;
-    uint8_t protocol; /* of IPv4; 0 of IPv6, whose fragments need not agree on it */
-    uint8_t unused[2];
-};
-
-static_assert(sizeof(struct key) == 44, "compared as bytes");
-
-struct datagram {
-    struct key key;
-    uint32_t next;       /* in the bucket, or of the free ones */
-    struct link link;    /* resolved: in table->resolved */
-    struct list waiting; /* else: by waiting->next */
+struct ports {
+    struct fragment_key key;
+    uint32_t next;             /* in the bucket, or of the free ones */
+    struct index_list waiting; /* not resolved: by waiting->next */
     bool is_resolved;
     int64_t expires_ns;  /* resolved */
     struct packet first; /* resolved: what the later ones are given */
 };
 
 struct waiting {
-    struct link link; /* in table->waiting */
-    uint32_t next;    /* of the same datagram, or of the free ones */
+    uint32_t next; /* of the same datagram, or of the free ones */
     uint32_t datagram;
     int64_t expires_ns;
     struct packet packet;
 };
 
 struct fragment_table {
+    const struct decoder *decoder;
     fragment_fn on_packet;
     void *state;
+    struct reassembly *reassembly;
     int64_t timeout_ns;
     int64_t clock_ns;
+    struct layers whole; /* of the datagram that the packet under way completes */
     uint8_t hash_key[crypto_shorthash_KEYBYTES];
 
     uint32_t *buckets;
     uint32_t bucket_mask;
-    struct datagram *datagrams;
+    struct ports *datagrams;
+    struct index_link *datagram_links; /* the resolved ones' */
     struct waiting *waitings;
+    struct index_link *waiting_links;
     uint32_t n_max;
 
     uint32_t free_datagram;
     uint32_t free_waiting;
-    struct list resolved;
-    struct list waiting;
+    struct index_list resolved;
+    struct index_list waiting;
 };
 
 static void chain_free_ones(struct fragment_table *table)
 {
     for (uint32_t i = 0; i < table->n_max; i++) {
-        uint32_t next = i + 1 < table->n_max ? i + 1 : NONE;
+        uint32_t next = i + 1 < table->n_max ? i + 1 : INDEX_NONE;
         table->datagrams[i].next = next;
         table->waitings[i].next = next;
     }
     table->free_datagram = table->free_waiting = 0;
 }
 
-static uint32_t bucket_count(size_t fragments_max)
+static bool allocate(struct fragment_table *table, uint32_t n_buckets)
 {
-    uint32_t n = 1;
-    while (n < fragments_max)
-        n *= 2;
-    return n;
+    size_t n = table->n_max;
+    table->buckets = malloc(n_buckets * sizeof *table->buckets);
+    table->datagrams = calloc(n, sizeof *table->datagrams);
+    table->datagram_links = calloc(n, sizeof *table->datagram_links);
+    table->waitings = calloc(n, sizeof *table->waitings);
+    table->waiting_links = calloc(n, sizeof *table->waiting_links);
+    return table->buckets && table->datagrams && table->datagram_links && table->waitings &&
+           table->waiting_links;
 }
 
-int fragment_table_create(size_t fragments_max, int64_t timeout_ns, fragment_fn on_packet,
-                          void *state, struct fragment_table **out)
+static int open_reassembly(const struct config *config, struct reassembly **out)
 {
-    assert(fragments_max >= 1 && fragments_max < NONE / 2);
-    uint32_t n_buckets = bucket_count(fragments_max);
+    struct reassembly_limits limits = {
+        .memory_bytes = (size_t)config->conntrack.fragment_memory_bytes,
+        .ipv4_timeout_ns = config->conntrack.ipfrag_time_ns,
+        .ipv6_timeout_ns = config->conntrack.frag6_timeout_ns,
+    };
+    return reassembly_create(&limits, out);
+}
+
+int fragment_table_create(const struct config *config, const struct decoder *decoder,
+                          fragment_fn on_packet, void *state, struct fragment_table **out)
+{
+    int64_t fragments_max = config->capture.fragments_max;
+    assert(fragments_max >= 1 && fragments_max < INDEX_NONE / 2);
+    uint32_t n_buckets = fragment_buckets((size_t)fragments_max);
     struct fragment_table *table = calloc(1, sizeof *table);
     if (!table)
         return -ENOMEM;
     *table = (struct fragment_table){
+        .decoder = decoder,
         .on_packet = on_packet,
         .state = state,
-        .timeout_ns = timeout_ns,
+        .timeout_ns = config->capture.fragment_timeout_ns,
         .clock_ns = INT64_MIN,
-        .buckets = malloc(n_buckets * sizeof *table->buckets),
         .bucket_mask = n_buckets - 1,
-        .datagrams = calloc(fragments_max, sizeof *table->datagrams),
-        .waitings = calloc(fragments_max, sizeof *table->waitings),
         .n_max = (uint32_t)fragments_max,
-        .resolved = {NONE, NONE},
-        .waiting = {NONE, NONE},
+        .resolved = {INDEX_NONE, INDEX_NONE},
+        .waiting = {INDEX_NONE, INDEX_NONE},
     };
-    if (!table->buckets || !table->datagrams || !table->waitings) {
+    if (!allocate(table, n_buckets) || open_reassembly(config, &table->reassembly) < 0) {
         fragment_table_destroy(table);
         return -ENOMEM;
     }
-    memset(table->buckets, 0xff, n_buckets * sizeof *table->buckets); /* NONE */
+    memset(table->buckets, 0xff, n_buckets * sizeof *table->buckets); /* INDEX_NONE */
     randombytes_buf(table->hash_key, sizeof table->hash_key);
     chain_free_ones(table);
     *out = table;
@@ -129,87 +122,36 @@ void fragment_table_destroy(struct fragment_table *table)
 {
     if (!table)
         return;
+    reassembly_destroy(table->reassembly);
     free(table->buckets);
     free(table->datagrams);
+    free(table->datagram_links);
     free(table->waitings);
+    free(table->waiting_links);
     free(table);
-}
-
-/* --- lists --- */
-
-static struct link *resolved_link(struct fragment_table *table, uint32_t index)
-{
-    return &table->datagrams[index].link;
-}
-
-static struct link *waiting_link(struct fragment_table *table, uint32_t index)
-{
-    return &table->waitings[index].link;
-}
-
-typedef struct link *(*link_fn)(struct fragment_table *table, uint32_t index);
-
-static void append(struct fragment_table *table, struct list *list, link_fn link_of, uint32_t index)
-{
-    *link_of(table, index) = (struct link){.before = list->tail, .after = NONE};
-    if (list->tail == NONE)
-        list->head = index;
-    else
-        link_of(table, list->tail)->after = index;
-    list->tail = index;
-}
-
-static void unlink_from(struct fragment_table *table, struct list *list, link_fn link_of,
-                        uint32_t index)
-{
-    struct link link = *link_of(table, index);
-    if (link.before == NONE)
-        list->head = link.after;
-    else
-        link_of(table, link.before)->after = link.after;
-    if (link.after == NONE)
-        list->tail = link.before;
-    else
-        link_of(table, link.after)->before = link.before;
 }
 
 /* --- datagrams by key --- */
 
-static struct key key_of(const struct packet *packet, uint32_t id, uint32_t source_index)
+static uint32_t *bucket_of(struct fragment_table *table, const struct fragment_key *key)
 {
-    bool is_ipv6 = packet->marks & PACKET_MARK_IPV6;
-    struct key key = {
-        .id = id,
-        .source_index = source_index,
-        .ip_version = is_ipv6 ? 6 : 4,
-        .protocol = is_ipv6 ? 0 : packet->protocol,
-    };
-    memcpy(key.source_address, packet->source_address, sizeof key.source_address);
-    memcpy(key.destination_address, packet->destination_address, sizeof key.destination_address);
-    return key;
-}
-
-static uint32_t *bucket_of(struct fragment_table *table, const struct key *key)
-{
-    uint64_t hash;
-    static_assert(sizeof hash == crypto_shorthash_BYTES, "the hash is a number");
-    crypto_shorthash((uint8_t *)&hash, (const uint8_t *)key, sizeof *key, table->hash_key);
+    uint64_t hash = fragment_hash(key, sizeof *key, table->hash_key);
     return &table->buckets[hash & table->bucket_mask];
 }
 
-static uint32_t find(struct fragment_table *table, const struct key *key)
+static uint32_t find(struct fragment_table *table, const struct fragment_key *key)
 {
     uint32_t index = *bucket_of(table, key);
-    while (index != NONE && memcmp(&table->datagrams[index].key, key, sizeof *key) != 0)
+    while (index != INDEX_NONE && memcmp(&table->datagrams[index].key, key, sizeof *key) != 0)
         index = table->datagrams[index].next;
     return index;
 }
 
 static void forget_datagram(struct fragment_table *table, uint32_t index)
 {
-    struct datagram *datagram = &table->datagrams[index];
+    struct ports *datagram = &table->datagrams[index];
     if (datagram->is_resolved)
-        unlink_from(table, &table->resolved, resolved_link, index);
+        index_list_remove(&table->resolved, table->datagram_links, index);
     uint32_t *at = bucket_of(table, &datagram->key);
     while (*at != index)
         at = &table->datagrams[*at].next;
@@ -255,14 +197,14 @@ static void pass_on_like(struct fragment_table *table, struct packet *packet,
 
 /* Takes the oldest waiting packet of a datagram out of all lists. The caller passes it on before
  * the next one is added. */
-static struct packet *take_waiting(struct fragment_table *table, struct datagram *datagram)
+static struct packet *take_waiting(struct fragment_table *table, struct ports *datagram)
 {
     uint32_t index = datagram->waiting.head;
     struct waiting *waiting = &table->waitings[index];
-    unlink_from(table, &table->waiting, waiting_link, index);
+    index_list_remove(&table->waiting, table->waiting_links, index);
     datagram->waiting.head = waiting->next;
-    if (waiting->next == NONE)
-        datagram->waiting.tail = NONE;
+    if (waiting->next == INDEX_NONE)
+        datagram->waiting.tail = INDEX_NONE;
     waiting->next = table->free_waiting;
     table->free_waiting = index;
     return &waiting->packet;
@@ -272,10 +214,10 @@ static struct packet *take_waiting(struct fragment_table *table, struct datagram
 static void give_up_oldest(struct fragment_table *table)
 {
     uint32_t index = table->waitings[table->waiting.head].datagram;
-    struct datagram *datagram = &table->datagrams[index];
+    struct ports *datagram = &table->datagrams[index];
     assert(datagram->waiting.head == table->waiting.head);
     pass_on_orphan(table, take_waiting(table, datagram));
-    if (datagram->waiting.head == NONE)
+    if (datagram->waiting.head == INDEX_NONE)
         forget_datagram(table, index);
 }
 
@@ -283,8 +225,8 @@ static void give_up_oldest(struct fragment_table *table)
 
 static bool oldest_is_waiting(const struct fragment_table *table)
 {
-    if (table->waiting.head == NONE || table->resolved.head == NONE)
-        return table->waiting.head != NONE;
+    if (table->waiting.head == INDEX_NONE || table->resolved.head == INDEX_NONE)
+        return table->waiting.head != INDEX_NONE;
     return table->waitings[table->waiting.head].expires_ns <=
            table->datagrams[table->resolved.head].expires_ns;
 }
@@ -297,24 +239,24 @@ static void evict_oldest(struct fragment_table *table)
         return;
     }
     uint32_t index = table->waitings[table->waiting.head].datagram;
-    struct datagram *datagram = &table->datagrams[index];
-    while (datagram->waiting.head != NONE)
+    struct ports *datagram = &table->datagrams[index];
+    while (datagram->waiting.head != INDEX_NONE)
         pass_on_orphan(table, take_waiting(table, datagram));
     forget_datagram(table, index);
 }
 
-static uint32_t add_datagram(struct fragment_table *table, const struct key *key)
+static uint32_t add_datagram(struct fragment_table *table, const struct fragment_key *key)
 {
-    if (table->free_datagram == NONE)
+    if (table->free_datagram == INDEX_NONE)
         evict_oldest(table);
     uint32_t index = table->free_datagram;
-    struct datagram *datagram = &table->datagrams[index];
+    struct ports *datagram = &table->datagrams[index];
     table->free_datagram = datagram->next;
 
     uint32_t *bucket = bucket_of(table, key);
     datagram->key = *key;
     datagram->next = *bucket;
-    datagram->waiting = (struct list){NONE, NONE};
+    datagram->waiting = (struct index_list){INDEX_NONE, INDEX_NONE};
     datagram->is_resolved = false;
     *bucket = index;
     return index;
@@ -330,61 +272,84 @@ static int64_t deadline(const struct fragment_table *table)
 
 /* --- the two kinds of fragments --- */
 
-static void add_first(struct fragment_table *table, struct packet *packet, const struct key *key)
+static void add_first(struct fragment_table *table, struct packet *packet,
+                      const struct fragment_key *key)
 {
     uint32_t index = find(table, key);
-    if (index == NONE)
+    if (index == INDEX_NONE)
         index = add_datagram(table, key);
-    struct datagram *datagram = &table->datagrams[index];
+    struct ports *datagram = &table->datagrams[index];
     if (datagram->is_resolved)
-        unlink_from(table, &table->resolved, resolved_link, index);
+        index_list_remove(&table->resolved, table->datagram_links, index);
     datagram->is_resolved = true;
     datagram->expires_ns = deadline(table);
     datagram->first = *packet;
-    append(table, &table->resolved, resolved_link, index);
+    index_list_append(&table->resolved, table->datagram_links, index);
 
     pass_on(table, packet);
-    while (datagram->waiting.head != NONE)
+    while (datagram->waiting.head != INDEX_NONE)
         pass_on_like(table, take_waiting(table, datagram), &datagram->first);
 }
 
 static void keep_waiting(struct fragment_table *table, const struct packet *packet,
-                         const struct key *key)
+                         const struct fragment_key *key)
 {
-    if (table->free_waiting == NONE)
+    if (table->free_waiting == INDEX_NONE)
         give_up_oldest(table);
     uint32_t index = find(table, key);
-    if (index == NONE)
+    if (index == INDEX_NONE)
         index = add_datagram(table, key);
-    struct datagram *datagram = &table->datagrams[index];
+    struct ports *datagram = &table->datagrams[index];
 
     uint32_t place = table->free_waiting;
     struct waiting *waiting = &table->waitings[place];
     table->free_waiting = waiting->next;
     waiting->packet = *packet;
     waiting->datagram = index;
-    waiting->next = NONE;
+    waiting->next = INDEX_NONE;
     waiting->expires_ns = deadline(table);
-    append(table, &table->waiting, waiting_link, place);
-    if (datagram->waiting.tail == NONE)
+    index_list_append(&table->waiting, table->waiting_links, place);
+    if (datagram->waiting.tail == INDEX_NONE)
         datagram->waiting.head = place;
     else
         table->waitings[datagram->waiting.tail].next = place;
     datagram->waiting.tail = place;
 }
 
+/* What the fragment makes of its datagram. True: the datagram is judged with it, and has a tuple.
+ * What its receiver would not look at is in no datagram. */
+static bool reassemble(struct fragment_table *table, struct packet *packet,
+                       const struct fragment *fragment, const struct fragment_key *key)
+{
+    struct datagram datagram;
+    table->whole.transport = NULL;
+    if (packet->extra & PACKET_HELD)
+        return false;
+    if (reassembly_add(table->reassembly, key, fragment, table->clock_ns, &datagram) ==
+        REASSEMBLY_HELD) {
+        packet->extra |= PACKET_HELD;
+        return false;
+    }
+    return decode_datagram(table->decoder, &datagram, packet, &table->whole);
+}
+
 void fragment_table_add(struct fragment_table *table, struct packet *packet,
                         const struct layers *layers, uint32_t source_index)
 {
-    assert(packet->marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT));
+    assert(layers->is_fragment);
     fragment_table_expire(table, packet->clock_ns);
-    struct key key = key_of(packet, layers->fragment_id, source_index);
+    struct fragment_key key = fragment_key_of(packet, layers->fragment.id, source_index);
+    bool has_tuple = reassemble(table, packet, &layers->fragment, &key);
     if (packet->marks & PACKET_MARK_FIRST_FRAGMENT) {
         add_first(table, packet, &key);
         return;
     }
+    if (has_tuple || !(packet->marks & PACKET_MARK_LATER_FRAGMENT)) {
+        pass_on(table, packet);
+        return;
+    }
     uint32_t index = find(table, &key);
-    if (index != NONE && table->datagrams[index].is_resolved)
+    if (index != INDEX_NONE && table->datagrams[index].is_resolved)
         pass_on_like(table, packet, &table->datagrams[index].first);
     else
         keep_waiting(table, packet, &key);
@@ -394,18 +359,29 @@ void fragment_table_expire(struct fragment_table *table, int64_t clock_ns)
 {
     if (clock_ns > table->clock_ns)
         table->clock_ns = clock_ns;
-    while (table->waiting.head != NONE &&
+    while (table->waiting.head != INDEX_NONE &&
            table->waitings[table->waiting.head].expires_ns < table->clock_ns)
         give_up_oldest(table);
-    while (table->resolved.head != NONE &&
+    while (table->resolved.head != INDEX_NONE &&
            table->datagrams[table->resolved.head].expires_ns < table->clock_ns)
         forget_datagram(table, table->resolved.head);
 }
 
 void fragment_table_flush(struct fragment_table *table)
 {
-    while (table->waiting.head != NONE)
+    while (table->waiting.head != INDEX_NONE)
         give_up_oldest(table);
-    while (table->resolved.head != NONE)
+    while (table->resolved.head != INDEX_NONE)
         forget_datagram(table, table->resolved.head);
+    reassembly_forget(table->reassembly);
+}
+
+const struct layers *fragment_table_whole(const struct fragment_table *table)
+{
+    return &table->whole;
+}
+
+uint64_t fragment_table_given_up(const struct fragment_table *table)
+{
+    return reassembly_given_up(table->reassembly);
 }

@@ -1,5 +1,6 @@
 /* wanmeter-capture: one worker: frames in, packed packets out to the shards. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,21 @@ static void on_packet(void *state, struct packet *packet)
         add_shadows(capture, packet, shard);
 }
 
+static void add_payload(const struct capture *capture, const struct layers *layers,
+                        struct packet *packet)
+{
+    if (capture->control && control_packets_has(capture->control, packet))
+        control_packets_add_payload(layers, packet);
+}
+
+static void on_fragment(void *state, struct packet *packet)
+{
+    struct capture *capture = state;
+    if (packet->extra & PACKET_COMPLETES)
+        add_payload(capture, fragment_table_whole(capture->fragments), packet);
+    on_packet(capture, packet);
+}
+
 static void on_frame(struct capture *capture, const struct frame *frame)
 {
     struct packet packet;
@@ -153,15 +169,13 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     wan_table_apply(capture->wans, frame, &layers, &packet);
     fragment_table_expire(capture->fragments, capture->clock_ns);
 
-    bool is_fragment = packet.marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT);
     if (frame->is_bad_time) {
         packet.class_index = CLASS_BAD_TIME;
         on_packet(capture, &packet);
-    } else if (is_fragment) {
+    } else if (layers.is_fragment) {
         fragment_table_add(capture->fragments, &packet, &layers, frame->source_index);
     } else {
-        if (capture->control && control_packets_has(capture->control, &packet))
-            control_packets_add_payload(&layers, &packet);
+        add_payload(capture, &layers, &packet);
         on_packet(capture, &packet);
     }
 }
@@ -211,6 +225,16 @@ static void add_loss(struct capture *capture, const struct loss *loss)
         fail(capture, NO_MEMORY);
 }
 
+static void tell_given_up(const struct capture *capture)
+{
+    uint64_t n = fragment_table_given_up(capture->fragments);
+    if (n)
+        log_warning("%" PRIu64
+                    " incomplete datagrams were given up: conntrack.fragment_memory (their "
+                    "fragments are billed, not judged)",
+                    n);
+}
+
 /* Those that the stream's end finds waiting: after its last packet. */
 static void put_last_changes(struct capture *capture)
 {
@@ -225,6 +249,7 @@ static void put_last_changes(struct capture *capture)
 static void end_stream(struct capture *capture)
 {
     fragment_table_flush(capture->fragments);
+    tell_given_up(capture);
     put_last_changes(capture);
     add_source_totals(capture);
     send_all(capture, true);
@@ -434,8 +459,7 @@ static int open_decoding(struct capture *capture)
     if (result == 0)
         result = control_packets_create(config, &capture->control);
     if (result == 0)
-        result = fragment_table_create((size_t)config->capture.fragments_max,
-                                       config->capture.fragment_timeout_ns, on_packet, capture,
+        result = fragment_table_create(config, &capture->decoder, on_fragment, capture,
                                        &capture->fragments);
     return result;
 }

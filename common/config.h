@@ -229,6 +229,10 @@ struct config {
         bool tcp_ignore_invalid_rst;
         int64_t expect_max; /* expectations in memory */
         bool related_labels; /* a related connection has its master's labels */
+        bool checksum;
+        int64_t ipfrag_time_ns; /* a datagram's fragments wait for each other; packet time */
+        int64_t frag6_timeout_ns;
+        int64_t fragment_memory_bytes; /* of a worker, for what they bring */
     } conntrack;             /* as net.netfilter.nf_conntrack_*, with its defaults */
 
     struct {

@@ -220,12 +220,14 @@ static void tell_progress(const struct flow_table *flows, const struct step *ste
 static bool enter(struct flow_table *flows, const struct flow_key *key, struct step *step)
 {
     struct connection *connection = flow_of(flows, key, step->packet);
-    if (connection) {
+    bool is_of_fragments = connection && flow_is_of_fragments(connection, step->packet);
+    if (connection && !is_of_fragments) {
         if (flow_judge(flows, step, connection))
             return true;
         flow_end(flows, connection, END_REOPENED, step->packet->clock_ns);
     }
-    connection = flow_open(flows, key, step->packet);
+    if (!is_of_fragments)
+        connection = flow_open(flows, key, step->packet);
     if (!connection)
         return false;
     step->is_opened = true;

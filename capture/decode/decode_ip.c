@@ -24,12 +24,34 @@ static inline void set_ip_end(struct walk *walk, uint32_t l3_bytes)
     walk->ip_end = walk->ip_at + (l3_bytes < captured ? l3_bytes : captured);
 }
 
-static inline void note_fragment(struct walk *walk, uint32_t id, bool is_later, bool has_more)
+/* One that is longer than its frame is in no datagram. */
+static void mark_fragment(struct packet *packet, const struct fragment *fragment)
 {
-    walk->packet->marks |=
-        (uint8_t)(is_later ? PACKET_MARK_LATER_FRAGMENT : PACKET_MARK_FIRST_FRAGMENT);
-    walk->layers->fragment_id = id;
-    walk->layers->more_fragments = has_more;
+    if (packet->is_invalid)
+        packet->extra |= PACKET_HELD;
+    if (fragment->offset_bytes)
+        packet->marks |= PACKET_MARK_LATER_FRAGMENT;
+    else if (fragment->has_more)
+        packet->marks |= PACKET_MARK_FIRST_FRAGMENT;
+}
+
+/* 'header_bytes' may be more than is captured, or than the whole packet if it is cut. */
+static void note_ipv4_fragment(const struct walk *walk, const uint8_t *header,
+                               uint32_t header_bytes)
+{
+    uint16_t field = read_be16(header + 6);
+    walk->layers->is_fragment = true;
+    walk->layers->fragment = (struct fragment){
+        .bytes = walk->bytes + walk->at,
+        .captured_bytes = walk->ip_end - walk->at,
+        .payload_bytes = walk->packet->l3_bytes - header_bytes,
+        .offset_bytes = (field & IPV4_OFFSET_MASK) * 8u,
+        .header_bytes = header_bytes,
+        .id = read_be16(header + 4),
+        .next_header = walk->packet->protocol,
+        .has_more = field & IPV4_MORE_FRAGMENTS,
+    };
+    mark_fragment(walk->packet, &walk->layers->fragment);
 }
 
 /* A header whose options are cut still has addresses and a length that can be billed: the fixed 20
@@ -55,12 +77,10 @@ static enum malformed_cause ipv4_decode(struct walk *walk)
     memcpy(packet->destination_address, header + 16, 4);
     set_ip_end(walk, l3_bytes);
 
-    uint16_t fragment = read_be16(header + 6);
-    if (fragment & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK))
-        note_fragment(walk, read_be16(header + 4), fragment & IPV4_OFFSET_MASK,
-                      fragment & IPV4_MORE_FRAGMENTS);
     uint32_t captured = walk->ip_end - walk->at;
     walk->at += header_bytes < captured ? header_bytes : captured;
+    if (read_be16(header + 6) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK))
+        note_ipv4_fragment(walk, header, header_bytes);
     return MALFORMED_NONE;
 }
 
@@ -81,13 +101,16 @@ static uint32_t jumbo_option(const uint8_t *options, uint32_t size)
     return 0;
 }
 
-static void read_fragment_header(const uint8_t *header, struct extensions *extensions)
+static void read_fragment_header(const uint8_t *header, uint32_t at, struct extensions *extensions)
 {
     uint16_t field = read_be16(header + 2);
     extensions->has_fragment_header = true;
-    extensions->fragment_id = read_be32(header + 4);
     extensions->more_fragments = field & FRAGMENT_MORE;
-    extensions->is_later_fragment = (field & FRAGMENT_OFFSET_MASK) != 0;
+    extensions->fragment_next_header = header[0];
+    extensions->fragment_offset = field & FRAGMENT_OFFSET_MASK;
+    extensions->is_later_fragment = extensions->fragment_offset != 0;
+    extensions->fragment_id = read_be32(header + 4);
+    extensions->fragment_at = at + EXTENSION_MIN;
 }
 
 static uint32_t extension_size(uint8_t protocol, const uint8_t *header)
@@ -125,7 +148,7 @@ bool ipv6_skip_extensions(const uint8_t *bytes, uint32_t end, uint32_t *at, uint
         if (*protocol == PROTOCOL_HOP_BY_HOP && !extensions->jumbo_bytes)
             extensions->jumbo_bytes = jumbo_option(header + 2, size - 2);
         if (*protocol == PROTOCOL_FRAGMENT && !extensions->has_fragment_header)
-            read_fragment_header(header, extensions);
+            read_fragment_header(header, *at, extensions);
         *protocol = header[0];
         *at += size;
         if (extensions->is_later_fragment)
@@ -153,6 +176,42 @@ static uint32_t ipv6_length(const struct walk *walk, uint16_t payload_bytes, uin
     return rest_of_frame;
 }
 
+/* RFC 8200, section 4.5: a first fragment has all headers up to the upper layer's. How much of that
+ * one Linux wants to see: ipv6frag_thdr_truncated(). */
+static bool lacks_headers(uint8_t protocol, uint32_t bytes)
+{
+    if (protocol == PROTOCOL_TCP)
+        return bytes < TCP_HEADER_MIN;
+    if (protocol == PROTOCOL_UDP)
+        return bytes < UDP_HEADER_SIZE;
+    if (protocol == PROTOCOL_ICMPV6)
+        return bytes < ICMP_HEADER_SIZE;
+    return protocol != PROTOCOL_NO_NEXT_HEADER && bytes == 0;
+}
+
+/* 'is_complete': walk->at is behind all extension headers. */
+static void note_ipv6_fragment(const struct walk *walk, const struct extensions *extensions,
+                               bool is_complete)
+{
+    uint32_t ip_bytes = walk->packet->l3_bytes;
+    uint32_t fragment_at = extensions->fragment_at - walk->ip_at;
+    bool is_first = extensions->fragment_offset == 0;
+    walk->layers->is_fragment = true;
+    walk->layers->fragment = (struct fragment){
+        .bytes = walk->bytes + extensions->fragment_at,
+        .captured_bytes = walk->ip_end - extensions->fragment_at,
+        .payload_bytes = ip_bytes - fragment_at,
+        .offset_bytes = extensions->fragment_offset,
+        .header_bytes = fragment_at - EXTENSION_MIN,
+        .id = extensions->fragment_id,
+        .next_header = extensions->fragment_next_header,
+        .has_more = extensions->more_fragments,
+        .lacks_headers = is_first && is_complete &&
+                         lacks_headers(walk->packet->protocol, ip_bytes - (walk->at - walk->ip_at)),
+    };
+    mark_fragment(walk->packet, &walk->layers->fragment);
+}
+
 static enum malformed_cause ipv6_decode(struct walk *walk)
 {
     const uint8_t *header = walk->bytes + walk->at;
@@ -172,9 +231,8 @@ static enum malformed_cause ipv6_decode(struct walk *walk)
     bool is_complete =
         ipv6_skip_extensions(walk->bytes, walk->ip_end, &walk->at, &next_header, &extensions);
     packet->protocol = next_header;
-    if (extensions.more_fragments || extensions.is_later_fragment)
-        note_fragment(walk, extensions.fragment_id, extensions.is_later_fragment,
-                      extensions.more_fragments);
+    if (extensions.has_fragment_header)
+        note_ipv6_fragment(walk, &extensions, is_complete);
     if (!is_complete)
         packet->class_index = CLASS_NO_PORTS;
     return MALFORMED_NONE;

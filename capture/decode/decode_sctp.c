@@ -5,7 +5,6 @@
  * impossible: Linux nf_conntrack_proto_sctp.c. */
 
 enum {
-    SCTP_HEADER_SIZE = 12,
     TAG_AT = 4,
     CHUNK_HEADER_SIZE = 4,
     INIT_TAG_AT = 4,

@@ -5,10 +5,8 @@
 
 enum {
     PORTS_SIZE = 4,
-    TCP_HEADER_MIN = 20,
     TCP_FLAGS_MASK = 0x3f,
     TCP_WINDOW_SCALE_MAX = 14, /* RFC 7323, section 2.3: more counts as 14 */
-    UDP_HEADER_SIZE = 8,
     UDP_LENGTH_AT = 4, /* UDP-Lite: the checksum's coverage */
     UDP_CHECKSUM_AT = 6,
     GRE_VERSION_MASK = 0x7,
@@ -17,7 +15,6 @@ enum {
     GRE_PPTP_SIZE = 8,
     GRE_CALL_ID_AT = 6,
     ICMP_ID_AT = 4,
-    ICMP_HEADER_SIZE = 8,
     ICMPV6_ERROR_MAX = 127, /* RFC 4443, section 2.1 */
     ICMPV6_REDIRECT = 137,
     ICMPV6_REDIRECT_SIZE = 40,

@@ -4,6 +4,7 @@
  *     cause = ip_decode(&walk, network);           decode_ip.c: to the transport header
  *     transport_decode(&walk);                     decode_transport.c: ports, TCP, ICMP
  *     carrier_decode(decoder, &walk, &inner)       decode_carrier.c: to the frame inside
+ *     checksum_verify(&walk);                      decode_checksum.c: are its sums right
  *
  * Offsets count from the beginning of the frame that is looked at (the captured one, or one inside
  * a mirror's carrier). 'at' never passes captured_bytes; nothing at or past it has been read. */
@@ -48,6 +49,10 @@ enum protocol_number {
 enum {
     IPV4_HEADER_MIN = 20,
     IPV6_HEADER_SIZE = 40,
+    TCP_HEADER_MIN = 20,
+    UDP_HEADER_SIZE = 8,
+    ICMP_HEADER_SIZE = 8,
+    SCTP_HEADER_SIZE = 12,
     ETHERTYPE_IPV4 = 0x0800,
     ETHERTYPE_IPV6 = 0x86dd
 };
@@ -66,11 +71,14 @@ struct walk {
 
 /* What stands before the first protocol that is no IPv6 extension header. */
 struct extensions {
-    uint32_t jumbo_bytes; /* 0: no jumbo payload option */
-    uint32_t fragment_id;
+    uint32_t jumbo_bytes;     /* 0: no jumbo payload option */
     bool has_fragment_header; /* of several the first counts */
     bool more_fragments;
     bool is_later_fragment; /* the walk stops there: what follows is no header */
+    uint8_t fragment_next_header;
+    uint16_t fragment_offset;
+    uint32_t fragment_id;
+    uint32_t fragment_at; /* of what follows the fragment header */
 };
 
 static inline uint16_t read_be16(const uint8_t *bytes)
@@ -118,6 +126,14 @@ void transport_decode(struct walk *walk);
 /* 'captured': bytes from the SCTP header on that are captured; 'length': that the IP length says.
  */
 void sctp_decode(struct packet *packet, const uint8_t *header, uint32_t captured, uint32_t length);
+
+/* Verifies the decoded packet as its receiver would: marks it where a sum or length is wrong. Of a
+ * fragment only the IP header. */
+void checksum_verify(struct walk *walk);
+
+/* Is the transport checksum right of 'size' bytes, all there are of 'packet' behind its IP headers?
+ * True where its protocol has none. */
+bool checksum_is_right(const struct packet *packet, const uint8_t *bytes, uint32_t size);
 
 /* Is the decoded packet the carrier of a mirrored frame that the decoder is to look into? Then
  * 'inner' is a walk at the beginning of that frame, and '*link_type' its link layer. */

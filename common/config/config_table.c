@@ -328,6 +328,19 @@ static const struct config_option options[] = {
     INTEGER_OPTION("conntrack.expect_max", conntrack.expect_max, "4096", 1, 1048576,
                    .is_billing = true,
                    .help = "Connections that helpers expect at once; past that no more are."),
+    BOOL_OPTION("conntrack.checksum", conntrack.checksum, "no", .is_billing = true,
+                .help = "Judge a packet whose checksum is wrong as invalid, as the kernel does. No: "
+                        "what a sender captures of its own packets carries wrong ones."),
+    DURATION_OPTION("conntrack.ipfrag_time", conntrack.ipfrag_time_ns, "30s", 1 * MS, 10 * MIN,
+                    .is_billing = true,
+                    .help = "How long, in packet time, an IPv4 datagram's fragments wait to be "
+                            "complete."),
+    DURATION_OPTION("conntrack.frag6_timeout", conntrack.frag6_timeout_ns, "60s", 1 * MS, 10 * MIN,
+                    .is_billing = true, .help = "The same for IPv6."),
+    SIZE_OPTION("conntrack.fragment_memory", conntrack.fragment_memory_bytes, "4MiB", 256 * KIB,
+                64 * MIB, .is_billing = true,
+                .help = "What a worker has for incomplete datagrams; past that the oldest is never "
+                        "judged."),
     BOOL_OPTION("conntrack.related_labels", conntrack.related_labels, "no", .is_billing = true,
                 .help = "A connection that a helper expected has its master's labels, as in Open "
                         "vSwitch; Linux hands on the mark only."),

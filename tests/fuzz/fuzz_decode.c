@@ -1,7 +1,7 @@
 /* fuzz_decode: any bytes as a frame, through decoder, fragment table, tag and packed form.
  *
  *     offset size  input
- *          0    1  link type, by its place in the list below
+ *          0    1  link type, by its place in the list below; bit 6: checksums are verified
  *          1    1  bits 0-3: carriers to unwrap; bits 4-7: bits of the wire length
  *          2    2  what the wire held more than the capture, little-endian
  *          4       the frame
@@ -73,13 +73,12 @@ static void check_packet(const struct fuzz *fuzz, const struct frame *frame,
 
 static void count_frame(struct fuzz *fuzz, const struct frame *frame, struct fragment_table *table)
 {
-    enum { FRAGMENT = PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT };
     struct packet packet;
     struct layers layers;
     decode_frame(&fuzz->decoder, frame, &packet, &layers);
     check_packet(fuzz, frame, &packet);
     packet.clock_ns = frame->time_ns;
-    if (packet.marks & FRAGMENT)
+    if (layers.is_fragment)
         fragment_table_add(table, &packet, &layers, 0);
     else
         on_packet(fuzz, &packet);
@@ -102,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         .unwrap_gre = bytes[1] & 8,
         .tzsp_port = 37008,
         .vxlan_port = 4789,
+        .verifies_checksums = bytes[0] & 0x40,
     };
     uint32_t more = (uint32_t)bytes[2] | (uint32_t)bytes[3] << 8;
     uint32_t captured = (uint32_t)(size - HEAD_SIZE);
@@ -115,7 +115,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
     /* The frame, the same without its end, and the frame again: fragments find each other. */
     struct fragment_table *table;
-    if (fragment_table_create(FRAGMENTS_MAX, 1, on_packet, &fuzz, &table) < 0)
+    static const struct config config = {
+        .capture = {.fragments_max = FRAGMENTS_MAX, .fragment_timeout_ns = 1},
+        .conntrack = {.ipfrag_time_ns = 1, .frag6_timeout_ns = 1, .fragment_memory_bytes = 1 << 18},
+    };
+    if (fragment_table_create(&config, &fuzz.decoder, on_packet, &fuzz, &table) < 0)
         return 0;
     count_frame(&fuzz, &frame, table);
     frame.captured_bytes -= captured / 4;

@@ -1,13 +1,13 @@
 /* ct_trace: what the connection tracker says of each packet of a capture, as JSON lines.
  *
- *     ct_trace [-s NAME=VALUE]… [--config FILE] CAPTURE      as on wanmeter's command line
+ *     ct_trace [-w] [-s NAME=VALUE]… [--config FILE] CAPTURE      as on wanmeter's command line
  *
- * A line of each packet that is judged: {"n": number of the frame, "p": protocol, "v": verdict,
- * "d": direction, "id": flow, "state": …, "t": timeout in ns that it set, or null}. Verdicts: N
- * new, E established, R related, I invalid, U untracked; directions: o, r, -. A line of each flow
- * at its end:
- * {"flow": id, …}. A frame without a line was not judged. The modules are those of the real
- * processes; there is one of each, and no queue between them. */
+ * A line of each IP packet: {"n": number of the frame, "p": protocol, "v": verdict, "d": direction,
+ * "id": flow, "state": …, "t": timeout in ns that it set, or null}. Verdicts: N new, E established,
+ * R related, I invalid, U untracked, F a fragment that is held, x nothing that a receiver looks
+ * into; directions: o, r, -. A line of each flow at its end: {"flow": id, …}. With -w frames
+ * that the capture does not have to their end are x, and left out. The modules are those of the
+ * real processes; there is one of each, and no queue between them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +37,9 @@ struct trace {
     struct flow_table *flows;
     int64_t clock_ns;
     uint64_t n; /* of the frame under way, from 0 */
+    const struct packet *packet;
+    bool has_verdict;   /* it */
+    bool is_whole_only; /* -w */
 };
 
 static char letter_of(uint32_t ct_state)
@@ -57,14 +60,16 @@ static char direction_letter(uint32_t ct_state)
     return ct_state & CT_REPLY ? 'r' : 'o';
 }
 
-static void print_judgement(uint64_t n, uint8_t protocol, const struct flow_judgement *judgement)
+static void print_judgement(struct trace *trace, uint8_t protocol)
 {
+    const struct flow_judgement *judgement = flow_table_judgement(trace->flows);
+    trace->has_verdict = true;
     uint32_t ct_state = judgement->ct_state;
     bool has_effect =
         (ct_state & (CT_NEW | CT_ESTABLISHED | CT_RELATED)) || judgement->timeout_ns > 0;
     printf("{\"n\": %" PRIu64 ", \"p\": %u, \"v\": \"%c\", \"d\": \"%c\", \"id\": %" PRIu64
            ", \"state\": \"%s\", \"t\": ",
-           n, protocol, letter_of(ct_state), direction_letter(ct_state),
+           trace->n, protocol, letter_of(ct_state), direction_letter(ct_state),
            has_effect ? judgement->flow_id : 0, connection_state_name(judgement->state));
     if (judgement->timeout_ns > 0)
         printf("%" PRId64 "}\n", judgement->timeout_ns);
@@ -72,37 +77,61 @@ static void print_judgement(uint64_t n, uint8_t protocol, const struct flow_judg
         puts("null}");
 }
 
-static void print_verdict(uint64_t n, uint32_t ct_state)
+static void print_verdict(struct trace *trace, char letter, char direction)
 {
-    printf("{\"n\": %" PRIu64
-           ", \"p\": 0, \"v\": \"%c\", \"d\": \"%c\", \"id\": 0, \"state\": \"none\", "
-           "\"t\": null}\n",
-           n, letter_of(ct_state), direction_letter(ct_state));
+    trace->has_verdict = true;
+    printf("{\"n\": %" PRIu64 ", \"p\": 0, \"v\": \"%c\", \"d\": \"%c\", \"id\": 0, "
+           "\"state\": \"none\", \"t\": null}\n",
+           trace->n, letter, direction);
 }
 
-/* A packet whose ports are settled. */
+/* A packet whose ports are settled. One that waited for them is of a frame before. */
 static void on_packet(void *state, struct packet *packet)
 {
     struct trace *trace = state;
     if (trace->zone_rules)
         zone_rules_apply(trace->zone_rules, packet);
+    bool is_judged = packet == trace->packet && !(packet->extra & PACKET_HELD);
     packet->rss = rss_tag(&trace->rss, packet);
     while (flow_table_advance(trace->flows, packet->clock_ns))
         ;
-    if (packet->marks & PACKET_MARK_LATER_FRAGMENT && packet->class_index != CLASS_CONNECTION)
-        return;
-    if (packet->class_index == CLASS_ICMP_ERROR) {
-        print_verdict(trace->n, flow_table_judge_error(trace->flows, packet));
-    } else if (packet->class_index == CLASS_NO_PORTS) {
-        print_verdict(trace->n, CT_INVALID);
-    } else if (packet->class_index == CLASS_CONNECTION) {
+    if (packet->class_index == CLASS_CONNECTION) {
         struct flow_key key;
         uint16_t account;
         flow_table_key(trace->flows, packet, &key);
         flow_table_add(trace->flows, packet, &key, 0, &account);
-        if (!(packet->marks & PACKET_MARK_LATER_FRAGMENT))
-            print_judgement(trace->n, packet->protocol, flow_table_judgement(trace->flows));
+        if (is_judged)
+            print_judgement(trace, packet->protocol);
+    } else if (packet->class_index == CLASS_ICMP_ERROR && is_judged) {
+        uint32_t ct_state = flow_table_judge_error(trace->flows, packet);
+        print_verdict(trace, letter_of(ct_state), direction_letter(ct_state));
+    } else if (packet_is_ip(packet) && is_judged) {
+        print_verdict(trace, 'I', '-');
     }
+}
+
+static void add_payload(const struct trace *trace, const struct layers *layers,
+                        struct packet *packet)
+{
+    if (trace->control && control_packets_has(trace->control, packet))
+        control_packets_add_payload(layers, packet);
+}
+
+static void on_fragment(void *state, struct packet *packet)
+{
+    struct trace *trace = state;
+    if (packet->extra & PACKET_COMPLETES)
+        add_payload(trace, fragment_table_whole(trace->fragments), packet);
+    on_packet(trace, packet);
+}
+
+/* What has no verdict: a fragment that completes, but waits for ports to be billed to, is none of
+ * its datagram's. */
+static char letter_of_unjudged(const struct packet *packet, bool is_fragment)
+{
+    if (!is_fragment)
+        return 'x';
+    return packet->extra & PACKET_HELD ? 'F' : 'I';
 }
 
 static void on_frame(struct trace *trace, const struct frame *frame)
@@ -115,13 +144,18 @@ static void on_frame(struct trace *trace, const struct frame *frame)
     packet.clock_ns = trace->clock_ns;
     wan_table_apply(trace->wans, frame, &layers, &packet);
     fragment_table_expire(trace->fragments, trace->clock_ns);
-    if (packet.marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT)) {
+    bool is_left_out = trace->is_whole_only && packet.marks & PACKET_MARK_SNAPPED;
+    bool is_ip = packet_is_ip(&packet);
+    trace->has_verdict = false;
+    trace->packet = &packet;
+    if (!is_left_out && layers.is_fragment) {
         fragment_table_add(trace->fragments, &packet, &layers, frame->source_index);
-        return;
+    } else if (!is_left_out) {
+        add_payload(trace, &layers, &packet);
+        on_packet(trace, &packet);
     }
-    if (trace->control && control_packets_has(trace->control, &packet))
-        control_packets_add_payload(&layers, &packet);
-    on_packet(trace, &packet);
+    if (is_ip && !trace->has_verdict)
+        print_verdict(trace, letter_of_unjudged(&packet, layers.is_fragment && !is_left_out), '-');
 }
 
 static void print_end(const char *name, const uint8_t *address, unsigned ip_version)
@@ -159,16 +193,18 @@ static void on_record(void *state, const struct flow_record *record)
 
 static bool read_options(struct trace *trace, int argc, char **argv)
 {
+    trace->is_whole_only = argc > 1 && strcmp(argv[1], "-w") == 0;
+    int first = trace->is_whole_only ? 2 : 1;
     struct config_errors errors = {0};
     config_init(&trace->config);
     config_set(&trace->config, "tracker.interim_interval=1d", &errors);
-    for (int i = 1; i + 1 < argc; i += 2)
+    for (int i = first; i + 1 < argc; i += 2)
         if (strcmp(argv[i], "--config") == 0)
             config_load(&trace->config, argv[i + 1], &errors);
         else
             config_set(&trace->config, argv[i + 1], &errors);
     config_check(&trace->config, &errors);
-    bool is_good = errors.n == 0 && argc % 2 == 0;
+    bool is_good = errors.n == 0 && (argc - first) % 2 == 1;
     if (!is_good)
         config_errors_print(&errors, stderr);
     config_errors_deinit(&errors);
@@ -191,8 +227,8 @@ static int trace_open(struct trace *trace, const char *path)
     if (result == 0)
         result = control_packets_create(config, &trace->control);
     if (result == 0)
-        result = fragment_table_create(4096, config->capture.fragment_timeout_ns, on_packet, trace,
-                                       &trace->fragments);
+        result =
+            fragment_table_create(config, &trace->decoder, on_fragment, trace, &trace->fragments);
     if (result == 0)
         result = account_table_create(config, &trace->accounts);
     options.accounts = trace->accounts;

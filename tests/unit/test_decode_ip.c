@@ -266,8 +266,8 @@ static void test_fragments_are_marked_first_or_later(void **state)
         bool is_later = cases[i].mark == PACKET_MARK_LATER_FRAGMENT;
         assert_int_equal((packet.marks & PACKET_MARK_PORTS) != 0, !is_later);
         if (cases[i].mark) {
-            assert_int_equal(layers.fragment_id, 0x1234);
-            assert_int_equal(layers.more_fragments, cases[i].has_more);
+            assert_int_equal(layers.fragment.id, 0x1234);
+            assert_int_equal(layers.fragment.has_more, cases[i].has_more);
         }
     }
 }

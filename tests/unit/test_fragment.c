@@ -18,6 +18,8 @@ enum { LEFT_MAX = 20000, SECOND = 1000000000 };
 static struct packet left[LEFT_MAX];
 static size_t n_left;
 
+static const struct decoder decoder;
+
 static void on_packet(void *state, struct packet *packet)
 {
     assert_ptr_equal(state, left);
@@ -30,11 +32,17 @@ static struct fragment_table *new_table(size_t fragments_max)
 {
     struct fragment_table *table;
     n_left = 0;
-    assert_int_equal(fragment_table_create(fragments_max, TIMEOUT_NS, on_packet, left, &table), 0);
+    struct config config = {
+        .capture = {.fragments_max = (int64_t)fragments_max, .fragment_timeout_ns = TIMEOUT_NS},
+        .conntrack = {.ipfrag_time_ns = TIMEOUT_NS,
+                      .frag6_timeout_ns = 2 * TIMEOUT_NS,
+                      .fragment_memory_bytes = 1 << 18},
+    };
+    assert_int_equal(fragment_table_create(&config, &decoder, on_packet, left, &table), 0);
     return table;
 }
 
-struct fragment {
+struct sent {
     uint32_t number;
     uint32_t id;
     uint16_t port; /* of a first one; 0: a later one */
@@ -44,7 +52,7 @@ struct fragment {
     uint32_t source_index;
 };
 
-static struct packet packet_of(const struct fragment *fragment)
+static struct packet packet_of(const struct sent *fragment)
 {
     struct packet packet = {
         .time_ns = fragment->clock_ns,
@@ -70,11 +78,11 @@ static struct packet packet_of(const struct fragment *fragment)
 static void add_packet(struct fragment_table *table, struct packet packet, uint32_t id,
                        uint32_t source_index)
 {
-    struct layers layers = {.fragment_id = id, .more_fragments = true};
+    struct layers layers = {.is_fragment = true, .fragment = {.id = id, .has_more = true}};
     fragment_table_add(table, &packet, &layers, source_index);
 }
 
-static void add(struct fragment_table *table, struct fragment fragment)
+static void add(struct fragment_table *table, struct sent fragment)
 {
     add_packet(table, packet_of(&fragment), fragment.id, fragment.source_index);
 }
@@ -125,10 +133,10 @@ static void check_permutation(const uint32_t *numbers, size_t n)
     size_t n_before_first = 0;
     for (size_t i = 0; i < n; i++) {
         size_t before = n_left;
-        add(table, (struct fragment){.number = numbers[i],
-                                     .id = 9,
-                                     .port = numbers[i] == 1 ? 4000 : 0,
-                                     .clock_ns = (int64_t)i});
+        add(table, (struct sent){.number = numbers[i],
+                                 .id = 9,
+                                 .port = numbers[i] == 1 ? 4000 : 0,
+                                 .clock_ns = (int64_t)i});
         if (numbers[i] == 1) {
             n_before_first = i;
             assert_int_equal(left[before].l2_bytes, 1);
@@ -164,11 +172,11 @@ static void test_a_later_fragment_belongs_to_the_nearest_first_one_before_it(voi
 {
     (void)state;
     struct fragment_table *table = new_table(8);
-    add(table, (struct fragment){.number = 1});
-    add(table, (struct fragment){.number = 2, .port = 100});
-    add(table, (struct fragment){.number = 3});
-    add(table, (struct fragment){.number = 4, .port = 200});
-    add(table, (struct fragment){.number = 5});
+    add(table, (struct sent){.number = 1});
+    add(table, (struct sent){.number = 2, .port = 100});
+    add(table, (struct sent){.number = 3});
+    add(table, (struct sent){.number = 4, .port = 200});
+    add(table, (struct sent){.number = 5});
     assert_has_port(1, 100);
     assert_has_port(3, 100);
     assert_has_port(5, 200);
@@ -179,13 +187,13 @@ static void test_datagrams_are_told_apart_by_the_whole_key(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(16);
-    add(table, (struct fragment){.number = 1, .id = 1, .port = 100});
-    add(table, (struct fragment){.number = 2, .id = 2});
-    add(table, (struct fragment){.number = 3, .id = 1, .protocol = 6});
-    add(table, (struct fragment){.number = 4, .id = 1, .source_index = 1});
-    add(table, (struct fragment){.number = 5, .id = 1, .version = 6});
-    add(table, (struct fragment){.number = 6, .id = 1});
-    struct packet turned = packet_of(&(struct fragment){.number = 7});
+    add(table, (struct sent){.number = 1, .id = 1, .port = 100});
+    add(table, (struct sent){.number = 2, .id = 2});
+    add(table, (struct sent){.number = 3, .id = 1, .protocol = 6});
+    add(table, (struct sent){.number = 4, .id = 1, .source_index = 1});
+    add(table, (struct sent){.number = 5, .id = 1, .version = 6});
+    add(table, (struct sent){.number = 6, .id = 1});
+    struct packet turned = packet_of(&(struct sent){.number = 7});
     turned.source_address[3] = 2;
     turned.destination_address[3] = 1;
     add_packet(table, turned, 1, 0);
@@ -203,8 +211,8 @@ static void test_ipv6_fragments_need_not_agree_on_the_protocol(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(4);
-    add(table, (struct fragment){.number = 1, .version = 6, .protocol = 60});
-    add(table, (struct fragment){.number = 2, .version = 6, .protocol = 6, .port = 100});
+    add(table, (struct sent){.number = 1, .version = 6, .protocol = 60});
+    add(table, (struct sent){.number = 2, .version = 6, .protocol = 6, .port = 100});
     assert_has_port(1, 100);
     assert_int_equal(find(1)->protocol, 6);
     fragment_table_destroy(table);
@@ -214,8 +222,8 @@ static void test_what_waits_is_an_orphan_after_the_timeout(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(8);
-    add(table, (struct fragment){.number = 1, .id = 1, .clock_ns = 0});
-    add(table, (struct fragment){.number = 2, .id = 1, .clock_ns = SECOND});
+    add(table, (struct sent){.number = 1, .id = 1, .clock_ns = 0});
+    add(table, (struct sent){.number = 2, .id = 1, .clock_ns = SECOND});
     fragment_table_expire(table, TIMEOUT_NS);
     assert_int_equal(n_left, 0);
     fragment_table_expire(table, TIMEOUT_NS + 1);
@@ -224,8 +232,7 @@ static void test_what_waits_is_an_orphan_after_the_timeout(void **state)
     assert_int_equal(left[0].clock_ns, TIMEOUT_NS + 1);
     assert_int_equal(left[0].time_ns, 0);
     /* the other one still has its second: a first fragment then finds it */
-    add(table,
-        (struct fragment){.number = 3, .id = 1, .port = 100, .clock_ns = TIMEOUT_NS + SECOND});
+    add(table, (struct sent){.number = 3, .id = 1, .port = 100, .clock_ns = TIMEOUT_NS + SECOND});
     assert_has_port(2, 100);
     fragment_table_destroy(table);
 }
@@ -234,10 +241,10 @@ static void test_a_first_fragment_is_forgotten_after_the_timeout(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(8);
-    add(table, (struct fragment){.number = 1, .port = 100, .clock_ns = 0});
-    add(table, (struct fragment){.number = 2, .clock_ns = TIMEOUT_NS});
+    add(table, (struct sent){.number = 1, .port = 100, .clock_ns = 0});
+    add(table, (struct sent){.number = 2, .clock_ns = TIMEOUT_NS});
     assert_has_port(2, 100);
-    add(table, (struct fragment){.number = 3, .clock_ns = TIMEOUT_NS + 1});
+    add(table, (struct sent){.number = 3, .clock_ns = TIMEOUT_NS + 1});
     assert_int_equal(n_left, 2);
     fragment_table_flush(table);
     assert_has_port(3, 0);
@@ -248,8 +255,8 @@ static void test_a_clock_that_steps_back_does_not_count(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(8);
-    add(table, (struct fragment){.number = 1, .id = 1, .clock_ns = 100 * (int64_t)SECOND});
-    add(table, (struct fragment){.number = 2, .id = 2, .clock_ns = 0});
+    add(table, (struct sent){.number = 1, .id = 1, .clock_ns = 100 * (int64_t)SECOND});
+    add(table, (struct sent){.number = 2, .id = 2, .clock_ns = 0});
     fragment_table_expire(table, 50 * (int64_t)SECOND);
     assert_int_equal(n_left, 0);
     fragment_table_flush(table);
@@ -262,10 +269,10 @@ static void test_the_end_of_time_is_no_timeout(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(8);
-    add(table, (struct fragment){.number = 1, .clock_ns = INT64_MAX - 5});
+    add(table, (struct sent){.number = 1, .clock_ns = INT64_MAX - 5});
     fragment_table_expire(table, INT64_MAX);
     assert_int_equal(n_left, 0);
-    add(table, (struct fragment){.number = 2, .port = 100, .clock_ns = INT64_MAX});
+    add(table, (struct sent){.number = 2, .port = 100, .clock_ns = INT64_MAX});
     assert_has_port(1, 100);
     fragment_table_destroy(table);
 }
@@ -274,13 +281,13 @@ static void test_a_first_fragment_without_ports_gives_none(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(8);
-    struct packet first = packet_of(&(struct fragment){.number = 2, .port = 100});
+    struct packet first = packet_of(&(struct sent){.number = 2, .port = 100});
     first.class_index = CLASS_NO_PORTS;
     first.marks &= (uint8_t)~PACKET_MARK_PORTS;
     first.source_port = first.destination_port = 0;
-    add(table, (struct fragment){.number = 1});
+    add(table, (struct sent){.number = 1});
     add_packet(table, first, 0, 0);
-    add(table, (struct fragment){.number = 3});
+    add(table, (struct sent){.number = 3});
     assert_int_equal(find(2)->class_index, CLASS_NO_PORTS);
     assert_has_port(1, 0);
     assert_has_port(3, 0);
@@ -292,7 +299,7 @@ static void test_fragments_of_an_icmp_error_are_of_its_class(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(8);
-    struct packet first = packet_of(&(struct fragment){.number = 2, .port = 100});
+    struct packet first = packet_of(&(struct sent){.number = 2, .port = 100});
     first.class_index = CLASS_ICMP_ERROR;
     first.marks &= (uint8_t)~PACKET_MARK_PORTS;
     first.source_port = first.destination_port = 0;
@@ -301,7 +308,7 @@ static void test_fragments_of_an_icmp_error_are_of_its_class(void **state)
     first.icmp_type = 3;
     first.icmp_code = 4;
     first.inner.source_port = 999;
-    add(table, (struct fragment){.number = 1});
+    add(table, (struct sent){.number = 1});
     add_packet(table, first, 0, 0);
     const struct packet *later = find(1);
     assert_int_equal(later->class_index, CLASS_ICMP_ERROR);
@@ -317,19 +324,18 @@ static void test_a_full_table_gives_up_the_oldest(void **state)
 {
     (void)state;
     struct fragment_table *table = new_table(3);
-    add(table, (struct fragment){.number = 1, .id = 1, .clock_ns = 1});
-    add(table, (struct fragment){.number = 2, .id = 1, .clock_ns = 2});
-    add(table, (struct fragment){.number = 3, .id = 2, .clock_ns = 3});
+    add(table, (struct sent){.number = 1, .id = 1, .clock_ns = 1});
+    add(table, (struct sent){.number = 2, .id = 1, .clock_ns = 2});
+    add(table, (struct sent){.number = 3, .id = 2, .clock_ns = 3});
     assert_int_equal(n_left, 0);
-    add(table,
-        (struct fragment){.number = 4, .id = 3, .clock_ns = 4}); /* a fourth waiting packet */
+    add(table, (struct sent){.number = 4, .id = 3, .clock_ns = 4}); /* a fourth waiting packet */
     assert_int_equal(n_left, 1);
     assert_has_port(1, 0);
-    add(table, (struct fragment){
-                   .number = 5, .id = 4, .port = 100, .clock_ns = 5}); /* a fourth datagram */
+    add(table,
+        (struct sent){.number = 5, .id = 4, .port = 100, .clock_ns = 5}); /* a fourth datagram */
     assert_has_port(2, 0);
     assert_int_equal(n_left, 3);
-    add(table, (struct fragment){.number = 6, .id = 2, .port = 200, .clock_ns = 6});
+    add(table, (struct sent){.number = 6, .id = 2, .port = 200, .clock_ns = 6});
     assert_has_port(3, 200);
     fragment_table_flush(table);
     assert_has_port(4, 0);
@@ -342,14 +348,14 @@ static void test_flush_gives_all_in_order_of_arrival_and_the_table_is_as_new(voi
     struct fragment_table *table = new_table(64);
     for (int round = 0; round < 3; round++) {
         n_left = 0;
-        add(table, (struct fragment){.number = 1000, .id = 77, .port = 100});
+        add(table, (struct sent){.number = 1000, .id = 77, .port = 100});
         for (uint32_t i = 0; i < 50; i++)
-            add(table, (struct fragment){.number = i + 1, .id = i % 7});
+            add(table, (struct sent){.number = i + 1, .id = i % 7});
         fragment_table_flush(table);
         assert_int_equal(n_left, 51);
         for (uint32_t i = 0; i < 50; i++)
             assert_int_equal(left[i + 1].l2_bytes, i + 1);
-        add(table, (struct fragment){.number = 60, .id = 77}); /* its first one is forgotten */
+        add(table, (struct sent){.number = 60, .id = 77}); /* its first one is forgotten */
         assert_int_equal(n_left, 51);
         fragment_table_flush(table);
         assert_has_port(60, 0);
@@ -358,7 +364,7 @@ static void test_flush_gives_all_in_order_of_arrival_and_the_table_is_as_new(voi
 }
 
 /* The rule, looked up the slow way: the nearest first fragment before, else the nearest after. */
-static uint16_t expected_port(const struct fragment *fragments, size_t n, size_t at)
+static uint16_t expected_port(const struct sent *fragments, size_t n, size_t at)
 {
     for (size_t i = at + 1; i-- > 0;)
         if (fragments[i].id == fragments[at].id && fragments[i].port)
@@ -374,14 +380,14 @@ static void test_any_mixture_follows_the_rule(void **state)
     (void)state;
     enum { N = 300 };
     for (int round = 0; round < 100; round++) {
-        struct fragment fragments[N];
+        struct sent fragments[N];
         struct fragment_table *table = new_table(N);
         for (uint32_t i = 0; i < N; i++) {
             bool is_first = rand() % 4 == 0;
-            fragments[i] = (struct fragment){.number = i + 1,
-                                             .id = (uint32_t)(rand() % 60),
-                                             .port = (uint16_t)(is_first ? i + 1 : 0),
-                                             .clock_ns = i};
+            fragments[i] = (struct sent){.number = i + 1,
+                                         .id = (uint32_t)(rand() % 60),
+                                         .port = (uint16_t)(is_first ? i + 1 : 0),
+                                         .clock_ns = i};
             add(table, fragments[i]);
         }
         fragment_table_flush(table);
@@ -402,10 +408,10 @@ static void test_in_is_out_under_pressure(void **state)
         int64_t clock_ns = 0;
         for (uint32_t i = 0; i < N; i++) {
             clock_ns += rand() % 8 ? SECOND / 100 : (int64_t)(rand() % 40) * SECOND;
-            add(table, (struct fragment){.number = i + 1,
-                                         .id = (uint32_t)(rand() % 50),
-                                         .port = (uint16_t)(rand() % 3 ? 0 : 1 + rand() % 1000),
-                                         .clock_ns = clock_ns});
+            add(table, (struct sent){.number = i + 1,
+                                     .id = (uint32_t)(rand() % 50),
+                                     .port = (uint16_t)(rand() % 3 ? 0 : 1 + rand() % 1000),
+                                     .clock_ns = clock_ns});
             assert_in_range(i + 1 - n_left, 0, fragments_max);
         }
         fragment_table_flush(table);

@@ -24,7 +24,8 @@ static bool is_error_possible(const struct packet *packet)
     const uint8_t *source = packet->source_address;
     bool is_redirect = packet->marks & PACKET_MARK_IPV6 && packet->icmp_type == ICMPV6_REDIRECT;
     bool is_link_local = source[0] == 0xfe && (source[1] & 0xc0) == 0x80;
-    return !packet->is_invalid && (!is_redirect || is_link_local);
+    bool is_damaged = packet->is_invalid || packet->marks & PACKET_MARK_BAD_CHECKSUM;
+    return !is_damaged && (!is_redirect || is_link_local);
 }
 
 uint32_t flow_table_judge_error(const struct flow_table *flows, const struct packet *packet)

@@ -36,7 +36,7 @@ struct step {
     struct connection *connection;
     enum protocol_verdict verdict;
     unsigned direction;
-    bool is_opened;    /* the packet opened the flow */
+    bool is_opened;    /* the packet, or the datagram that it completes, opened the flow */
     bool is_looked_up; /* and rules let it make no connection */
     uint8_t state_before;
     uint32_t status_before;
@@ -56,6 +56,10 @@ struct connection *flow_open(struct flow_table *flows, const struct flow_key *ke
 
 /* FLOW_ORIGINAL or FLOW_REPLY. */
 unsigned flow_direction_of(const struct connection *connection, const struct packet *packet);
+
+/* Are the flow's packets the other fragments of the datagram that the packet completes, and nothing
+ * else? Then the datagram opens the flow, so that it is one. */
+bool flow_is_of_fragments(const struct connection *connection, const struct packet *packet);
 
 /* Sets all of the step but its packet; false: what there was has to end, and the packet begins
  * anew. */

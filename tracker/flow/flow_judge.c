@@ -15,11 +15,11 @@ unsigned flow_direction_of(const struct connection *connection, const struct pac
     return flow_is_connection(connection) && !is_first_again ? FLOW_REPLY : FLOW_ORIGINAL;
 }
 
-/* A later fragment has no header to be judged by; its datagram is judged by its first one. */
+/* A fragment is not judged, but the datagram is, with the fragment that completes it. */
 static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step *step)
 {
     const struct packet *packet = step->packet;
-    if (packet->marks & PACKET_MARK_LATER_FRAGMENT || packet->extra & PACKET_UNTRACKED)
+    if (packet->extra & (PACKET_HELD | PACKET_UNTRACKED))
         return VERDICT_UNTRACKED;
     if (packet->is_invalid || packet->marks & PACKET_MARK_BAD_CHECKSUM)
         return VERDICT_INVALID;
@@ -47,6 +47,18 @@ static void look_up_only(struct step *step)
     memset(&connection->track, 0, sizeof connection->track);
 }
 
+static void note_held(struct connection *connection, const struct step *step)
+{
+    bool is_held = step->packet->extra & PACKET_HELD && step->direction == FLOW_ORIGINAL;
+    connection->is_held_only = is_held && (step->is_opened || connection->is_held_only);
+}
+
+bool flow_is_of_fragments(const struct connection *connection, const struct packet *packet)
+{
+    return connection->is_held_only && packet->extra & PACKET_COMPLETES &&
+           flow_direction_of(connection, packet) == FLOW_ORIGINAL;
+}
+
 bool flow_judge(struct flow_table *flows, struct step *step, struct connection *connection)
 {
     step->connection = connection;
@@ -65,14 +77,17 @@ bool flow_judge(struct flow_table *flows, struct step *step, struct connection *
         connection->state = step->state_before;
         connection->status = step->status_before;
     }
+    note_held(connection, step);
     return !begins_anew;
 }
 
+/* Fragments count as the one datagram that they make. */
 static void count_as_conntrack(struct connection *connection, unsigned direction,
                                const struct packet *packet)
 {
     connection->counters[direction].ct_packets++;
-    connection->counters[direction].ct_l3_bytes += packet->l3_bytes;
+    connection->counters[direction].ct_l3_bytes +=
+        packet->datagram_bytes ? packet->datagram_bytes : packet->l3_bytes;
 }
 
 static void see_reply(struct flow_table *flows, const struct step *step)
