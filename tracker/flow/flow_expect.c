@@ -96,7 +96,6 @@ void flow_meet_expectation(struct flow_table *flows, struct step *step)
     if (!helpers->met)
         return;
     inherit(flows, connection, helpers->met->master);
-    connection->helper = helpers->met->helper;
 }
 
 /* As if it had not been expected: it is no connection. */
@@ -110,7 +109,7 @@ static void disinherit(struct flow_table *flows, struct connection *connection)
     memset(connection->extra->labels, 0, sizeof connection->extra->labels);
 }
 
-/* The helper of the rules goes before that of the port, and either before the expectation's. */
+/* The rules' helper goes before the port's. */
 static void attach_helper(const struct flow_table *flows, struct connection *connection,
                           const struct packet *packet)
 {
@@ -133,11 +132,14 @@ void flow_settle_helper(struct flow_table *flows, struct step *step)
     if (!helpers || !step->is_opened)
         return;
     bool is_connection = flow_is_connection(connection);
+    uint8_t expected = helpers->met ? helpers->met->helper : HELPER_NONE;
     if (helpers->met && is_connection)
         expectation_table_use(helpers->expectations, helpers->met);
     else if (helpers->met)
         disinherit(flows, connection);
-    if (is_connection)
+    if (expected && is_connection)
+        connection->helper = expected; /* before that of a rule or a port, as in the kernel */
+    else if (is_connection)
         attach_helper(flows, connection, step->packet);
 }
 
