@@ -90,6 +90,26 @@ static bool is_seal_due(const struct exporter *exporter)
     return store_is_seal_due(exporter->store, seal_open(exporter));
 }
 
+static int add_quotas(struct exporter *exporter)
+{
+    size_t n;
+    const struct store_quota_event *events = store_quota_events(exporter->store, &n);
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < n; i++) {
+        const struct store_quota_event *event = &events[i];
+        const struct quota_reached quota = {.tariff = event->tariff,
+                                            .account = event->account,
+                                            .percent = (uint32_t)event->percent,
+                                            .begin_ns = event->begin_ns,
+                                            .end_ns = event->end_ns,
+                                            .quota_bytes = (uint64_t)event->quota_bytes,
+                                            .used_bytes = event->used_bytes,
+                                            .slot_ns = event->slot_ns};
+        result = publisher_add_quota(exporter->publisher, &quota);
+    }
+    return result;
+}
+
 /* After this the trackers may forget what is committed, and subscribers may hear of it. */
 static void commit(struct exporter *exporter)
 {
@@ -105,7 +125,7 @@ static void commit(struct exporter *exporter)
     exporter->n_rows = 0;
     for (uint32_t i = 0; i < exporter->arguments.n_shards; i++)
         downlink_commit(exporter->input, i, exporter->inputs[i].applied_seq);
-    if (publisher_flush(exporter->publisher) < 0)
+    if (add_quotas(exporter) < 0 || publisher_flush(exporter->publisher) < 0)
         fail(exporter, "no memory for events");
 }
 

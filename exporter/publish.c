@@ -180,6 +180,20 @@ int publisher_add(struct publisher *publisher, const struct message *message)
     return result;
 }
 
+int publisher_add_quota(struct publisher *publisher, const struct quota_reached *quota)
+{
+    if (!publisher->is_active)
+        return 0;
+    struct pending_event *pending = add_pending(publisher);
+    if (!pending)
+        return -ENOMEM;
+    pending->event.kind = TOPIC_QUOTA;
+    pending->event.time_ns = quota->slot_ns;
+    pending->event.quota = *quota;
+    pending->account = quota->account;
+    return 0;
+}
+
 /* ---- after the commit ---- */
 
 static void tell(struct publisher *publisher, const struct event *event)

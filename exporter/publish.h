@@ -42,6 +42,10 @@ void publisher_close(struct publisher *publisher);
 
 /* Remembers what a RECORDS message, which the store has applied, has to tell. 0 or -ENOMEM. */
 int publisher_add(struct publisher *publisher, const struct message *message);
+
+/* The same of a quota's threshold that the transaction reached. */
+int publisher_add_quota(struct publisher *publisher, const struct quota_reached *quota);
+
 int publisher_flush(struct publisher *publisher);
 
 void publisher_say_bye(struct publisher *publisher);

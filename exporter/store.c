@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "exporter/store/store_quota.h"
 
 enum {
     BUSY_TIMEOUT_MS = 5000, /* readers hold the database for moments only */
@@ -179,6 +180,7 @@ void store_close(struct store *store)
     store_rollback(store);
     store_seals_forget(store);
     checkpoint_at_close(store);
+    store_quota_close(store);
     store_finalize(store);
     sqlite3_close(store->db);
     store_unlock(store);
@@ -215,6 +217,7 @@ int store_begin(struct store *store)
 {
     int result = store_run_statement(store, STATEMENT_BEGIN, "cannot begin a transaction");
     store->has_transaction = result == 0;
+    store_quota_begin(store);
     return result;
 }
 
@@ -233,7 +236,9 @@ static void checkpoint_if_due(struct store *store)
 
 int store_commit(struct store *store)
 {
-    int result = store_run_statement(store, STATEMENT_COMMIT, "cannot commit");
+    int result = store_quota_settle(store);
+    if (result == 0)
+        result = store_run_statement(store, STATEMENT_COMMIT, "cannot commit");
     if (result < 0)
         return result;
     store->has_transaction = false;
@@ -250,5 +255,6 @@ void store_rollback(struct store *store)
     }
     store->has_transaction = false;
     store_streams_forget(store);
+    store_quota_forget(store);
     store_seals_forget(store);
 }

@@ -77,6 +77,23 @@ int store_seal(struct store *store, int32_t open_at, int64_t sealed_ns, size_t n
 /* The 'open_at' that closes everything there is to bill; INT32_MIN: nothing. */
 int store_seal_end(struct store *store, int32_t *open_at);
 
+/* ---- quotas ---- */
+
+/* A threshold of a tariff's quota that an account has reached. */
+struct store_quota_event {
+    const char *tariff; /* of the configuration */
+    uint16_t account;   /* its number in records */
+    int32_t percent;
+    int64_t begin_ns; /* of the billing period */
+    int64_t end_ns;
+    int64_t quota_bytes;
+    uint64_t used_bytes; /* at the end of the slot in which it was reached */
+    int64_t slot_ns;
+};
+
+/* Those of the transaction that was committed last, until another begins. */
+const struct store_quota_event *store_quota_events(const struct store *store, size_t *n);
+
 /* The high-water mark of a stream. -ENOENT: never heard of. */
 int store_find_stream(struct store *store, const struct stream_id *id, struct high_water *mark);
 

@@ -19,7 +19,7 @@ enum {
 };
 
 static const char *const topic_kind_names[TOPIC_KIND_N] = {
-    "new", "update", "destroy", "usage", "loss",
+    "new", "update", "destroy", "usage", "loss", "quota",
 };
 
 const char *topic_kind_name(unsigned kind)
@@ -197,6 +197,20 @@ static void fill_loss(const struct stream_loss *line, struct wire_loss *room)
     wire->evidence = room->evidence;
 }
 
+static void fill_quota(const struct quota_reached *quota, const struct event_context *context,
+                       Wanmeter__Event__Quota *wire)
+{
+    wanmeter__event__quota__init(wire);
+    wire->tariff = text(quota->tariff);
+    wire->account = text(event_account_name(context, quota->account));
+    wire->begin_ns = quota->begin_ns;
+    wire->end_ns = quota->end_ns;
+    wire->percent = quota->percent;
+    wire->quota_bytes = quota->quota_bytes;
+    wire->used_bytes = quota->used_bytes;
+    wire->slot_ns = quota->slot_ns;
+}
+
 /* ---- an event ---- */
 
 static size_t pack_event(const struct event *event, const struct event_context *context,
@@ -219,6 +233,7 @@ size_t event_encode(const struct event *event, const struct event_context *conte
         struct wire_connection connection;
         Wanmeter__Event__Usage usage;
         struct wire_loss loss;
+        Wanmeter__Event__Quota quota;
     } content;
     switch (event->kind) {
     case TOPIC_USAGE:
@@ -230,6 +245,11 @@ size_t event_encode(const struct event *event, const struct event_context *conte
         fill_loss(event->loss, &content.loss);
         wire.content_case = WANMETER__EVENT__EVENT__CONTENT_LOSS;
         wire.loss = &content.loss.wire;
+        break;
+    case TOPIC_QUOTA:
+        fill_quota(&event->quota, context, &content.quota);
+        wire.content_case = WANMETER__EVENT__EVENT__CONTENT_QUOTA;
+        wire.quota = &content.quota;
         break;
     default:
         fill_connection(&event->connection, context, &content.connection);

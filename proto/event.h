@@ -19,6 +19,18 @@
 #include "proto/message.h"
 #include "proto/record.h"
 
+/* A threshold of a quota that was reached. */
+struct quota_reached {
+    const char *tariff; /* of the configuration: kept, not copied */
+    uint16_t account;
+    uint32_t percent;
+    int64_t begin_ns; /* of the billing period */
+    int64_t end_ns;
+    uint64_t quota_bytes;
+    uint64_t used_bytes;
+    int64_t slot_ns;
+};
+
 /* The first part of a topic. The first three: enum event_kind. */
 enum topic_kind {
     TOPIC_NEW,
@@ -26,6 +38,7 @@ enum topic_kind {
     TOPIC_DESTROY,
     TOPIC_USAGE,
     TOPIC_LOSS,
+    TOPIC_QUOTA,
     TOPIC_KIND_N,
 };
 
@@ -41,6 +54,7 @@ struct event {
         struct connection_event connection; /* TOPIC_NEW, TOPIC_UPDATE, TOPIC_DESTROY */
         struct usage_delta usage;           /* TOPIC_USAGE */
         struct stream_loss *loss;           /* TOPIC_LOSS */
+        struct quota_reached quota;         /* TOPIC_QUOTA */
     };
 };
 

@@ -17,24 +17,12 @@ struct directions {
     int64_t up, down, none;
 };
 
-/* ---- the span ---- */
-
 void bill_span(const struct config_tariff *tariff, const struct period *period, int64_t *begin_s,
                int64_t *end_s)
 {
-    struct period_day day;
     *begin_s = period->begin_s;
     *end_s = period->end_s;
-    if (tariff->begins != NULL && period_parse_day(tariff->begins, &day)) {
-        int64_t first_s = period_day_begin(tariff->timezone, day);
-        *begin_s = first_s > *begin_s ? first_s : *begin_s;
-    }
-    if (tariff->ends != NULL && period_parse_day(tariff->ends, &day)) {
-        int64_t last_s = period_day_begin(tariff->timezone, day);
-        *end_s = last_s < *end_s ? last_s : *end_s;
-    }
-    if (*end_s < *begin_s)
-        *end_s = *begin_s;
+    config_tariff_span(tariff, begin_s, end_s);
 }
 
 /* ---- lines ---- */
@@ -128,7 +116,7 @@ static void tier_text(const struct bill *bill, size_t tier, char text[BILL_TEXT_
                  tariff->tiers[tier - 1].above, tariff->tiers[tier].above, unit);
 }
 
-/* 'bytes_per_measure' 1 of a volume; of a rate, BITS of the measure make a byte. */
+/* 'measure' is bytes, or of a rate the bits of the billed slot; 'divisor' of it are a unit. */
 static bool add_tiers(struct bill *bill, int64_t measure, int64_t divisor, bool is_rate)
 {
     const struct config_tariff *tariff = bill->tariff;

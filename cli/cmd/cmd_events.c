@@ -96,7 +96,7 @@ static const struct argp argp = {
             {"wait", KEY_WAIT, "TIME", 0, "How long to wait for a daemon (default: 5s)", 0},
             {0}},
     .parser = on_option,
-    .doc = "Follows a daemon's events until it ends: new, update, destroy, usage, loss.\v"
+    .doc = "Follows a daemon's events until it ends: new, update, destroy, usage, loss, quota.\v"
            "Events that were missed on the way are asked for again; those that cannot be had any "
            "more are reported on standard error. Exits 5 if no daemon answers.\n\n"
            "Examples:\n"

@@ -67,6 +67,13 @@ static void print_loss(const Wanmeter__Event__Loss *loss, FILE *out)
     fprintf(out, ", %s, %s", loss->certainty, loss->evidence);
 }
 
+static void print_quota(const Wanmeter__Event__Quota *quota, FILE *out)
+{
+    fprintf(out,
+            "%s, %s: %" PRIu32 " %% reached, %" PRIu64 " of %" PRIu64 " billed bytes",
+            quota->account, quota->tariff, quota->percent, quota->used_bytes, quota->quota_bytes);
+}
+
 void event_print_table(const Wanmeter__Event__Event *event, FILE *out)
 {
     char time[MOMENT_TEXT_SIZE];
@@ -83,6 +90,9 @@ void event_print_table(const Wanmeter__Event__Event *event, FILE *out)
         break;
     case WANMETER__EVENT__EVENT__CONTENT_LOSS:
         print_loss(event->loss, out);
+        break;
+    case WANMETER__EVENT__EVENT__CONTENT_QUOTA:
+        print_quota(event->quota, out);
         break;
     default:
         break;

@@ -77,6 +77,21 @@ bool config_tariff_covers(const struct config_text_list *names, const char *name
     return names->n == 0;
 }
 
+void config_tariff_span(const struct config_tariff *tariff, int64_t *begin_s, int64_t *end_s)
+{
+    struct period_day day;
+    if (tariff->begins && period_parse_day(tariff->begins, &day)) {
+        int64_t first_s = period_day_begin(tariff->timezone, day);
+        *begin_s = first_s > *begin_s ? first_s : *begin_s;
+    }
+    if (tariff->ends && period_parse_day(tariff->ends, &day)) {
+        int64_t last_s = period_day_begin(tariff->timezone, day);
+        *end_s = last_s < *end_s ? last_s : *end_s;
+    }
+    if (*end_s < *begin_s)
+        *end_s = *begin_s;
+}
+
 int config_time_of_day(const char *text)
 {
     enum { LENGTH = 5, MINUTES_MAX = 24 * 60 };

@@ -67,6 +67,9 @@ bool config_tariff_is_percentile(const struct config_tariff *tariff);
 /* Does the list (empty: of everything) have the name? */
 bool config_tariff_covers(const struct config_text_list *names, const char *name);
 
+/* The part of a span of time in which the tariff is in force: empty where it is not at all. */
+void config_tariff_span(const struct config_tariff *tariff, int64_t *begin_s, int64_t *end_s);
+
 /* "08:00" as minutes since midnight, -1: not a time of day. */
 int config_time_of_day(const char *text);
 

@@ -93,6 +93,7 @@ struct store {
     size_t streams_room;
 
     struct store_seals seals;
+    struct store_quota *quota; /* store_quota.h; NULL: no run was started */
 
     char *protocol_names[STORE_PROTOCOLS]; /* NULL: without a name */
 

@@ -1,5 +1,5 @@
 /* A batch's rows: usage sums, flow records, loss lines, sources and high-water marks. */
-#include "exporter/store/store_internal.h"
+#include "exporter/store/store_quota.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -39,7 +39,8 @@ static int add_usage_delta(struct store *store, const struct usage_delta *delta)
     store_bind_integer(add, 10, (int64_t)delta->l3_bytes);
     store_bind_integer(add, 11, (int64_t)delta->billed_bytes);
     store_bind_integer(add, 12, seal->number);
-    return store_run_statement(store, STATEMENT_USAGE_ADD, "cannot add to usage");
+    result = store_run_statement(store, STATEMENT_USAGE_ADD, "cannot add to usage");
+    return result == 0 ? store_quota_add(store, delta) : result;
 }
 
 static int add_usage(struct store *store, const struct message *message)

@@ -1,5 +1,5 @@
 /* The run's row, and the numbers of what the configuration names. */
-#include "exporter/store/store_internal.h"
+#include "exporter/store/store_quota.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -178,6 +178,8 @@ int store_start_run(struct store *store, const struct store_run *run)
         result = put_classes(store, run->config);
     if (result == 0)
         result = store_put_labels(store, run->config);
+    if (result == 0)
+        result = store_quota_open(store, run->config);
     if (result == 0)
         result = store_commit(store);
     if (result < 0)
