@@ -24,12 +24,15 @@ NOBODY, SOMEBODY = 65534, 12345
 UIDS = [0, 0, NOBODY, NOBODY, SOMEBODY]
 SEEDS = range(8)
 ASKS = 1000
-FORGOTTEN_S = 0.5  # after this the kernel has forgotten the leases of a namespace that nobody is in: it takes some 20 ms
+FORGOTTEN_S = 0.25  # after this the kernel has forgotten the leases of a namespace that nobody is in: it takes some 20 ms
 JIFFIES_NS = 8_000_000  # the kernel's times are whole jiffies
 SETTINGS = [{}, {"flowlabel_consistency": 0}, {"flowlabel_state_ranges": 1},
             {"flowlabel_consistency": 0, "flowlabel_state_ranges": 1}]
 
 ETH_P_IPV6 = 0x86dd
+ECHO_REQUEST, ECHO_REPLY = 128, 129
+SYN, RST, ACK = 2, 4, 16
+LABEL = 0x54321
 IPV6_FLOWINFO_SEND = 33
 HOP = bytes([0, 0, 1, 4, 0, 0, 0, 0])  # one PadN option
 HEADERS = [HOP, HOP[:7], bytes([0, 1, 1, 12]) + bytes(12), bytes([0, 2, 1, 20]) + bytes(20), bytes([0, 2]), b"\0",
@@ -112,16 +115,38 @@ def test_headers_are_merged_as_leased(case, number):
         pair.ask(lease)
         with packets_on_loopback() as sent, flow_label.Sockets() as sockets:
             assert sockets.ask(Ask(**{**vars(lease), "action": "close"})) == (0, 0)
-            assert sockets.ask(Ask(**{**vars(lease), "label": 0x54321}))[0] == 0
+            assert sockets.ask(Ask(**{**vars(lease), "label": LABEL}))[0] == 0
             sender = sockets.get(lease.socket)
             sockets.get("udp1").bind(("::1", 9))
             sender.setsockopt(socket.IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1)
             for own in OWN:
                 messages = [(socket.IPPROTO_IPV6, flow_label.OPTION_TYPES[kind], value) for kind, value in own]
-                sender.sendmsg([b"x"], messages, 0, ("::1", 9, 0x54321, 0))
+                sender.sendmsg([b"x"], messages, 0, ("::1", 9, LABEL, 0))
                 words = " ".join(f"{kind}={value.hex()}" for kind, value in own)
                 (ours,) = pair.manager.query(flow_label.now_ns(), f"flowlabel headers 0x12345 {words}")
                 assert headers(next_udp(sent)) == [value[2:] for value in (ours[0], ours[3]) if value != "-"], own
+
+
+@each(range(8))
+def test_labels_come_back_where_reflection_says_so(case, reflect):
+    """The kinds of packets that the bits of flowlabel_reflect stand for, as flow_labels.reflect takes them."""
+    with asked_alone(case), Kernel([], {"flowlabel_consistency": 0, "flowlabel_reflect": reflect}), \
+            packets_on_loopback() as sent, contextlib.ExitStack() as stack:
+        server, client, refused = (stack.enter_context(labelled(socket.SOCK_STREAM)) for _ in range(3))
+        ping = stack.enter_context(labelled(socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
+        server.bind(("::1", 9))
+        server.listen()
+        client.connect(("::1", 9, LABEL, 0))
+        with contextlib.suppress(ConnectionRefusedError):
+            refused.connect(("::1", 10, LABEL, 0))
+        ping.sendto(struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, 1, 1), ("::1", 0, LABEL, 0))
+        came_back = {}
+        while len(came_back) < 3:
+            frame = sent.recv(2048)
+            kind = reply_kind(frame)
+            if kind:
+                came_back[kind] = frame[14:18] == struct.pack("!I", 6 << 28 | LABEL)
+    assert came_back == {"tcp": bool(reflect & 1), "reset": bool(reflect & 2), "echo": bool(reflect & 4)}
 
 
 # --- both sides ---
@@ -215,8 +240,21 @@ def next_udp(sent):
     """The next that was sent under the lease."""
     while True:
         frame = sent.recv(2048)
-        if frame[-1:] == b"x" and frame[14:18] == struct.pack("!I", 6 << 28 | 0x54321):
+        if frame[-1:] == b"x" and frame[14:18] == struct.pack("!I", 6 << 28 | LABEL):
             return frame
+
+
+def labelled(kind, protocol=0):
+    made = socket.socket(socket.AF_INET6, kind, protocol)
+    made.setsockopt(socket.IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1)
+    return made
+
+
+def reply_kind(frame):
+    """Of a reply to what was sent with the label: SYN-ACK, RST, echo reply; else None."""
+    if frame[14 + 6] == socket.IPPROTO_TCP:
+        return {SYN | ACK: "tcp", RST | ACK: "reset"}.get(frame[14 + 40 + 13])
+    return "echo" if frame[14 + 40] == ECHO_REPLY else None
 
 
 def headers(frame):
