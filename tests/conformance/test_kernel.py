@@ -17,12 +17,12 @@ from support.case import each
 
 TOOLS = truth.shared() / "tools" / "kernel"
 NOTHING = "(none)"
-ELSEWHERE = ("--timeout-policy", "--zone-rule", "--mark-rule", "--label-rule")  # test_kernel_policies.py, _rules.py
+ELSEWHERE = ("--timeout-policy", "--zone-rule", "--mark-rule", "--label-rule",  # test_kernel_policies.py, _rules.py
+             "--helper")  # _helpers.py
 
 
 def is_elsewhere(path):
-    args = json.loads(path.read_text())["args"]
-    return "--helper" not in args and any(option in args for option in ELSEWHERE)
+    return any(option in json.loads(path.read_text())["args"] for option in ELSEWHERE)
 
 
 RECORDED = sorted(path.stem for path in (TOOLS / "vectors").glob("*.json") if not is_elsewhere(path)) or [NOTHING]
@@ -30,10 +30,6 @@ PARALLEL = 16  # the kernel's side mostly waits
 SLICES = 4
 FUZZ_FILES = 40
 
-# What an answer was made with that wanmeter does not have.
-NOT_APPLICABLE = {
-    "--helper": "helpers are not there yet",
-}
 SETTINGS = {"--liberal": "conntrack.tcp_be_liberal=yes", "--no-loose": "conntrack.tcp_loose=no"}
 CHECKSUM = "conntrack.checksum=yes"
 
@@ -56,9 +52,6 @@ def test_a_recorded_answer_of_the_kernel_is_ours(case, name):
     if name == NOTHING:
         case.skip(f"no recorded answers of the kernel at {TOOLS}/vectors ($WANMETER_SHARED)")
     answer = json.loads((TOOLS / "vectors" / f"{name}.json").read_text())
-    for option, reason in NOT_APPLICABLE.items():
-        if option in answer["args"]:
-            case.skip(f"kernel: {reason}")
     settings = [SETTINGS[word] for word in answer["args"] if word in SETTINGS]
     is_strict = "--checksum" not in answer["args"]
     ours = kernel.trace(case.build, TOOLS / "vectors" / f"{name}.pcap", [CHECKSUM] * is_strict + settings)
