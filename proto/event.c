@@ -131,6 +131,10 @@ static void fill_connection(const struct connection_event *event,
     wire->end_reason = text(event->kind == EVENT_DESTROY ? end_reason_name(flow->end_reason) : "");
     for (int i = 0; i < FLOW_DIRECTIONS; i++)
         fill_counters(&flow->counters[i], &room->counters[i]);
+    wire->orig_ct_packets_total = event->totals[FLOW_ORIGINAL].packets;
+    wire->orig_ct_l3_bytes_total = event->totals[FLOW_ORIGINAL].l3_bytes;
+    wire->reply_ct_packets_total = event->totals[FLOW_REPLY].packets;
+    wire->reply_ct_l3_bytes_total = event->totals[FLOW_REPLY].l3_bytes;
     wire->orig = &room->counters[FLOW_ORIGINAL];
     wire->reply = &room->counters[FLOW_REPLY];
 }

@@ -10,7 +10,7 @@ static_assert(offsetof(struct flow_record, mark) == 192, "no holes");
 static_assert(offsetof(struct flow_record, seal) == 236, "no holes");
 
 static_assert(sizeof(struct connection_event) == CONNECTION_EVENT_SIZE, "packed as it is");
-static_assert(offsetof(struct connection_event, kind) == 256, "no holes");
+static_assert(offsetof(struct connection_event, kind) == 288, "no holes");
 
 static const char *const flow_record_kind_names[RECORD_KIND_N] = {"interim", "final"};
 

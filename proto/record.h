@@ -136,8 +136,15 @@ enum event_kind { EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY, EVENT_KIND_N };
 
 const char *event_kind_name(unsigned kind);
 
+/* What nf_conntrack would have counted since the connection's beginning. */
+struct ct_total {
+    uint64_t packets;
+    uint64_t l3_bytes;
+};
+
 struct connection_event {
     struct flow_record flow; /* counters: of the record of that moment; 0 where there is none */
+    struct ct_total totals[FLOW_DIRECTIONS];
     int64_t time_ns;
     int64_t timeout_ns; /* what the last refresh set; DESTROY: what was left */
     uint8_t kind;       /* enum event_kind */
@@ -192,7 +199,7 @@ struct source_total {
 /* ---- packed forms: put writes at 'room' (…_SIZE bytes), get returns false on values out of range
  * ---- */
 
-enum { USAGE_DELTA_SIZE = 56, FLOW_RECORD_SIZE = 240, CONNECTION_EVENT_SIZE = 264 };
+enum { USAGE_DELTA_SIZE = 56, FLOW_RECORD_SIZE = 240, CONNECTION_EVENT_SIZE = 296 };
 
 void usage_delta_put(const struct usage_delta *delta, uint8_t *room);
 bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta);

@@ -52,9 +52,15 @@ static bool read_u16(const char *text, uint16_t *out)
     return true;
 }
 
+/* As conntrack prints it, or as the database has it: the same 64 bits with a sign. */
 static bool read_id(struct reading *reading)
 {
-    return read_number(reading->value, 10, UINT64_MAX, &reading->filter->id);
+    bool is_negative = reading->value[0] == '-';
+    if (!read_number(reading->value + is_negative, 10, UINT64_MAX, &reading->filter->id))
+        return false;
+    if (is_negative)
+        reading->filter->id = -reading->filter->id;
+    return true;
 }
 
 static bool read_family(struct reading *reading)

@@ -119,6 +119,24 @@ static void set_timer(struct flow_table *flows, struct connection *connection)
     connection_table_set_timer(flows->connections, connection, at_ns);
 }
 
+/* What it has counted before is kept with it, for who asks for its totals. */
+static void cut_interim(struct flow_table *flows, struct connection *connection, int64_t time_ns)
+{
+    if (flow_is_connection(connection))
+        connection_table_extra(flows->connections, connection);
+    flow_record_cut(&flows->sink, connection, END_NONE, time_ns);
+}
+
+/* Of a deleted one 'expires_ns' is when that was, 'interim_ns' when it would have been over. */
+static void end_in_time(struct flow_table *flows, struct connection *connection)
+{
+    int64_t time_ns = connection->expires_ns;
+    bool is_deleted = connection->status & STATUS_DYING;
+    if (is_deleted)
+        connection->expires_ns = connection->interim_ns;
+    flow_end(flows, connection, is_deleted ? END_DELETED : END_TIMEOUT, time_ns);
+}
+
 bool flow_settle(struct flow_table *flows, struct connection *connection, int64_t clock_ns)
 {
     if (connection->tuple.protocol == PROTOCOL_GRE &&
@@ -128,11 +146,10 @@ bool flow_settle(struct flow_table *flows, struct connection *connection, int64_
     bool is_interim_due =
         connection->interim_ns <= clock_ns && connection->interim_ns < connection->expires_ns;
     if (is_interim_due && flow_record_is_begun(connection))
-        flow_record_cut(&flows->sink, connection, END_NONE, connection->interim_ns);
+        cut_interim(flows, connection, connection->interim_ns);
     if (!is_over)
         return true;
-    bool is_deleted = connection->status & STATUS_DYING;
-    flow_end(flows, connection, is_deleted ? END_DELETED : END_TIMEOUT, connection->expires_ns);
+    end_in_time(flows, connection);
     return false;
 }
 
@@ -185,7 +202,7 @@ static void count(struct flow_table *flows, struct connection *connection, unsig
 {
     struct connection_counters *counters = &connection->counters[direction];
     if (counters->packets == RECORD_PACKETS_MAX)
-        flow_record_cut(&flows->sink, connection, END_NONE, packet->clock_ns);
+        cut_interim(flows, connection, packet->clock_ns);
     if (!flow_record_is_begun(connection)) {
         connection->first_ns = packet->time_ns;
         connection->wan = packet->wan;

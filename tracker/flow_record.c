@@ -62,29 +62,29 @@ static void copy_all_counters(const struct connection *connection, struct flow_r
     copy_counters(&connection->counters[FLOW_REPLY], &record->counters[FLOW_REPLY]);
 }
 
-void flow_record_describe(const struct connection *connection, int64_t clock_ns,
-                          struct connection_event *event)
+/* The event but for its flow. */
+static void begin_event(const struct connection *connection, enum event_kind kind, int64_t time_ns,
+                        struct connection_event *event)
 {
     *event = (struct connection_event){
-        .time_ns = clock_ns,
-        .timeout_ns = connection->expires_ns - clock_ns,
-    };
-    describe(connection, &event->flow);
-    copy_all_counters(connection, &event->flow);
-}
-
-static void tell(const struct flow_sink *sink, const struct connection *connection,
-                 enum event_kind kind, const struct flow_record *record, int64_t time_ns)
-{
-    if (!sink->on_event)
-        return;
-    struct connection_event event = {
         .kind = (uint8_t)kind,
-        .flow = *record,
         .time_ns = time_ns,
         .timeout_ns = connection->expires_ns - time_ns,
     };
-    sink->on_event(sink->state, &event);
+    for (int i = 0; i < FLOW_DIRECTIONS; i++) {
+        if (connection->extra)
+            event->totals[i] = connection->extra->before[i];
+        event->totals[i].packets += connection->counters[i].ct_packets;
+        event->totals[i].l3_bytes += connection->counters[i].ct_l3_bytes;
+    }
+}
+
+void flow_record_describe(const struct connection *connection, int64_t clock_ns,
+                          struct connection_event *event)
+{
+    begin_event(connection, EVENT_UPDATE, clock_ns, event);
+    describe(connection, &event->flow);
+    copy_all_counters(connection, &event->flow);
 }
 
 void flow_record_tell(const struct flow_sink *sink, const struct connection *connection,
@@ -92,33 +92,39 @@ void flow_record_tell(const struct flow_sink *sink, const struct connection *con
 {
     if (!sink->on_event)
         return;
-    struct flow_record record;
-    describe(connection, &record);
-    tell(sink, connection, kind, &record, time_ns);
+    struct connection_event event;
+    begin_event(connection, kind, time_ns, &event);
+    describe(connection, &event.flow);
+    sink->on_event(sink->state, &event);
 }
 
 void flow_record_cut(const struct flow_sink *sink, struct connection *connection,
                      enum end_reason reason, int64_t time_ns)
 {
-    struct flow_record record;
-    describe(connection, &record);
+    struct connection_event event;
+    struct flow_record *record = &event.flow;
+    begin_event(connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, time_ns, &event);
+    describe(connection, record);
     if (flow_record_is_begun(connection))
-        record.first_ns = connection->first_ns;
-    copy_all_counters(connection, &record);
-    record.invalid_packets = connection->invalid_packets;
-    record.wan_changes = connection->wan_changes;
-    record.flow_label_changes = connection->extra ? connection->extra->flow_label_changes : 0;
-    record.kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
-    record.end_reason = (uint8_t)reason;
-    record.seal = seal_of(time_ns);
+        record->first_ns = connection->first_ns;
+    copy_all_counters(connection, record);
+    record->invalid_packets = connection->invalid_packets;
+    record->wan_changes = connection->wan_changes;
+    record->flow_label_changes = connection->extra ? connection->extra->flow_label_changes : 0;
+    record->kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
+    record->end_reason = (uint8_t)reason;
+    record->seal = seal_of(time_ns);
 
     memset(connection->counters, 0, sizeof connection->counters);
     connection->invalid_packets = 0;
     connection->wan_changes = 0;
-    if (connection->extra)
-        connection->extra->flow_label_changes = 0;
     connection->interim_ns = INT64_MAX;
+    if (connection->extra) {
+        connection->extra->flow_label_changes = 0;
+        memcpy(connection->extra->before, event.totals, sizeof event.totals);
+    }
     if (sink->on_record)
-        sink->on_record(sink->state, &record);
-    tell(sink, connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, &record, time_ns);
+        sink->on_record(sink->state, record);
+    if (sink->on_event)
+        sink->on_event(sink->state, &event);
 }

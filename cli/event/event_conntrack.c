@@ -49,7 +49,6 @@ static uint32_t reply_type(uint32_t protocol, uint32_t type)
 static void print_tuple(const Wanmeter__Event__Connection *connection, bool is_reply,
                         bool has_counters, FILE *out)
 {
-    const Wanmeter__Event__Counters *counters = is_reply ? connection->reply : connection->orig;
     fprintf(out, " src=%s dst=%s",
             is_reply ? connection->reply_src_address : connection->orig_src_address,
             is_reply ? connection->reply_dst_address : connection->orig_dst_address);
@@ -62,9 +61,11 @@ static void print_tuple(const Wanmeter__Event__Connection *connection, bool is_r
                 is_reply ? reply_type(connection->protocol, connection->icmp_type)
                          : connection->icmp_type,
                 connection->icmp_code, connection->icmp_id);
-    if (has_counters && counters != NULL)
-        fprintf(out, " packets=%" PRIu64 " bytes=%" PRIu64, counters->ct_packets,
-                counters->ct_l3_bytes);
+    if (has_counters)
+        fprintf(out, " packets=%" PRIu64 " bytes=%" PRIu64,
+                is_reply ? connection->reply_ct_packets_total : connection->orig_ct_packets_total,
+                is_reply ? connection->reply_ct_l3_bytes_total
+                         : connection->orig_ct_l3_bytes_total);
 }
 
 /* By name, as with a connlabel.conf; where no bit has one, by number. */

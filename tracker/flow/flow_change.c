@@ -132,6 +132,7 @@ static bool read_deed(const struct connection_names *names, const struct change 
 static void end_now(struct flow_table *flows, struct connection *connection)
 {
     connection->status |= STATUS_DYING;
+    connection->interim_ns = connection->expires_ns; /* how long it had left: end_in_time() */
     connection->expires_ns = flows->clock_ns;
     connection_table_set_timer(flows->connections, connection, flows->clock_ns);
 }
@@ -159,6 +160,8 @@ void flow_table_change(struct flow_table *flows, const struct connection_names *
     while ((connection = connection_table_next(flows->connections, connection))) {
         bool is_over = connection->expires_ns <= flows->clock_ns;
         if (is_over || !connection_filter_matches(&deed.filter, connection))
+            continue;
+        if (!flow_settle(flows, connection, flows->clock_ns)) /* a record of what was before */
             continue;
         result->count += !connection->is_shadow;
         if (deed.is_deletion)
