@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/query.h"
 #include "common/address.h"
+#include "common/ct_action.h"
 
 enum { QUERY_SIZE = 2048 };
 
@@ -20,6 +21,10 @@ struct flows_options {
     const char *account;
     const char *wan;
     const char *protocol; /* name or number */
+    const char *class_name;
+    const char *label;
+    int64_t zone;             /* -1: any */
+    uint32_t mark, mark_mask; /* 0/0: any */
     char host[ADDRESS_TEXT_SIZE];
 };
 
@@ -33,6 +38,13 @@ static void parse_host(struct argp_state *state, struct flows_options *options, 
         address_text(6, bytes, options->host);
     else
         argp_error(state, "--host: got '%s', expected an IPv4 or IPv6 address", text);
+}
+
+static void parse_mark(struct argp_state *state, struct flows_options *options, const char *text)
+{
+    struct config_complaint complaint;
+    if (!ct_mark_read(text, &options->mark, &options->mark_mask, &complaint))
+        argp_error(state, "--mark: got '%s', expected %s", text, complaint.expected);
 }
 
 static error_t on_option(int key, char *argument, struct argp_state *state)
@@ -63,6 +75,18 @@ static error_t on_option(int key, char *argument, struct argp_state *state)
     case OPTION_LONG + 2:
         parse_host(state, options, argument);
         return 0;
+    case OPTION_LONG + 3:
+        options->zone = options_integer(state, "zone", argument, 0, UINT16_MAX);
+        return 0;
+    case OPTION_LONG + 4:
+        parse_mark(state, options, argument);
+        return 0;
+    case OPTION_LONG + 5:
+        options->label = argument;
+        return 0;
+    case OPTION_LONG + 6:
+        options->class_name = argument;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -78,6 +102,10 @@ static const struct argp argp = {
             {"wan", 'w', "NAME", 0, "This WAN's", 0},
             {"protocol", 'p', "NAME", 0, "This protocol's: a name (tcp) or number (6)", 0},
             {"host", OPTION_LONG + 2, "ADDRESS", 0, "From or to this address", 0},
+            {"zone", OPTION_LONG + 3, "N", 0, "In this zone", 0},
+            {"mark", OPTION_LONG + 4, "V[/M]", 0, "With this mark, of the bits of M", 0},
+            {"label", OPTION_LONG + 5, "NAME", 0, "With this label", 0},
+            {"class", OPTION_LONG + 6, "NAME", 0, "Of this class", 0},
             {0}},
     .parser = on_option,
     .doc = "The flow records, by the time of their first packet.\v"
@@ -110,13 +138,17 @@ static void write_query(const struct flows_options *options, char *query, size_t
              "AND (:protocol IS NULL OR protocol_name = :protocol OR "
              "CAST(protocol AS TEXT) = :protocol) "
              "AND (:host IS NULL OR orig_src_address = :host OR orig_dst_address = :host) "
+             "AND (:zone < 0 OR zone = :zone) AND (mark & :mask) = :mark "
+             "AND (:class IS NULL OR class = :class) "
+             "AND (:label IS NULL OR instr(',' || label_names || ',', ',' || :label || ',') > 0) "
              "ORDER BY first_ns, id, record LIMIT :limit",
              is_table ? table_columns : "*");
 }
 
 enum exit_code cmd_flows(int argc, char **argv)
 {
-    struct flows_options options = {.limit = -1, .from_ns = INT64_MIN, .to_ns = INT64_MAX};
+    struct flows_options options = {
+        .limit = -1, .zone = -1, .from_ns = INT64_MIN, .to_ns = INT64_MAX};
     options_parse(&argp, argc, argv, &options);
 
     struct database database;
@@ -133,6 +165,11 @@ enum exit_code cmd_flows(int argc, char **argv)
         database_bind_text(statement, ":account", options.account);
         database_bind_text(statement, ":wan", options.wan);
         database_bind_text(statement, ":protocol", options.protocol);
+        database_bind_integer(statement, ":zone", options.zone);
+        database_bind_integer(statement, ":mark", options.mark);
+        database_bind_integer(statement, ":mask", options.mark_mask);
+        database_bind_text(statement, ":class", options.class_name);
+        database_bind_text(statement, ":label", options.label);
         database_bind_text(statement, ":host", options.host[0] != '\0' ? options.host : NULL);
     }
     code = query_print(&database, statement, options.query.format, "flows", QUERY_NAMED);

@@ -6,6 +6,7 @@
 
 #include "common/config/config_utf8.h"
 #include "proto/change.h"
+#include "proto/label_change.h"
 
 /* The longest: each byte as \u00XX, quotes and commas, the brackets. */
 enum { WORDS_JSON_SIZE = CHANGE_TEXT_MAX * 6 + CHANGE_WORDS_MAX * 3 + 3 };
@@ -62,7 +63,9 @@ static int add_change(struct store *store, const struct change_line *line)
     store_bind_integer(add, 8, line->error);
     store_bind_integer(add, 9, (int64_t)line->count);
     store_bind_text(add, 10, line->answer ? line->answer : "", line->answer_length);
-    return store_run_statement(store, STATEMENT_CHANGE_ADD, "cannot add a change");
+    int result = store_run_statement(store, STATEMENT_CHANGE_ADD, "cannot add a change");
+    bool is_of_labels = line->error == 0 && label_change_is(&change);
+    return result == 0 && is_of_labels ? store_change_label(store, &change) : result;
 }
 
 int store_add_changes(struct store *store, const struct message *message)
