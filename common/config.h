@@ -70,9 +70,12 @@ struct config_wan_match {
 };
 
 struct config_wan {
-    char *name;      /* [A-Za-z0-9._-]{1,63}, unique, not "none" */
-    char *overhead;  /* a model, or several joined by +: common/overhead.h */
+    char *name;        /* [A-Za-z0-9._-]{1,63}, unique, not "none" */
+    char *overhead;    /* a model, or several joined by +: common/overhead.h */
+    char *overhead_up; /* of one direction, where it differs; empty: 'overhead' */
+    char *overhead_down;
     char *direction; /* "auto" (by MAC or prefix), "up" or "down" (one arm of a TAP) */
+    int32_t mtu;     /* the longest packet that it takes; 0: not known */
     int32_t zone;    /* -1: the source's or the default zone */
     struct config_wan_match *matches; /* none: config_check() complains */
     size_t n_matches;
@@ -227,7 +230,7 @@ struct config {
         bool tcp_be_liberal;
         int64_t tcp_max_retrans;
         bool tcp_ignore_invalid_rst;
-        int64_t expect_max; /* expectations in memory */
+        int64_t expect_max;  /* expectations in memory */
         bool related_labels; /* a related connection has its master's labels */
         bool checksum;
         int64_t ipfrag_time_ns; /* a datagram's fragments wait for each other; packet time */

@@ -7,7 +7,14 @@
 
 #include "common/overhead/overhead_words.h"
 
-enum { IPV4_HEADER = 20, FRAGMENT_UNIT = 8, VLAN_TAG = 4, GROWTH_MAX = 8 };
+enum {
+    IPV4_HEADER = 20,
+    FRAGMENT_UNIT = 8,
+    VLAN_TAG = 4,
+    GROWTH_MAX = 8,
+    VJ_SLOTS_MIN = 2, /* RFC 1332, section 4 */
+    VJ_SLOTS_MAX = 16,
+};
 
 static const struct {
     const char *name;
@@ -23,6 +30,8 @@ static const struct {
     [OVERHEAD_RATIO] = {"ratio", 2},
     [OVERHEAD_FRAGMENT_IPV4] = {"frag4", 1},
     [OVERHEAD_TABLE] = {"", 0},
+    [OVERHEAD_VJ] = {"vj", 2},
+    [OVERHEAD_ESTIMATE] = {"", 0},
 };
 
 /* ---- billing ---- */
@@ -81,6 +90,8 @@ static uint64_t apply(const struct overhead_step *step, uint64_t length)
         return fragment_ipv4(length, a);
     case OVERHEAD_TABLE:
         return overhead_table_bytes(step, length);
+    case OVERHEAD_VJ:
+    case OVERHEAD_ESTIMATE:
     case OVERHEAD_END:
     case OVERHEAD_OPERATIONS_N:
         break;
@@ -105,6 +116,12 @@ uint32_t overhead_parts(const struct overhead *model)
             return (uint32_t)model->steps[i].b;
     }
     return 1;
+}
+
+bool overhead_is_estimated(const struct overhead *model)
+{
+    return model->steps[0].operation == OVERHEAD_ESTIMATE ||
+           model->steps[1].operation == OVERHEAD_ESTIMATE;
 }
 
 uint64_t overhead_billed_bytes(const struct overhead *model, uint32_t l3_bytes)
@@ -162,7 +179,10 @@ static bool step_is_valid(const struct overhead_step *step)
     case OVERHEAD_FRAGMENT_IPV4:
         return step->a >= IPV4_HEADER + FRAGMENT_UNIT;
     case OVERHEAD_TABLE:
+    case OVERHEAD_ESTIMATE:
         return true;
+    case OVERHEAD_VJ:
+        return step->a >= VJ_SLOTS_MIN && step->a <= VJ_SLOTS_MAX && (step->b | 1) == 1;
     case OVERHEAD_END:
     case OVERHEAD_OPERATIONS_N:
         break;
@@ -170,11 +190,23 @@ static bool step_is_valid(const struct overhead_step *step)
     return false;
 }
 
+/* Headers are compressed before anything is put around them: TCP's, UDP's, or both. */
+static bool is_after_compression(const struct making *making)
+{
+    for (unsigned i = 0; i < making->n_steps; i++)
+        if (making->model->steps[i].operation != OVERHEAD_VJ &&
+            making->model->steps[i].operation != OVERHEAD_ESTIMATE)
+            return false;
+    return making->n_steps < 2;
+}
+
 static bool making_add(struct making *making, const struct overhead_step *step)
 {
     bool is_after_ratio = making->n_steps > 0 &&
                           making->model->steps[making->n_steps - 1].operation == OVERHEAD_RATIO;
-    if (making->n_steps == OVERHEAD_STEPS_MAX || is_after_ratio || !step_is_valid(step))
+    bool is_compression = step->operation == OVERHEAD_VJ || step->operation == OVERHEAD_ESTIMATE;
+    if (making->n_steps == OVERHEAD_STEPS_MAX || is_after_ratio || !step_is_valid(step) ||
+        (is_compression && !is_after_compression(making)))
         return false;
     making->model->steps[making->n_steps++] = *step;
     return true;

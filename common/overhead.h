@@ -9,7 +9,10 @@
  * '+', innermost first: names, steps such as "add(14)", "min(60)", "align(4)",
  * "alignclamp(16,1420)", "cells(48,53)", "perblock(64)", "ratio(65,64)", "frag4(1500)", and
  * "ether-vlan", a tag in the frame of the name before it. Or the words of tc and sqm: "linklayer
- * atm overhead 40 mpu 96" (common/overhead/overhead_words.h). Nothing here has a state. */
+ * atm overhead 40 mpu 96" (common/overhead/overhead_words.h). Compression of headers comes first,
+ * as in "vj+ppp-hdlc": what it leaves depends on packets before, and is not reckoned here but where
+ * their order is known (tracker/link.h); here the step leaves the length as it is. Nothing here has
+ * a state. */
 #ifndef WANMETER_COMMON_OVERHEAD_H
 #define WANMETER_COMMON_OVERHEAD_H
 
@@ -28,6 +31,8 @@ enum overhead_operation {
     OVERHEAD_RATIO,         /* a / b times, exactly; the last step */
     OVERHEAD_FRAGMENT_IPV4, /* IPv4 fragments of at most a bytes, each with a header of 20 */
     OVERHEAD_TABLE,         /* as a size table of tc-stab: overhead_words.c makes it */
+    OVERHEAD_VJ,            /* TCP/IP headers compressed: a slots, b: says no slot twice */
+    OVERHEAD_ESTIMATE,      /* UDP headers compressed: a is the profile */
     OVERHEAD_OPERATIONS_N,
 };
 
@@ -64,6 +69,9 @@ bool overhead_make_or_tell(const char *text, struct overhead *model, char why[OV
  * model ends with a ratio. */
 uint64_t overhead_billed_parts(const struct overhead *model, uint32_t l3_bytes);
 uint32_t overhead_parts(const struct overhead *model);
+
+/* Whether the model's bill is an estimate. */
+bool overhead_is_estimated(const struct overhead *model);
 
 /* Billed bytes of one packet of 'l3_bytes', parts of a byte rounded down; 0 for 0 (a packet without
  * an IP header is not billed). */

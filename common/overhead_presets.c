@@ -1,5 +1,6 @@
 /* The named models. Of those with a field sum the numbers are its bytes. */
 #include "common/overhead.h"
+#include "common/overhead/header_compression.h"
 
 const struct overhead overhead_presets[] = {
     {"ip", "IP total length", "IPFIX octetDeltaCount; 3GPP TS 32.298", {{OVERHEAD_END}}},
@@ -249,6 +250,30 @@ const struct overhead overhead_presets[] = {
      "flag 1, address 1, control 1, protocol 2, FCS 4; before stuffing",
      "RFC 1662, 2615",
      {{OVERHEAD_ADD, 9}}},
+    {"vj",
+     "TCP/IP headers compressed, 16 slots; PPP comes after it",
+     "RFC 1144; RFC 1332, section 4",
+     {{OVERHEAD_VJ, 16, 1}}},
+    {"iphc-udp",
+     "IPv4/UDP headers compressed to 6, IPv6/UDP to 4: an estimate",
+     "RFC 2507",
+     {{OVERHEAD_ESTIMATE, HEADER_COMPRESSION_IPHC_UDP}}},
+    {"crtp",
+     "IP/UDP/RTP headers compressed to 2: an estimate",
+     "RFC 2508",
+     {{OVERHEAD_ESTIMATE, HEADER_COMPRESSION_CRTP}}},
+    {"crtp-checksum",
+     "IP/UDP/RTP headers compressed to 4, UDP checksum kept: an estimate",
+     "RFC 2508",
+     {{OVERHEAD_ESTIMATE, HEADER_COMPRESSION_CRTP_CHECKSUM}}},
+    {"rohc-udp",
+     "IP/UDP headers compressed to 3, every 64th whole: an estimate",
+     "RFC 3095; RFC 5795",
+     {{OVERHEAD_ESTIMATE, HEADER_COMPRESSION_ROHC_UDP}}},
+    {"rohc-rtp",
+     "IP/UDP/RTP headers compressed to 3, every 64th whole: an estimate",
+     "RFC 3095; RFC 5795",
+     {{OVERHEAD_ESTIMATE, HEADER_COMPRESSION_ROHC_RTP}}},
     {"cisco-hdlc",
      "flag 1, address 1, control 1, protocol 2, FCS 2",
      "Cisco HDLC",

@@ -8,6 +8,7 @@
 #include "common/address.h"
 #include "common/config/config_utf8.h"
 #include "event.pb-c.h"
+#include "proto/model.h"
 
 enum {
     FETCH_REQUEST_SIZE_MAX = 1024,
@@ -45,13 +46,6 @@ const char *event_class_name(const struct event_context *context, unsigned class
     if (class_index >= CLASS_USER_FIRST && class_index - CLASS_USER_FIRST < classes->n)
         return classes->items[class_index - CLASS_USER_FIRST];
     return packet_class_name(class_index);
-}
-
-static const char *model_name(const struct event_context *context, uint16_t wan)
-{
-    bool is_known = wan > 0 && wan <= context->config->n_wans;
-    const char *name = is_known ? context->config->wans[wan - 1].overhead : NULL;
-    return name ? name : "ip";
 }
 
 /* protobuf-c's structs have no const: it only reads what it packs. */
@@ -153,7 +147,7 @@ static void fill_usage(const struct usage_delta *delta, const struct event_conte
     wire->l2_bytes = delta->l2_bytes;
     wire->l3_bytes = delta->l3_bytes;
     wire->billed_bytes = delta->billed_bytes;
-    wire->model = text(model_name(context, delta->wan));
+    wire->model = text(model_of(context->config, delta->wan, delta->direction));
     if (delta->cause != MALFORMED_NONE)
         wire->cause = text(malformed_cause_name(delta->cause));
 }

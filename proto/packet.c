@@ -75,9 +75,14 @@ static size_t size_of_parts(uint8_t parts)
     return size;
 }
 
-static size_t size_of_extension(size_t payload_bytes)
+static size_t padded(size_t size)
 {
-    return PACKET_EXTENSION_SIZE + (payload_bytes + 3) / 4 * 4;
+    return (size + 3) / 4 * 4;
+}
+
+static size_t size_of_extension(size_t header_bytes, size_t payload_bytes)
+{
+    return PACKET_EXTENSION_SIZE + padded(header_bytes) + padded(payload_bytes);
 }
 
 size_t packet_encoded_size(const uint8_t *base)
@@ -85,14 +90,15 @@ size_t packet_encoded_size(const uint8_t *base)
     size_t size = size_of_parts(base[OFFSET_PARTS]);
     if (!(base[OFFSET_CLASS] & EXTENSION_MARK))
         return size;
-    uint16_t payload_bytes;
+    uint16_t payload_bytes, header_bytes;
     memcpy(&payload_bytes, base + PACKET_BASE_SIZE + 2, sizeof payload_bytes);
-    return size + size_of_extension(payload_bytes);
+    memcpy(&header_bytes, base + PACKET_BASE_SIZE + 8, sizeof header_bytes);
+    return size + size_of_extension(header_bytes, payload_bytes);
 }
 
 static bool has_extension(const struct packet *packet)
 {
-    return packet->extra || packet->payload_bytes || packet->datagram_bytes;
+    return packet->extra || packet->payload_bytes || packet->datagram_bytes || packet->header_bytes;
 }
 
 /* The parts that a packet's fields ask for. */
@@ -123,28 +129,42 @@ static const uint8_t *get(const uint8_t *bytes, void *field, size_t size)
     return bytes + size;
 }
 
+/* Zeros after it, up to a multiple of 4. */
+static uint8_t *put_padded(uint8_t *room, const uint8_t *bytes, size_t size)
+{
+    if (size)
+        memcpy(room, bytes, size);
+    memset(room + size, 0, padded(size) - size);
+    return room + padded(size);
+}
+
 static uint8_t *put_extension(uint8_t *room, const struct packet *packet)
 {
     assert(packet->payload_bytes <= PACKET_PAYLOAD_MAX);
+    assert(packet->header_bytes <= PACKET_HEADER_MAX);
     uint8_t *at = room;
     at = put(at, &packet->extra, 2);
     at = put(at, &packet->payload_bytes, 2);
     at = put(at, &packet->datagram_bytes, 4);
-    if (packet->payload_bytes)
-        at = put(at, packet->payload, packet->payload_bytes);
-    memset(at, 0, 3);
-    return room + size_of_extension(packet->payload_bytes);
+    at = put(at, &packet->header_bytes, 2);
+    *at++ = 0;
+    *at++ = 0;
+    at = put_padded(at, packet->header, packet->header_bytes);
+    return put_padded(at, packet->payload, packet->payload_bytes);
 }
 
-/* False: an extension that cannot be. The payload stays where it is. */
+/* False: an extension that cannot be. Header and payload stay where they are. */
 static bool get_extension(const uint8_t *bytes, struct packet *packet)
 {
     const uint8_t *at = bytes;
     at = get(at, &packet->extra, 2);
     at = get(at, &packet->payload_bytes, 2);
     at = get(at, &packet->datagram_bytes, 4);
-    packet->payload = packet->payload_bytes ? at : NULL;
+    at = get(at, &packet->header_bytes, 2) + 2;
+    packet->header = packet->header_bytes ? at : NULL;
+    packet->payload = packet->payload_bytes ? at + padded(packet->header_bytes) : NULL;
     return packet->payload_bytes <= PACKET_PAYLOAD_MAX &&
+           packet->header_bytes <= PACKET_HEADER_MAX &&
            !(packet->extra & ~(unsigned)PACKET_EXTRA_ALL) && has_extension(packet);
 }
 
@@ -267,7 +287,7 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
     if (is_extended) {
         if (!get_extension(at, packet))
             return PACKET_INVALID;
-        at += size_of_extension(packet->payload_bytes);
+        at += size_of_extension(packet->header_bytes, packet->payload_bytes);
     }
     if (packet->parts & PACKET_PART_IPV6) {
         at = get(at, packet->source_address, 16);

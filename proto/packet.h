@@ -27,7 +27,10 @@
  *          0    2  extra                 enum packet_extra
  *          2    2  payload_bytes         at most PACKET_PAYLOAD_MAX
  *          4    4  datagram_bytes
- *          8    n  the payload           zeros up to a multiple of 4
+ *          8    2  header_bytes          at most PACKET_HEADER_MAX
+ *         10    2  0
+ *         12    n  the header            zeros up to a multiple of 4
+ *               m  the payload           zeros up to a multiple of 4
  *
  * No function here allocates or keeps anything. */
 #ifndef WANMETER_PROTO_PACKET_H
@@ -119,10 +122,11 @@ enum packet_extra {
     PACKET_HELD = 1 << 2,   /* a fragment that completes no datagram: billed, not judged */
     PACKET_COMPLETES = 1 << 3, /* the fragment that completes its datagram: judged as that */
     PACKET_UNTRACKED = 1 << 4, /* by a rule: billed, and nothing that conntrack looks at */
-    PACKET_EXTRA_ALL = (1 << 5) - 1,
+    PACKET_LINK = 1 << 5,      /* a copy for a shard that is not its home: its link looks at it */
+    PACKET_EXTRA_ALL = (1 << 6) - 1,
 };
 
-enum { PACKET_PAYLOAD_MAX = 2048 };
+enum { PACKET_PAYLOAD_MAX = 2048, PACKET_HEADER_MAX = 120 };
 
 enum tcp_flag { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32 };
 
@@ -131,6 +135,7 @@ enum {
     TCP_OPTION_WINDOW_SCALE = 1 << 1,
     TCP_OPTION_SACK = 1 << 2,
     TCP_OPTION_ANY = 1 << 3,
+    TCP_OPTION_MSS = 1 << 6,
     TCP_HEADER_CUT = 1 << 4,
     TCP_HEADER_INVALID = 1 << 5
 };
@@ -139,7 +144,7 @@ enum {
 struct packet_tcp {
     uint32_t sequence;
     uint32_t acknowledgment;
-    uint32_t sack_right_edge; /* the highest; valid with TCP_OPTION_SACK */
+    uint32_t sack_right_edge; /* the highest; with TCP_OPTION_MSS: the MSS; valid with either */
     uint16_t window;          /* as sent, not scaled */
     uint16_t payload_bytes;   /* 65535 where it is more */
     uint8_t flags;            /* enum tcp_flag; ECE and CWR are left out */
@@ -230,14 +235,17 @@ struct packet {
     uint16_t extra; /* enum packet_extra */
     uint16_t payload_bytes;
     uint32_t datagram_bytes; /* L3 bytes of the datagram that fragments made; 0: no fragment */
-    const uint8_t *payload;  /* what follows the transport header, as far as it was asked for;
-                                borrowed: of the frame, or of the bytes it was decoded from */
+    uint16_t header_bytes;
+    const uint8_t *header;  /* IP and TCP header, where the link looks at it; borrowed */
+    const uint8_t *payload; /* what follows the transport header, as far as it was asked for;
+                               borrowed: of the frame, or of the bytes it was decoded from */
 };
 
 enum {
     PACKET_BASE_SIZE = 40,
-    PACKET_EXTENSION_SIZE = 8,
-    PACKET_SIZE_MAX = 40 + PACKET_EXTENSION_SIZE + PACKET_PAYLOAD_MAX + 32 + 20 + 4 + 40 + 8 + 4 + 4
+    PACKET_EXTENSION_SIZE = 12,
+    PACKET_SIZE_MAX = 40 + PACKET_EXTENSION_SIZE + PACKET_HEADER_MAX + PACKET_PAYLOAD_MAX + 32 +
+                      20 + 4 + 40 + 8 + 4 + 4
 };
 
 /* Writes 'packet' to 'room', which has PACKET_SIZE_MAX bytes or more; returns the bytes written. */
@@ -258,10 +266,10 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
  * are if it is shorter. */
 size_t packet_encoded_size(const uint8_t *base);
 
-/* Whether it is counted: it is neither a shadow nor a change. */
+/* Whether it is counted: it is no copy, and no change. */
 static inline bool packet_is_counted(const struct packet *packet)
 {
-    return (packet->extra & (PACKET_SHADOW | PACKET_CHANGE)) == 0;
+    return (packet->extra & (PACKET_SHADOW | PACKET_CHANGE | PACKET_LINK)) == 0;
 }
 
 static inline bool packet_is_ip(const struct packet *packet)

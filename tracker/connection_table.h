@@ -43,6 +43,7 @@ struct tcp_side {
     uint32_t end, window_end, window_max, ack_max;
     uint8_t scale;
     uint8_t flags; /* enum tcp_side_flag */
+    uint16_t mss;  /* that it has said; 0: not seen */
 };
 
 /* 'last_…': of the segment that is remembered. */
@@ -95,13 +96,14 @@ enum { FLOW_LABEL_SEEN = 1 << 30 };
 /* What few connections have. */
 struct connection_extra {
     uint8_t labels[16];
+    uint32_t n_sent[FLOW_DIRECTIONS]; /* packets, where a link's compression counts them */
     uint64_t master_id;               /* of the connection that expected this one; 0: none */
     struct expectation *expectations; /* that it is the master of, the newest first */
     union {
         struct ftp_track ftp;
         struct sip_track sip;
         struct pptp_track pptp;
-    } helper; /* the helper's own */
+    } helper;                                  /* the helper's own */
     uint32_t last_flow_label[FLOW_DIRECTIONS]; /* with FLOW_LABEL_SEEN; 0: as the first */
     uint32_t flow_label_changes;               /* of one record */
     struct ct_total before[FLOW_DIRECTIONS];   /* in the records before */

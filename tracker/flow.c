@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
         .config = options->config,
         .context = {options->config, &options->config->timeouts},
         .accounts = options->accounts,
+        .links = options->links,
         .sink = options->sink,
         .connections_max = options->connections_max,
         .clock_ns = INT64_MIN,
@@ -197,6 +199,21 @@ static struct connection *flow_of(struct flow_table *flows, const struct flow_ke
     return connection && flow_settle(flows, connection, packet->clock_ns) ? connection : NULL;
 }
 
+/* What the packet costs: on some links that depends on what its flow has sent before. */
+static uint64_t charge_for(struct flow_table *flows, struct connection *connection,
+                           unsigned direction, const struct packet *packet)
+{
+    struct link_flow known = {0};
+    struct link_charge charge;
+    if (connection->tuple.protocol == IPPROTO_TCP)
+        known.receiver_mss = connection->track.tcp.sides[!direction].mss;
+    if (link_table_counts(flows->links, packet))
+        known.n_before =
+            connection_table_extra(flows->connections, connection)->n_sent[direction]++;
+    link_table_charge(flows->links, packet, &known, &charge);
+    return charge.billed_bytes;
+}
+
 static void count(struct flow_table *flows, struct connection *connection, unsigned direction,
                   const struct packet *packet, uint64_t billed_bytes)
 {
@@ -290,21 +307,24 @@ static void take_effect(struct flow_table *flows, struct step *step)
 }
 
 enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
-                                const struct flow_key *key, uint64_t billed_bytes,
-                                uint16_t *account)
+                                const struct flow_key *key, struct flow_charge *charge)
 {
     struct step step = {.packet = packet};
     struct flow_key room;
     if (!enter(flows, flow_key_of_call(flows, packet, key, &room), &step)) {
-        *account = account_of_packet(flows->accounts, packet);
+        struct link_charge without_flow;
+        link_table_charge(flows->links, packet, NULL, &without_flow);
+        charge->billed_bytes = without_flow.billed_bytes;
+        charge->account = account_of_packet(flows->accounts, packet);
         flows->judgement = (struct flow_judgement){0};
         return FLOW_OVERFLOW;
     }
-    count(flows, step.connection, step.direction, packet, billed_bytes);
+    charge->billed_bytes = charge_for(flows, step.connection, step.direction, packet);
+    count(flows, step.connection, step.direction, packet, charge->billed_bytes);
     take_effect(flows, &step);
     flow_note_judgement(flows, &step);
     tell_progress(flows, &step);
-    *account = step.connection->account;
+    charge->account = step.connection->account;
     leave(flows, &step);
     return FLOW_COUNTED;
 }

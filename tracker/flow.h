@@ -5,7 +5,7 @@
  *     flow_table_advance(flows, clock_ns);                 what is over by now ends
  *     flow_table_key(flows, &packet, &key);                a while before: asks for memory
  *     flow_table_prefetch(flows, &key);                    a little before: asks for more
- *     flow_table_add(flows, &packet, &key, billed_bytes, &account);
+ *     flow_table_add(flows, &packet, &key, &charge);
  *     account = flow_table_account_about(flows, &packet);  of an ICMP error
  *     flow_table_finish(flows, n_max);                     at the end of input, in portions
  *     flow_table_destroy(flows);
@@ -30,6 +30,7 @@
 #include "proto/record.h"
 #include "tracker/account.h"
 #include "tracker/connection_table.h"
+#include "tracker/link.h"
 
 struct flow_table;
 struct flow_label_table;
@@ -46,6 +47,7 @@ struct flow_sink {
 struct flow_options {
     const struct config *config;          /* kept, not copied */
     const struct account_table *accounts; /* kept, not copied */
+    struct link_table *links;             /* kept, not copied: what packets cost */
     size_t connections_max;
     struct flow_sink sink; /* on_record or on_event NULL: not wanted */
 };
@@ -77,11 +79,15 @@ void flow_table_key(const struct flow_table *flows, const struct packet *packet,
 /* Begins to fetch the flow's own memory: best when flow_table_key() was some packets ago. */
 void flow_table_prefetch(const struct flow_table *flows, const struct flow_key *key);
 
-/* Counts a packet of CLASS_CONNECTION in its flow. '*account' is the account to bill, in either
- * case. */
+/* Who pays for a packet, and how much. */
+struct flow_charge {
+    uint16_t account;
+    uint64_t billed_bytes;
+};
+
+/* Counts a packet of CLASS_CONNECTION in its flow. 'charge' is set in either case. */
 enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
-                                const struct flow_key *key, uint64_t billed_bytes,
-                                uint16_t *account);
+                                const struct flow_key *key, struct flow_charge *charge);
 
 /* Judges a packet whose home is another shard (PACKET_SHADOW): its connection is known here too,
  * and counted nowhere. */

@@ -15,6 +15,7 @@
 #include "tracker/control.h"
 #include "tracker/flow.h"
 #include "tracker/label.h"
+#include "tracker/link.h"
 #include "tracker/merge.h"
 #include "tracker/meter.h"
 #include "tracker/output.h"
@@ -52,6 +53,7 @@ struct tracker {
     struct downlink *input;
     struct merge *merge;
     struct account_table *accounts;
+    struct link_table *links;
     struct flow_table *flows;
     struct meter *meter;
     struct output *output;
@@ -118,8 +120,34 @@ static void on_aside(struct tracker *tracker, const struct packet *packet,
 {
     if (packet->extra & PACKET_CHANGE)
         on_change(tracker, packet);
-    else if (packet->class_index == CLASS_CONNECTION)
+    if (packet->extra & PACKET_LINK)
+        link_table_observe(tracker->links, packet);
+    if (packet->extra & PACKET_SHADOW && packet->class_index == CLASS_CONNECTION)
         flow_table_add_shadow(tracker->flows, packet, key);
+}
+
+static void charge_flow(struct tracker *tracker, const struct packet *packet,
+                        const struct flow_key *key, struct charge *charge)
+{
+    struct flow_charge flow;
+    if (flow_table_add(tracker->flows, packet, key, &flow) == FLOW_OVERFLOW)
+        charge->class_index = CLASS_OVERFLOW;
+    else
+        charge->class_index = flow_table_judgement(tracker->flows)->class_index;
+    charge->account = flow.account;
+    charge->billed_bytes = flow.billed_bytes;
+}
+
+/* A packet that is in no flow. */
+static void charge_class(struct tracker *tracker, const struct packet *packet,
+                         struct charge *charge)
+{
+    struct link_charge link;
+    link_table_charge(tracker->links, packet, NULL, &link);
+    charge->billed_bytes = link.billed_bytes;
+    charge->account = packet->class_index == CLASS_ICMP_ERROR
+                          ? flow_table_account_about(tracker->flows, packet, &charge->wan)
+                          : account_of_packet(tracker->accounts, packet);
 }
 
 static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
@@ -132,18 +160,10 @@ static void on_packet(void *state, const struct packet *packet, const struct flo
         on_aside(tracker, packet, key);
         return;
     }
-    charge.billed_bytes = meter_billed_bytes(tracker->meter, packet, packet->wan);
-    if (packet->class_index == CLASS_CONNECTION) {
-        if (flow_table_add(tracker->flows, packet, key, charge.billed_bytes, &charge.account) ==
-            FLOW_OVERFLOW)
-            charge.class_index = CLASS_OVERFLOW;
-        else
-            charge.class_index = flow_table_judgement(tracker->flows)->class_index;
-    } else if (packet->class_index == CLASS_ICMP_ERROR) {
-        charge.account = flow_table_account_about(tracker->flows, packet, &charge.wan);
-    } else {
-        charge.account = account_of_packet(tracker->accounts, packet);
-    }
+    if (packet->class_index == CLASS_CONNECTION)
+        charge_flow(tracker, packet, key, &charge);
+    else
+        charge_class(tracker, packet, &charge);
     meter_add(tracker->meter, packet, &charge);
 }
 
@@ -375,6 +395,9 @@ static int open_tables(struct tracker *tracker)
     int result = account_table_create(config, &tracker->accounts);
     flow_options.accounts = tracker->accounts;
     if (result == 0)
+        result = link_table_create(config, &tracker->links);
+    flow_options.links = tracker->links;
+    if (result == 0)
         result = flow_table_create(&flow_options, &tracker->flows);
     if (result == 0)
         tracker->control = (struct control){
@@ -383,7 +406,7 @@ static int open_tables(struct tracker *tracker)
             .shard = tracker->arguments.shard,
         };
     if (result == 0)
-        result = meter_create(config, &tracker->meter);
+        result = meter_create(&tracker->meter);
     if (result == 0)
         result = merge_create(tracker->arguments.n_workers, &handlers, &tracker->merge);
     tracker->points = calloc(POINTS_MAX, sizeof *tracker->points);
@@ -489,6 +512,7 @@ static void tracker_close(struct tracker *tracker)
     merge_destroy(tracker->merge);
     meter_destroy(tracker->meter);
     flow_table_destroy(tracker->flows);
+    link_table_destroy(tracker->links);
     account_table_destroy(tracker->accounts);
     query_close(tracker->query);
     bus_destroy(tracker->bus);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/overhead.h"
 #include "proto/seal.h"
 
 enum {
@@ -25,27 +24,10 @@ struct meter {
         int64_t slot_ns;
         int64_t until_ns; /* on the clock */
         int32_t number;
-    } seal;                  /* of packets of that slot until then */
-    struct overhead *models; /* by WAN; 0: none */
-    size_t n_models;
+    } seal; /* of packets of that slot until then */
 };
 
-/* The models, by WAN; packets of no WAN are billed their L3 bytes. */
-static int make_models(const struct config *config, struct meter *meter)
-{
-    meter->n_models = config->n_wans + 1;
-    meter->models = calloc(meter->n_models, sizeof *meter->models);
-    if (!meter->models)
-        return -ENOMEM;
-    if (!overhead_make("ip", &meter->models[0]))
-        return -EINVAL;
-    for (size_t i = 0; i < config->n_wans; i++)
-        if (!overhead_make(config->wans[i].overhead, &meter->models[i + 1]))
-            return -EINVAL;
-    return 0;
-}
-
-int meter_create(const struct config *config, struct meter **out)
+int meter_create(struct meter **out)
 {
     struct meter *meter = calloc(1, sizeof *meter);
     if (!meter)
@@ -53,10 +35,9 @@ int meter_create(const struct config *config, struct meter **out)
     meter->seal.until_ns = INT64_MIN;
     meter->sums = calloc(KEYS_MAX, sizeof *meter->sums);
     meter->places = calloc(PLACES, sizeof *meter->places);
-    int result = meter->sums && meter->places ? make_models(config, meter) : -ENOMEM;
-    if (result < 0) {
+    if (!meter->sums || !meter->places) {
         meter_destroy(meter);
-        return result;
+        return -ENOMEM;
     }
     *out = meter;
     return 0;
@@ -68,14 +49,7 @@ void meter_destroy(struct meter *meter)
         return;
     free(meter->sums);
     free(meter->places);
-    free(meter->models);
     free(meter);
-}
-
-uint64_t meter_billed_bytes(const struct meter *meter, const struct packet *packet, uint16_t wan)
-{
-    assert(wan < meter->n_models);
-    return overhead_billed_bytes(&meter->models[wan], packet->l3_bytes);
 }
 
 static int64_t slot_of(int64_t time_ns)

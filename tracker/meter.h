@@ -1,8 +1,7 @@
-/* meter: what each WAN charges, summed per slot, account, WAN, direction and class until the next
- * commit point.
+/* meter: what the WANs charge (tracker/link.h), summed per slot, account, WAN, direction and class
+ * until the next commit point.
  *
- *     meter_create(&config, &meter);
- *     billed = meter_billed_bytes(meter, &packet);
+ *     meter_create(&meter);
  *     meter_add(meter, &packet, &charge);
  *     meter_take(meter, on_usage, state);               every sum, once; then they are zero
  *     meter_destroy(meter);
@@ -15,7 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/config.h"
 #include "proto/packet.h"
 #include "proto/record.h"
 
@@ -31,12 +29,9 @@ struct charge {
 
 typedef void (*usage_fn)(void *state, const struct usage_delta *delta);
 
-/* 0, -ENOMEM, or -EINVAL: a WAN's overhead model is not known. 'config' is kept, not copied. */
-int meter_create(const struct config *config, struct meter **out);
+/* 0 or -ENOMEM. */
+int meter_create(struct meter **out);
 void meter_destroy(struct meter *meter); /* accepts NULL */
-
-/* What the packet costs on 'wan' by its model. */
-uint64_t meter_billed_bytes(const struct meter *meter, const struct packet *packet, uint16_t wan);
 
 void meter_add(struct meter *meter, const struct packet *packet, const struct charge *charge);
 

@@ -26,6 +26,7 @@ enum {
 enum tcp_option_kind {
     KIND_END = 0,
     KIND_NOP = 1,
+    KIND_MSS = 2,
     KIND_WINDOW_SCALE = 3,
     KIND_SACK_PERMITTED = 4,
     KIND_SACK = 5
@@ -43,6 +44,7 @@ static void read_sack(const uint8_t *blocks, uint32_t size, struct packet_tcp *t
 {
     if (tcp->options & TCP_OPTION_SACK)
         return;
+    tcp->options &= (uint8_t)~TCP_OPTION_MSS; /* there is room for one of them */
     tcp->sack_right_edge = tcp->acknowledgment;
     tcp->options |= TCP_OPTION_SACK;
     for (uint32_t at = 0; at + 8 <= size; at += 8) {
@@ -58,6 +60,10 @@ static void read_tcp_option(const uint8_t *option, struct packet_tcp *tcp)
     if (option[0] == KIND_WINDOW_SCALE && size == 3) {
         tcp->options |= TCP_OPTION_WINDOW_SCALE;
         tcp->window_scale = option[2] < TCP_WINDOW_SCALE_MAX ? option[2] : TCP_WINDOW_SCALE_MAX;
+    } else if (option[0] == KIND_MSS && size == 4 && tcp->flags & TCP_SYN &&
+               !(tcp->options & TCP_OPTION_SACK)) {
+        tcp->options |= TCP_OPTION_MSS;
+        tcp->sack_right_edge = read_be16(option + 2);
     } else if (option[0] == KIND_SACK_PERMITTED && size == 2) {
         tcp->options |= TCP_OPTION_SACK_PERMITTED;
     } else if (option[0] == KIND_SACK && size >= 10 && (size - 2) % 8 == 0) {

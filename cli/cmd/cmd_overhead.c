@@ -136,6 +136,9 @@ static void print_step(const struct overhead_step *step)
         [OVERHEAD_PER_BLOCK] = {"one byte more for each ", NULL, " bytes begun"},
         [OVERHEAD_RATIO] = {"times ", "/", ""},
         [OVERHEAD_FRAGMENT_IPV4] = {"IPv4 fragments of at most ", NULL, " bytes"},
+        [OVERHEAD_VJ] = {"TCP/IP headers compressed (not reckoned by calc), ", " slots, ", ""},
+        [OVERHEAD_ESTIMATE] =
+            {"UDP headers compressed (an estimate, not reckoned by calc), profile ", NULL, ""},
         [OVERHEAD_TABLE] = {"at least ", " bytes, by a size table of ", " slots"},
     };
     printf("  %s%" PRId32, words[step->operation].before, step->a);

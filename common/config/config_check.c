@@ -158,15 +158,15 @@ static void check_sources(const struct config *config, struct config_errors *err
 
 /* Models whose cost is in parts of a byte have no row to carry the rest of a packet in. */
 static void check_overhead(const struct config *config, const struct config_wan *wan,
-                           const char *subject, struct config_errors *errors)
+                           const char *text, const char *subject, struct config_errors *errors)
 {
     struct overhead model;
     char why[OVERHEAD_WHY_SIZE];
-    bool is_known = overhead_make_or_tell(wan->overhead, &model, why);
+    bool is_known = overhead_make_or_tell(text, &model, why);
     if (is_known && overhead_parts(&model) == 1)
         return;
     struct config_suggestion suggestion;
-    config_suggestion_init(&suggestion, wan->overhead);
+    config_suggestion_init(&suggestion, text);
     for (size_t i = 0; i < overhead_presets_n && !is_known; i++)
         config_suggestion_offer(&suggestion, overhead_presets[i].name,
                                 strlen(overhead_presets[i].name));
@@ -176,7 +176,7 @@ static void check_overhead(const struct config *config, const struct config_wan 
                  .what = is_known ? "an overhead model that costs parts of a byte"
                          : why[0] ? why
                                   : "unknown overhead model",
-                 .got = wan->overhead,
+                 .got = text,
                  .expected = is_known ? "whole bytes" : "one of 'wanmeter overhead list'",
                  .suggestion = suggestion.word});
 }
@@ -186,8 +186,10 @@ static void check_wan(const struct config *config, const struct config_wan *wan,
 {
     char subject[CONFIG_NAME_MAX + 32];
     snprintf(subject, sizeof subject, "wan '%.63s'", wan->name ? wan->name : "");
-    if (wan->overhead)
-        check_overhead(config, wan, subject, errors);
+    const char *const models[] = {wan->overhead, wan->overhead_up, wan->overhead_down};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (models[i] && models[i][0] != '\0')
+            check_overhead(config, wan, models[i], subject, errors);
     if (wan->n_matches == 0)
         complain(config, errors, wan->place,
                  (struct config_report){.subject = subject,

@@ -80,7 +80,7 @@ struct store {
     int64_t *account_ids;
     size_t n_accounts;
     int64_t *wan_ids;
-    int64_t *model_ids; /* by WAN: its overhead model */
+    int64_t *model_ids; /* by WAN * DIRECTION_N + direction: the overhead model */
     size_t n_wans;
     int64_t class_ids[STORE_CLASSES_MAX]; /* by class_index of records */
     size_t n_classes;

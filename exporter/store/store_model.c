@@ -11,11 +11,25 @@
 #include "proto/seal.h"
 
 static const char *const operation_names[OVERHEAD_OPERATIONS_N] = {
-    [OVERHEAD_ADD] = "add",     [OVERHEAD_MIN] = "min",
-    [OVERHEAD_ALIGN] = "align", [OVERHEAD_ALIGN_CLAMPED] = "alignclamp",
-    [OVERHEAD_CELLS] = "cells", [OVERHEAD_PER_BLOCK] = "perblock",
-    [OVERHEAD_RATIO] = "ratio", [OVERHEAD_FRAGMENT_IPV4] = "frag4",
+    [OVERHEAD_ADD] = "add",           [OVERHEAD_MIN] = "min",
+    [OVERHEAD_ALIGN] = "align",       [OVERHEAD_ALIGN_CLAMPED] = "alignclamp",
+    [OVERHEAD_CELLS] = "cells",       [OVERHEAD_PER_BLOCK] = "perblock",
+    [OVERHEAD_RATIO] = "ratio",       [OVERHEAD_FRAGMENT_IPV4] = "frag4",
+    [OVERHEAD_TABLE] = "table",       [OVERHEAD_VJ] = "vj",
+    [OVERHEAD_ESTIMATE] = "estimate",
 };
+
+/* A table's third number is how it is looked up. */
+static size_t put_step(const struct overhead_step *step, bool is_next, char *text, size_t size)
+{
+    const char *joint = is_next ? "+" : "", *name = operation_names[step->operation];
+    int length =
+        step->operation == OVERHEAD_TABLE
+            ? snprintf(text, size, "%s%s(%" PRId32 ",%" PRId32 ",%" PRId32 ")", joint, name,
+                       step->a, step->b, step->c)
+            : snprintf(text, size, "%s%s(%" PRId32 ",%" PRId32 ")", joint, name, step->a, step->b);
+    return (size_t)length;
+}
 
 void store_model_definition(const char *name, struct store_model *model)
 {
@@ -27,9 +41,8 @@ void store_model_definition(const char *name, struct store_model *model)
         const struct overhead_step *step = &overhead.steps[i];
         if (step->operation == OVERHEAD_END)
             break;
-        length += (size_t)snprintf(model->definition + length, sizeof model->definition - length,
-                                   "%s%s(%" PRId32 ",%" PRId32 ")", i > 0 ? "+" : "",
-                                   operation_names[step->operation], step->a, step->b);
+        length +=
+            put_step(step, i > 0, model->definition + length, sizeof model->definition - length);
         assert(length < sizeof model->definition);
     }
     uint8_t hash[crypto_hash_sha256_BYTES];

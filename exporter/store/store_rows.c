@@ -33,7 +33,7 @@ static int add_usage_delta(struct store *store, const struct usage_delta *delta)
     store_bind_integer(add, 4, delta->direction);
     store_bind_integer(add, 5, store->class_ids[delta->class_index]);
     store_bind_integer(add, 6, delta->cause);
-    store_bind_integer(add, 7, store->model_ids[delta->wan]);
+    store_bind_integer(add, 7, store->model_ids[delta->wan * DIRECTION_N + delta->direction]);
     store_bind_integer(add, 8, (int64_t)delta->packets);
     store_bind_integer(add, 9, (int64_t)delta->l2_bytes);
     store_bind_integer(add, 10, (int64_t)delta->l3_bytes);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/model.h"
+
 enum name_table { NAMES_ACCOUNT, NAMES_WAN, NAMES_MODEL, NAMES_CLASS, NAMES_N };
 
 /* Finds the name's id, or adds it. */
@@ -91,14 +93,15 @@ static int put_models(struct store *store, const struct config *config)
 {
     struct name_statements statements;
     int result = prepare_names(store, NAMES_MODEL, &statements);
-    for (size_t i = 0; result == 0 && i <= config->n_wans; i++) {
-        const char *name = i == 0 ? "ip" : config->wans[i - 1].overhead;
+    for (size_t i = 0; result == 0 && i < (config->n_wans + 1) * DIRECTION_N; i++) {
+        const char *name =
+            model_of(config, (uint16_t)(i / DIRECTION_N), (unsigned)(i % DIRECTION_N));
         struct store_model model;
-        store_model_definition(name ? name : "ip", &model);
+        store_model_definition(name, &model);
         store_bind_text(statements.add, 2, model.definition, strlen(model.definition));
         store_bind_text(statements.add, 3, model.sha256, strlen(model.sha256));
         store_bind_text(statements.find, 3, model.sha256, strlen(model.sha256));
-        result = find_or_add(store, &statements, name ? name : "ip", &store->model_ids[i]);
+        result = find_or_add(store, &statements, name, &store->model_ids[i]);
     }
     finalize_names(&statements);
     return result;
@@ -127,7 +130,7 @@ static int make_room(struct store *store, const struct config *config)
     store->n_wans = config->n_wans;
     store->account_ids = calloc(config->n_accounts + 1, sizeof *store->account_ids);
     store->wan_ids = calloc(config->n_wans + 1, sizeof *store->wan_ids);
-    store->model_ids = calloc(config->n_wans + 1, sizeof *store->model_ids);
+    store->model_ids = calloc((config->n_wans + 1) * DIRECTION_N, sizeof *store->model_ids);
     return store->account_ids && store->wan_ids && store->model_ids
                ? 0
                : store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));

@@ -13,6 +13,7 @@
 enum { PACKETS = 4096000, AHEAD = 16, CHUNK = 4096, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 
 static struct account_table *accounts;
+static struct link_table *links;
 
 static int64_t cpu_ns(void)
 {
@@ -55,13 +56,13 @@ static void make_packet(uint64_t n, uint32_t n_connections, uint8_t protocol, st
 static void add_batch(struct flow_table *flows, const struct packet *packets)
 {
     struct flow_key keys[AHEAD];
-    uint16_t account;
+    struct flow_charge charge;
     for (unsigned i = 0; i < AHEAD; i++)
         flow_table_key(flows, &packets[i], &keys[i]);
     for (unsigned i = 0; i < AHEAD; i++)
         flow_table_prefetch(flows, &keys[i]);
     for (unsigned i = 0; i < AHEAD; i++)
-        if (flow_table_add(flows, &packets[i], &keys[i], 100, &account) != FLOW_COUNTED)
+        if (flow_table_add(flows, &packets[i], &keys[i], &charge) != FLOW_COUNTED)
             abort();
 }
 
@@ -69,7 +70,7 @@ static void bench(const struct config *config, const char *name, uint8_t protoco
                   uint32_t n_connections)
 {
     struct flow_options options = {
-        .config = config, .accounts = accounts, .connections_max = n_connections};
+        .config = config, .accounts = accounts, .links = links, .connections_max = n_connections};
     struct flow_table *flows;
     if (flow_table_create(&options, &flows) < 0)
         abort();
@@ -93,12 +94,13 @@ int main(void)
 {
     struct config config;
     config_init(&config);
-    if (account_table_create(&config, &accounts) < 0)
+    if (account_table_create(&config, &accounts) < 0 || link_table_create(&config, &links) < 0)
         return 1;
     for (uint32_t n_connections = 1024; n_connections <= 1048576; n_connections *= 1024) {
         bench(&config, "tcp", PROTOCOL_TCP, n_connections);
         bench(&config, "udp", PROTOCOL_UDP, n_connections);
     }
+    link_table_destroy(links);
     account_table_destroy(accounts);
     config_deinit(&config);
     return 0;

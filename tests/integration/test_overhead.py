@@ -45,6 +45,22 @@ def expected(packets, models):
     return dict(billed)
 
 
+def test_the_directions_of_a_wan_may_cost_differently(case):
+    packets = traffic.mix(seed=43, n_packets=2_000)
+    capture.write_pcap(case.directory / "in.pcap", packets)
+    models = "pppoe-llcsnap\n    overhead_up: linklayer atm overhead 32 mpu 96\n    overhead_down: docsis"
+    config = case.write("site.yaml", traffic.CONFIG.replace("pppoe-llcsnap", models))
+    case.wanmeter("replay", "--config", config, "in.pcap")
+    by_direction = {"up": lambda length: cells(max(length + 32, 96)), "down": lambda length: max(length + 18, 64),
+                    "none": MODELS["pppoe-llcsnap"]}
+    for direction, model in by_direction.items():
+        billed = sum(model(packet.l3_bytes) for packet in packets
+                     if packet.wan == "adsl" and packet.direction == direction and packet.l3_bytes)
+        found = case.query(f"SELECT coalesce(sum(billed_bytes), 0) FROM usage WHERE wan = 'adsl' AND direction = '{direction}'")
+        assert found == [(billed,)], direction
+    assert ("up", "linklayer atm overhead 32 mpu 96") in case.query("SELECT DISTINCT direction, model FROM usage WHERE wan = 'adsl'")
+
+
 def test_the_model_of_a_usage_row_is_named(case):
     packets = traffic.mix(seed=42, n_packets=500)
     capture.write_pcap(case.directory / "in.pcap", packets)

@@ -34,6 +34,7 @@ struct trace {
     struct fragment_table *fragments;
     struct rss rss;
     struct account_table *accounts;
+    struct link_table *links;
     struct flow_table *flows;
     int64_t clock_ns;
     uint64_t n; /* of the frame under way, from 0 */
@@ -97,9 +98,9 @@ static void on_packet(void *state, struct packet *packet)
         ;
     if (packet->class_index == CLASS_CONNECTION) {
         struct flow_key key;
-        uint16_t account;
+        struct flow_charge charge;
         flow_table_key(trace->flows, packet, &key);
-        flow_table_add(trace->flows, packet, &key, 0, &account);
+        flow_table_add(trace->flows, packet, &key, &charge);
         if (is_judged)
             print_judgement(trace, packet->protocol);
     } else if (packet->class_index == CLASS_ICMP_ERROR && is_judged) {
@@ -233,6 +234,9 @@ static int trace_open(struct trace *trace, const char *path)
         result = account_table_create(config, &trace->accounts);
     options.accounts = trace->accounts;
     if (result == 0)
+        result = link_table_create(config, &trace->links);
+    options.links = trace->links;
+    if (result == 0)
         result = flow_table_create(&options, &trace->flows);
     if (result == 0)
         result =
@@ -266,6 +270,7 @@ static void trace_close(struct trace *trace)
 {
     source_close(trace->source);
     flow_table_destroy(trace->flows);
+    link_table_destroy(trace->links);
     account_table_destroy(trace->accounts);
     fragment_table_destroy(trace->fragments);
     zone_rules_destroy(trace->zone_rules);

@@ -24,6 +24,7 @@ struct records {
 struct world {
     struct config config;
     struct account_table *accounts;
+    struct link_table *links;
 };
 
 static int open_world(void **state)
@@ -31,12 +32,14 @@ static int open_world(void **state)
     static struct world world;
     config_init(&world.config);
     *state = &world;
-    return account_table_create(&world.config, &world.accounts);
+    int result = account_table_create(&world.config, &world.accounts);
+    return result ? result : link_table_create(&world.config, &world.links);
 }
 
 static int close_world(void **state)
 {
     struct world *world = *state;
+    link_table_destroy(world->links);
     account_table_destroy(world->accounts);
     config_deinit(&world->config);
     return 0;
@@ -55,6 +58,7 @@ static struct flow_table *open_flows(const struct world *world, size_t connectio
     struct flow_options options = {
         .config = &world->config,
         .accounts = world->accounts,
+        .links = world->links,
         .connections_max = connections_max,
         .sink = {.on_record = on_record, .state = records},
     };
@@ -140,12 +144,15 @@ static void make_packets(struct packet *packets, unsigned seed)
 }
 
 static enum flow_result add(struct flow_table *flows, const struct packet *packet,
-                            uint64_t billed_bytes, uint16_t *account)
+                            uint16_t *account)
 {
     struct flow_key key;
     flow_table_key(flows, packet, &key);
     flow_table_prefetch(flows, &key);
-    return flow_table_add(flows, packet, &key, billed_bytes, account);
+    struct flow_charge charge;
+    enum flow_result result = flow_table_add(flows, packet, &key, &charge);
+    *account = charge.account;
+    return result;
 }
 
 static void test_records_do_not_depend_on_shards_or_on_when_timers_are_looked_at(void **state)
@@ -163,11 +170,11 @@ static void test_records_do_not_depend_on_shards_or_on_when_timers_are_looked_at
             shards[i] = open_flows(*state, 10000, &parts);
         for (size_t i = 0; i < PACKETS; i++) {
             flow_table_advance(one, packets[i].clock_ns);
-            add(one, &packets[i], packets[i].l3_bytes, &account);
+            add(one, &packets[i], &account);
             struct flow_table *shard = shards[shard_of(&packets[i])];
             if (rand() % 10 == 0)
                 flow_table_advance(shard, packets[i].clock_ns);
-            add(shard, &packets[i], packets[i].l3_bytes, &account);
+            add(shard, &packets[i], &account);
         }
         finish(one, end_ns);
         for (size_t i = 0; i < SHARDS; i++)
@@ -192,7 +199,7 @@ static void test_every_packet_is_in_one_record_or_overflows(void **state)
             uint16_t account;
             flow_table_advance(flows, packets[i].clock_ns);
             l2_all += packets[i].l2_bytes;
-            if (add(flows, &packets[i], 1, &account) == FLOW_OVERFLOW) {
+            if (add(flows, &packets[i], &account) == FLOW_OVERFLOW) {
                 n_overflowed++;
                 l2_overflowed += packets[i].l2_bytes;
             }
@@ -222,9 +229,9 @@ static void test_a_flow_ends_when_the_clock_reaches_its_expiry_and_not_before(vo
         records.n = 0;
         struct flow_table *flows = open_flows(world, 10, &records);
         packet.time_ns = packet.clock_ns = second_ns;
-        add(flows, &packet, 0, &account);
+        add(flows, &packet, &account);
         packet.time_ns = packet.clock_ns = second_ns + timeout_ns + off_ns;
-        add(flows, &packet, 0, &account);
+        add(flows, &packet, &account);
         finish(flows, packet.clock_ns);
         assert_int_equal(records.n, off_ns < 0 ? 1 : 2);
         assert_int_equal(records.items[0].end_reason, off_ns < 0 ? END_OF_INPUT : END_TIMEOUT);
@@ -238,6 +245,7 @@ static void test_interim_records_add_up_to_the_flow(void **state)
     struct packet packet = {.protocol = 17,
                             .marks = PACKET_MARK_IPV4 | PACKET_MARK_PORTS,
                             .l2_bytes = 60,
+                            .l3_bytes = 7,
                             .destination_address = {10, 0, 0, 1}};
     records.n = 0;
     struct flow_table *flows = open_flows(world, 10, &records);
@@ -245,7 +253,7 @@ static void test_interim_records_add_up_to_the_flow(void **state)
     enum { SENT = 1000 };
     for (int i = 0; i < SENT; i++) {
         packet.time_ns = packet.clock_ns = (i + 1) * 10 * second_ns;
-        add(flows, &packet, 7, &account);
+        add(flows, &packet, &account);
     }
     finish(flows, packet.clock_ns);
     uint64_t n = 0, billed_bytes = 0;
@@ -289,10 +297,10 @@ static void test_a_connection_begins_its_own_flow(void **state)
     records.n = 0;
     struct flow_table *flows = open_flows(*state, 10, &records);
     struct packet answer = tcp_packet(second_ns, true, TCP_SYN | TCP_ACK);
-    add(flows, &answer, 0, &account);
+    add(flows, &answer, &account);
     assert_int_equal(flow_table_judgement(flows)->ct_state, CT_INVALID | CT_TRACKED);
     struct packet question = tcp_packet(2 * second_ns, false, TCP_SYN);
-    add(flows, &question, 0, &account);
+    add(flows, &question, &account);
     assert_int_equal(flow_table_judgement(flows)->ct_state, CT_NEW | CT_TRACKED);
     finish(flows, 2 * second_ns);
 
@@ -318,10 +326,10 @@ static void test_an_invalid_packet_is_billed_and_harms_nothing(void **state)
     records.n = 0;
     struct flow_table *flows = open_flows(world, 10, &records);
     struct packet packet = tcp_packet(second_ns, false, TCP_SYN);
-    add(flows, &packet, 0, &account);
+    add(flows, &packet, &account);
     int64_t end_ns = second_ns + world->config.timeouts.tcp_syn_sent_ns;
     packet = tcp_packet(end_ns - 1, false, TCP_FIN);
-    add(flows, &packet, 0, &account);
+    add(flows, &packet, &account);
     flow_table_advance(flows, end_ns);
     assert_int_equal(flow_table_count(flows), 0);
     assert_int_equal(records.items[records.n - 1].end_reason, END_TIMEOUT);

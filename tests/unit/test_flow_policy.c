@@ -31,6 +31,7 @@ static const char yaml[] = "timeout_policies:\n"
 struct world {
     struct config config;
     struct account_table *accounts;
+    struct link_table *links;
     struct flow_table *flows;
     size_t n_ends;
 };
@@ -51,9 +52,11 @@ static void setup(struct world *world)
     config_errors_print(&errors, stderr);
     assert_int_equal(errors.n, 0);
     assert_int_equal(account_table_create(&world->config, &world->accounts), 0);
+    assert_int_equal(link_table_create(&world->config, &world->links), 0);
     struct flow_options options = {
         .config = &world->config,
         .accounts = world->accounts,
+        .links = world->links,
         .connections_max = 100,
         .sink = {.on_record = on_record, .state = world},
     };
@@ -63,6 +66,7 @@ static void setup(struct world *world)
 static void teardown(struct world *world)
 {
     flow_table_destroy(world->flows);
+    link_table_destroy(world->links);
     account_table_destroy(world->accounts);
     config_deinit(&world->config);
 }
@@ -97,11 +101,11 @@ static int64_t send(struct world *world, int64_t clock_ns, uint8_t protocol, uin
         packet.destination_port = packet.destination_port ? 1000 : 0;
     }
     struct flow_key key;
-    uint16_t account;
+    struct flow_charge charge;
     while (flow_table_advance(world->flows, clock_ns))
         ;
     flow_table_key(world->flows, &packet, &key);
-    assert_int_equal(flow_table_add(world->flows, &packet, &key, 0, &account), FLOW_COUNTED);
+    assert_int_equal(flow_table_add(world->flows, &packet, &key, &charge), FLOW_COUNTED);
     return flow_table_judgement(world->flows)->timeout_ns;
 }
 

@@ -32,6 +32,9 @@ static void make_extension(struct packet *packet, unsigned n)
     packet->payload_bytes =
         is_extended && n % 2 ? (uint16_t)(packet->payload_bytes % PACKET_PAYLOAD_MAX + 1) : 0;
     packet->payload = packet->payload_bytes ? payload : NULL;
+    packet->header_bytes =
+        is_extended ? (uint16_t)(packet->header_bytes % (PACKET_HEADER_MAX + 1)) : 0;
+    packet->header = payload + 100;
 }
 
 /* Any packet that a decoder may make: fields of absent parts are 0. Every combination of parts has
@@ -84,6 +87,9 @@ static void assert_same(const struct packet *a, const struct packet *b)
     assert_int_equal(b->extra, a->extra);
     assert_int_equal(b->datagram_bytes, a->datagram_bytes);
     assert_int_equal(b->payload_bytes, a->payload_bytes);
+    assert_int_equal(b->header_bytes, a->header_bytes);
+    if (a->header_bytes)
+        assert_memory_equal(b->header, a->header, a->header_bytes);
     if (a->payload_bytes)
         assert_memory_equal(b->payload, a->payload, a->payload_bytes);
 }

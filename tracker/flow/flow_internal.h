@@ -17,6 +17,7 @@ struct flow_table {
     struct protocol_context context; /* with the timeouts that no policy replaces */
     struct timeout_policies *policies;
     const struct account_table *accounts;
+    struct link_table *links;
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
     struct flow_helpers *helpers; /* NULL: none */

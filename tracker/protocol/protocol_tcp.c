@@ -251,6 +251,8 @@ static void move_on(struct tcp_step *step, struct connection *connection)
 {
     step->track->last_kind = (uint8_t)step->kind;
     step->track->last_direction = (uint8_t)step->direction;
+    if (step->header->options & TCP_OPTION_MSS)
+        step->sender->mss = (uint16_t)step->header->sack_right_edge;
     if (step->before != step->after && step->after == TCP_FIN_WAIT)
         step->sender->flags |= TCP_SIDE_CLOSED_FIRST;
     connection->protocol_state = (uint8_t)step->after;

@@ -1,0 +1,193 @@
+#include "tracker/link.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "common/overhead.h"
+#include "common/overhead/header_compression.h"
+#include "proto/model.h"
+#include "tracker/vj.h"
+
+enum { IPV4_HEADER = 20, IPV6_HEADER = 40, TCP_HEADER = 20, UDP_HEADER = 8 };
+
+/* One direction of a WAN. */
+struct link {
+    struct overhead model;
+    bool is_plain; /* the model alone decides */
+    uint16_t mtu;  /* 0: not known */
+    const struct header_compression *estimate;
+    struct vj *vj;
+};
+
+struct link_table {
+    struct link (*links)[DIRECTION_N]; /* by WAN; 0: none */
+    size_t n_wans;
+};
+
+/* ---- open, close ---- */
+
+/* Packets of no direction are on no link: nothing compresses them. */
+static int make_compression(struct link *link, unsigned direction)
+{
+    for (unsigned i = 0; i < 2 && direction != DIRECTION_NONE; i++) {
+        const struct overhead_step *step = &link->model.steps[i];
+        if (step->operation == OVERHEAD_ESTIMATE)
+            link->estimate = header_compression_get(step->a);
+        if (step->operation != OVERHEAD_VJ)
+            continue;
+        link->vj = malloc(sizeof *link->vj);
+        if (!link->vj)
+            return -ENOMEM;
+        vj_init(link->vj, (unsigned)step->a, step->b != 0);
+    }
+    return 0;
+}
+
+static int make_link(const struct config *config, uint16_t wan, unsigned direction,
+                     struct link *link)
+{
+    if (!overhead_make(model_of(config, wan, direction), &link->model))
+        return -EINVAL;
+    link->mtu = wan ? (uint16_t)config->wans[wan - 1].mtu : 0;
+    int result = make_compression(link, direction);
+    link->is_plain = !link->vj && !link->estimate;
+    return result;
+}
+
+int link_table_create(const struct config *config, struct link_table **out)
+{
+    struct link_table *links = calloc(1, sizeof *links);
+    if (!links)
+        return -ENOMEM;
+    links->n_wans = config->n_wans + 1;
+    links->links = calloc(links->n_wans, sizeof *links->links);
+    int result = links->links ? 0 : -ENOMEM;
+    for (uint16_t wan = 0; result == 0 && wan < links->n_wans; wan++)
+        for (unsigned direction = 0; result == 0 && direction < DIRECTION_N; direction++)
+            result = make_link(config, wan, direction, &links->links[wan][direction]);
+    if (result < 0) {
+        link_table_destroy(links);
+        return result;
+    }
+    *out = links;
+    return 0;
+}
+
+void link_table_destroy(struct link_table *links)
+{
+    if (!links)
+        return;
+    for (size_t wan = 0; links->links && wan < links->n_wans; wan++)
+        for (unsigned direction = 0; direction < DIRECTION_N; direction++)
+            free(links->links[wan][direction].vj);
+    free(links->links);
+    free(links);
+}
+
+bool link_compresses_tcp(const struct config *config, uint16_t wan)
+{
+    for (unsigned direction = DIRECTION_UP; direction < DIRECTION_N; direction++) {
+        struct overhead model;
+        if (wan == 0 || !overhead_make(model_of(config, wan, direction), &model))
+            continue;
+        if (model.steps[0].operation == OVERHEAD_VJ || model.steps[1].operation == OVERHEAD_VJ)
+            return true;
+    }
+    return false;
+}
+
+/* ---- packets that are several ---- */
+
+static uint32_t ip_header_of(const struct packet *packet)
+{
+    return packet->marks & PACKET_MARK_IPV6 ? IPV6_HEADER : IPV4_HEADER;
+}
+
+/* The largest packet that the link and the receiver take; 0: not known. */
+static uint32_t packet_max(const struct link *link, const struct packet *packet,
+                           const struct link_flow *flow)
+{
+    uint32_t max = link->mtu;
+    if (packet->parts & PACKET_PART_TCP && flow && flow->receiver_mss) {
+        uint32_t by_mss = ip_header_of(packet) + TCP_HEADER + flow->receiver_mss;
+        max = max && max < by_mss ? max : by_mss;
+    }
+    return max;
+}
+
+/* Headers that each segment repeats; 0: the packet is not one that offloading merges. */
+static uint32_t segment_header(const struct packet *packet)
+{
+    bool is_fragment = packet->marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT);
+    if (is_fragment)
+        return 0;
+    if (packet->parts & PACKET_PART_TCP && packet->tcp.payload_bytes < UINT16_MAX)
+        return packet->l3_bytes - packet->tcp.payload_bytes;
+    if (packet->parts & PACKET_PART_TCP)
+        return ip_header_of(packet) + TCP_HEADER;
+    return packet->protocol == IPPROTO_UDP ? ip_header_of(packet) + UDP_HEADER : 0;
+}
+
+/* As the segments that it was before the capturing machine merged them. */
+static uint64_t segments_bytes(const struct overhead *model, uint32_t l3_bytes, uint32_t header,
+                               uint32_t max)
+{
+    uint32_t payload = l3_bytes - header, each = max - header;
+    uint32_t n_full = (payload - 1) / each;
+    return n_full * overhead_billed_bytes(model, max) +
+           overhead_billed_bytes(model, header + payload - n_full * each);
+}
+
+/* ---- charging ---- */
+
+static uint32_t compressed_bytes(struct link *link, const struct packet *packet,
+                                 const struct link_flow *flow)
+{
+    if (link->vj && packet->header_bytes)
+        return vj_bytes(link->vj, packet->header, packet->header_bytes, packet->l3_bytes);
+    bool is_part = packet->marks & (PACKET_MARK_FIRST_FRAGMENT | PACKET_MARK_LATER_FRAGMENT);
+    if (link->estimate && flow && !is_part && packet->protocol == IPPROTO_UDP)
+        return header_compression_bytes(link->estimate, flow->n_before,
+                                        packet->marks & PACKET_MARK_IPV6 ? 6 : 4, packet->l3_bytes);
+    return packet->l3_bytes;
+}
+
+static struct link *link_of(const struct link_table *links, const struct packet *packet)
+{
+    assert(packet->wan < links->n_wans);
+    return &links->links[packet->wan][packet->direction];
+}
+
+bool link_table_counts(const struct link_table *links, const struct packet *packet)
+{
+    return link_of(links, packet)->estimate != NULL;
+}
+
+void link_table_charge(struct link_table *links, const struct packet *packet,
+                       const struct link_flow *flow, struct link_charge *charge)
+{
+    struct link *link = link_of(links, packet);
+    charge->is_super = false;
+    uint32_t l3_bytes = packet->l3_bytes;
+    uint32_t max = packet_max(link, packet, flow);
+    if (max && l3_bytes > max) {
+        uint32_t header = segment_header(packet);
+        charge->is_super = header > 0 && header < max;
+    }
+    if (charge->is_super)
+        charge->billed_bytes = segments_bytes(&link->model, l3_bytes, segment_header(packet), max);
+    else if (link->is_plain)
+        charge->billed_bytes = overhead_billed_bytes(&link->model, l3_bytes);
+    else
+        charge->billed_bytes =
+            overhead_billed_bytes(&link->model, compressed_bytes(link, packet, flow));
+}
+
+void link_table_observe(struct link_table *links, const struct packet *packet)
+{
+    struct link *link = link_of(links, packet);
+    if (link->vj && packet->header_bytes)
+        vj_bytes(link->vj, packet->header, packet->header_bytes, packet->l3_bytes);
+}

@@ -1,0 +1,52 @@
+/* link: what a WAN charges for a packet: its overhead model, after what the link's ends compress,
+ * and of each segment where offloading made one packet of several.
+ *
+ *     link_table_create(&config, &links);
+ *     link_table_charge(links, &packet, &flow, &charge);     each packet, in the streams' order
+ *     link_table_observe(links, &packet);                    one whose home is another shard
+ *     link_table_destroy(links);
+ *
+ * A link that compresses TCP/IP headers (model "vj+…") remembers the headers of all connections
+ * that use it, in the order of its packets. So every shard is shown all of its TCP packets: those
+ * at home elsewhere as copies (PACKET_LINK), at their place among the others. Then each shard's
+ * state is the link's, whatever the shards and workers. Not thread-safe. */
+#ifndef WANMETER_TRACKER_LINK_H
+#define WANMETER_TRACKER_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "proto/packet.h"
+
+struct link_table;
+
+/* What the packet's flow knows. */
+struct link_flow {
+    uint32_t n_before;     /* packets of this direction before */
+    uint16_t receiver_mss; /* that the receiver has said, in TCP's option; 0: not seen */
+};
+
+struct link_charge {
+    uint64_t billed_bytes;
+    bool is_super; /* longer than the link or the receiver takes: billed as what it was made of */
+};
+
+/* 0, -ENOMEM, or -EINVAL: a WAN's overhead model is not known. 'config' is kept, not copied. */
+int link_table_create(const struct config *config, struct link_table **out);
+void link_table_destroy(struct link_table *links); /* accepts NULL */
+
+/* Whether the packet's link has to know how many of its flow went before. */
+bool link_table_counts(const struct link_table *links, const struct packet *packet);
+
+/* 'flow' NULL: a packet of no flow. */
+void link_table_charge(struct link_table *links, const struct packet *packet,
+                       const struct link_flow *flow, struct link_charge *charge);
+
+/* A packet with PACKET_LINK: nothing is charged for it here. */
+void link_table_observe(struct link_table *links, const struct packet *packet);
+
+/* Whether the WAN's link has to see the headers of all its TCP packets. */
+bool link_compresses_tcp(const struct config *config, uint16_t wan);
+
+#endif
