@@ -13,6 +13,7 @@
 #include "capture/decode.h"
 #include "capture/fragment.h"
 #include "capture/lane.h"
+#include "capture/link_packets.h"
 #include "capture/rss.h"
 #include "capture/source.h"
 #include "capture/wan.h"
@@ -48,6 +49,7 @@ struct capture {
     struct wan_table *wans;
     struct zone_rules *zone_rules;   /* NULL: none */
     struct control_packets *control; /* NULL: no helpers */
+    struct link_packets *links;      /* NULL: no WAN compresses headers */
     struct fragment_table *fragments;
     struct rss rss;
     struct lane *lanes[SHARDS_MAX];
@@ -118,14 +120,15 @@ static void move_clock(struct capture *capture, int64_t next_ns)
 
 /* ---- the frame's way ---- */
 
-/* Copies for the shards that are not its home. */
-static void add_shadows(struct capture *capture, struct packet *packet, uint32_t home)
+/* Copies for the shards that are not its home, as 'kinds' (PACKET_SHADOW, PACKET_LINK). */
+static void add_copies(struct capture *capture, struct packet *packet, uint32_t home,
+                       uint16_t kinds)
 {
-    packet->extra |= PACKET_SHADOW;
+    packet->extra |= kinds;
     for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
         if (i != home && lane_add(capture->lanes[i], packet) < 0)
             fail(capture, NO_MEMORY);
-    packet->extra &= (uint16_t)~PACKET_SHADOW;
+    packet->extra &= (uint16_t)~kinds;
 }
 
 /* A packet whose ports are settled. */
@@ -138,8 +141,11 @@ static void on_packet(void *state, struct packet *packet)
     uint32_t shard = rss_shard(packet->rss, capture->arguments.n_shards);
     if (lane_add(capture->lanes[shard], packet) < 0)
         fail(capture, NO_MEMORY);
+    uint16_t copies = packet->header_bytes ? PACKET_LINK : 0;
     if (capture->control && control_packets_has(capture->control, packet))
-        add_shadows(capture, packet, shard);
+        copies |= PACKET_SHADOW;
+    if (copies)
+        add_copies(capture, packet, shard, copies);
 }
 
 static void add_payload(const struct capture *capture, const struct layers *layers,
@@ -176,6 +182,8 @@ static void on_frame(struct capture *capture, const struct frame *frame)
         fragment_table_add(capture->fragments, &packet, &layers, frame->source_index);
     } else {
         add_payload(capture, &layers, &packet);
+        if (capture->links)
+            link_packets_add_header(capture->links, &layers, &packet);
         on_packet(capture, &packet);
     }
 }
@@ -459,6 +467,8 @@ static int open_decoding(struct capture *capture)
     if (result == 0)
         result = control_packets_create(config, &capture->control);
     if (result == 0)
+        result = link_packets_create(config, &capture->links);
+    if (result == 0)
         result = fragment_table_create(config, &capture->decoder, on_fragment, capture,
                                        &capture->fragments);
     return result;
@@ -557,6 +567,7 @@ static void capture_close(struct capture *capture)
     change_inlet_close(capture->changes);
     fragment_table_destroy(capture->fragments);
     zone_rules_destroy(capture->zone_rules);
+    link_packets_destroy(capture->links);
     control_packets_destroy(capture->control);
     wan_table_destroy(capture->wans);
     free(capture->carrier_bytes);

@@ -4,22 +4,17 @@
 #ifndef WANMETER_PROTO_MODEL_H
 #define WANMETER_PROTO_MODEL_H
 
+#include <stdbool.h>
+
 #include "common/config.h"
 #include "proto/packet.h"
 
 /* The text of the WAN's model for this enum direction: its own, or the WAN's for both. Of no WAN
  * (0), and of one that is not in the configuration: "ip". */
-static inline const char *model_of(const struct config *config, uint16_t wan, unsigned direction)
-{
-    if (wan == 0 || wan > config->n_wans)
-        return "ip";
-    const struct config_wan *own = &config->wans[wan - 1];
-    const char *model = direction == DIRECTION_UP     ? own->overhead_up
-                        : direction == DIRECTION_DOWN ? own->overhead_down
-                                                      : NULL;
-    if (!model || model[0] == '\0')
-        model = own->overhead;
-    return model ? model : "ip";
-}
+const char *model_of(const struct config *config, uint16_t wan, unsigned direction);
+
+/* Whether the WAN's link has to be shown the headers of all its TCP packets, in either direction.
+ */
+bool model_compresses_tcp(const struct config *config, uint16_t wan);
 
 #endif

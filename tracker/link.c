@@ -86,18 +86,6 @@ void link_table_destroy(struct link_table *links)
     free(links);
 }
 
-bool link_compresses_tcp(const struct config *config, uint16_t wan)
-{
-    for (unsigned direction = DIRECTION_UP; direction < DIRECTION_N; direction++) {
-        struct overhead model;
-        if (wan == 0 || !overhead_make(model_of(config, wan, direction), &model))
-            continue;
-        if (model.steps[0].operation == OVERHEAD_VJ || model.steps[1].operation == OVERHEAD_VJ)
-            return true;
-    }
-    return false;
-}
-
 /* ---- packets that are several ---- */
 
 static uint32_t ip_header_of(const struct packet *packet)

@@ -46,7 +46,4 @@ void link_table_charge(struct link_table *links, const struct packet *packet,
 /* A packet with PACKET_LINK: nothing is charged for it here. */
 void link_table_observe(struct link_table *links, const struct packet *packet);
 
-/* Whether the WAN's link has to see the headers of all its TCP packets. */
-bool link_compresses_tcp(const struct config *config, uint16_t wan);
-
 #endif

@@ -7,7 +7,7 @@ enum {
     PORTS_SIZE = 4,
     TCP_FLAGS_MASK = 0x3f,
     TCP_WINDOW_SCALE_MAX = 14, /* RFC 7323, section 2.3: more counts as 14 */
-    UDP_LENGTH_AT = 4, /* UDP-Lite: the checksum's coverage */
+    UDP_LENGTH_AT = 4,         /* UDP-Lite: the checksum's coverage */
     UDP_CHECKSUM_AT = 6,
     GRE_VERSION_MASK = 0x7,
     GRE_VERSION_PPTP = 1,
@@ -286,6 +286,7 @@ void transport_decode(struct walk *walk)
     const uint8_t *header = walk->bytes + walk->at;
     uint32_t captured = walk->ip_end - walk->at;
     uint32_t length = packet->l3_bytes - (walk->at - walk->ip_at);
+    walk->layers->network = walk->bytes + walk->ip_at;
     walk->layers->transport = header;
     walk->layers->transport_bytes = captured;
     if (has_ports(packet->protocol)) {

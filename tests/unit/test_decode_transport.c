@@ -33,8 +33,9 @@ static void test_tcp_fields_are_read(void **state)
     assert_int_equal(packet.tcp.flags, TCP_SYN);
     assert_int_equal(packet.tcp.window_scale, 7);
     assert_int_equal(packet.tcp.payload_bytes, 0);
-    assert_int_equal(packet.tcp.options,
-                     TCP_OPTION_ANY | TCP_OPTION_SACK_PERMITTED | TCP_OPTION_WINDOW_SCALE);
+    assert_int_equal(packet.tcp.options, TCP_OPTION_ANY | TCP_OPTION_SACK_PERMITTED |
+                                             TCP_OPTION_WINDOW_SCALE | TCP_OPTION_MSS);
+    assert_int_equal(packet.tcp.sack_right_edge, 1460);
 
     decode_tcp(TCP_WITH_TIMESTAMPS, &packet);
     assert_int_equal(packet.tcp.options, TCP_OPTION_ANY);

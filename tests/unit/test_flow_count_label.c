@@ -19,6 +19,7 @@ enum { CLIENT = 1, SERVER = 2, RECORDS_MAX = 16, PORT = 5000, PROTOCOL_UDP = 17 
 struct world {
     struct config config;
     struct account_table *accounts;
+    struct link_table *links;
     struct flow_table *flows;
     struct flow_record records[RECORDS_MAX];
     size_t n;
@@ -36,8 +37,10 @@ static int open_world(void **state)
     struct world *world = calloc(1, sizeof *world);
     config_init(&world->config);
     assert_int_equal(account_table_create(&world->config, &world->accounts), 0);
+    assert_int_equal(link_table_create(&world->config, &world->links), 0);
     struct flow_options options = {.config = &world->config,
                                    .accounts = world->accounts,
+                                   .links = world->links,
                                    .connections_max = 8,
                                    .sink = {.on_record = on_record, .state = world}};
     assert_int_equal(flow_table_create(&options, &world->flows), 0);
@@ -49,6 +52,7 @@ static int close_world(void **state)
 {
     struct world *world = *state;
     flow_table_destroy(world->flows);
+    link_table_destroy(world->links);
     account_table_destroy(world->accounts);
     config_deinit(&world->config);
     free(world);
@@ -75,10 +79,10 @@ static void send(struct world *world, uint8_t from, int64_t at_s, uint32_t label
     packet.source_address[0] = from;
     packet.destination_address[0] = from == CLIENT ? SERVER : CLIENT;
     struct flow_key key;
-    uint16_t account;
+    struct flow_charge charge;
     flow_table_advance(world->flows, packet.clock_ns);
     flow_table_key(world->flows, &packet, &key);
-    assert_int_equal(flow_table_add(world->flows, &packet, &key, 86, &account), FLOW_COUNTED);
+    assert_int_equal(flow_table_add(world->flows, &packet, &key, &charge), FLOW_COUNTED);
 }
 
 static void finish(struct world *world)

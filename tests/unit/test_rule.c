@@ -14,6 +14,7 @@ static const int64_t second_ns = 1000000000;
 struct world {
     struct config config;
     struct account_table *accounts;
+    struct link_table *links;
     struct flow_table *flows;
     struct flow_record records[RECORDS_MAX];
     size_t n_records;
@@ -32,9 +33,11 @@ static void open_world(struct world *world, const char *yaml)
     memset(world, 0, sizeof *world);
     init_from(&world->config, yaml);
     assert_int_equal(account_table_create(&world->config, &world->accounts), 0);
+    assert_int_equal(link_table_create(&world->config, &world->links), 0);
     struct flow_options options = {
         .config = &world->config,
         .accounts = world->accounts,
+        .links = world->links,
         .connections_max = 100,
         .sink = {.on_record = on_record, .state = world},
     };
@@ -50,6 +53,7 @@ static void end_flows(struct world *world)
 static void close_world(struct world *world)
 {
     flow_table_destroy(world->flows);
+    link_table_destroy(world->links);
     account_table_destroy(world->accounts);
     config_deinit(&world->config);
 }
@@ -85,7 +89,9 @@ static const struct flow_judgement *add(struct world *world, const struct packet
 {
     struct flow_key key;
     flow_table_key(world->flows, packet, &key);
-    assert_int_equal(flow_table_add(world->flows, packet, &key, 46, &world->account), FLOW_COUNTED);
+    struct flow_charge charge;
+    assert_int_equal(flow_table_add(world->flows, packet, &key, &charge), FLOW_COUNTED);
+    world->account = charge.account;
     return flow_table_judgement(world->flows);
 }
 
