@@ -1,13 +1,14 @@
-/* control: what somebody asked to change, done where it belongs.
+/* control: what somebody asks, or asks to change, brought to the module that the first word names.
  *
- *     control_apply(&control, &change, &result);
+ *     control_apply(&control, &change, &result);       every shard does the same (proto/change.h)
+ *     control_answer(&control, &request, &reply);      of this shard's tables
  *
- * The first word names the module that does it: every shard does the same (proto/change.h). A word
- * that no module knows is EOPNOTSUPP, and says which there are. */
+ * A word that no module knows is EOPNOTSUPP, and says which there are. */
 #ifndef WANMETER_TRACKER_CONTROL_H
 #define WANMETER_TRACKER_CONTROL_H
 
 #include "proto/change.h"
+#include "proto/control.h"
 #include "tracker/connection_filter.h"
 #include "tracker/flow.h"
 
@@ -20,5 +21,8 @@ struct control {
 
 void control_apply(const struct control *control, const struct change *change,
                    struct change_result *result);
+
+void control_answer(const struct control *control, const struct control_request *request,
+                    struct control_reply *reply);
 
 #endif

@@ -6,10 +6,6 @@
 #include <string.h>
 
 #include "proto/control.h"
-#include "tracker/flow_label.h"
-#include "tracker/label.h"
-#include "tracker/query/query_connection.h"
-#include "tracker/timeout_policy.h"
 
 enum { RESULTS_MAX = 1024 };
 
@@ -25,40 +21,6 @@ struct query {
     struct bus_socket *socket;
     struct note notes[RESULTS_MAX]; /* a ring */
     size_t n_noted;
-};
-
-/* A module's answers, by the first word. */
-struct door {
-    const char *word;
-    void (*answer)(const struct control *control, const struct control_request *request,
-                   struct control_reply *reply);
-};
-
-static void answer_labels(const struct control *control, const struct control_request *request,
-                          struct control_reply *reply)
-{
-    label_table_query(flow_table_labels(control->flows), request, reply);
-}
-
-static void answer_timeouts(const struct control *control, const struct control_request *request,
-                            struct control_reply *reply)
-{
-    timeout_policies_query(flow_table_timeout_policies(control->flows), request, reply);
-}
-
-static void answer_flow_labels(const struct control *control, const struct control_request *request,
-                               struct control_reply *reply)
-{
-    flow_label_query(flow_table_flow_labels(control->flows), flow_table_clock_ns(control->flows),
-                     request, reply);
-}
-
-static const struct door doors[] = {
-    {"ct", query_connection},
-    {"label", answer_labels},
-    {"timeout", answer_timeouts},
-    {"flowlabel", answer_flow_labels},
-    {NULL, NULL}, /* the end */
 };
 
 void query_note(struct query *query, const struct change *change,
@@ -88,18 +50,10 @@ static void tell_result(const struct query *query, const struct control_request 
 static void answer(const struct query *query, const struct control_request *request,
                    struct control_reply *reply)
 {
-    const char *word = request->n_words > 0 ? request->words[0] : "";
-    if (strcmp(word, "change") == 0) {
+    if (request->n_words > 0 && strcmp(request->words[0], "change") == 0)
         tell_result(query, request, reply);
-        return;
-    }
-    for (const struct door *door = doors; door->word; door++) {
-        if (strcmp(door->word, word) == 0) {
-            door->answer(query->settings.control, request, reply);
-            return;
-        }
-    }
-    control_reply_fail(reply, EOPNOTSUPP, "unknown question '%.32s'", word);
+    else
+        control_answer(query->settings.control, request, reply);
 }
 
 static void on_request(void *state, const struct bus_message *message)

@@ -4,8 +4,8 @@
  *     query_note(query, &change, &result);             what became of a change: told who asks by id
  *     query_close(query);
  *
- * The first word names the module that answers (query.c: doors); "change ID" is answered here:
- * EINPROGRESS until the change has come. An answer looks at a bounded number of entries and has a
+ * control_answer() asks the module; "change ID" is answered here: EINPROGRESS until the change has
+ * come. An answer looks at a bounded number of entries and has a
  * bounded size; with a cursor who asks goes on from there, and packets go on in between, so a list
  * is no picture of one moment. The results of the last RESULTS_MAX changes are kept. Not
  * thread-safe. */
