@@ -37,5 +37,8 @@ enum exit_code cmd_label(int argc, char **argv);
 enum exit_code cmd_timeout(int argc, char **argv);
 enum exit_code cmd_flowlabel(int argc, char **argv);
 enum exit_code cmd_invoice(int argc, char **argv);
+enum exit_code cmd_rerate(int argc, char **argv);
+enum exit_code cmd_meter_spec(int argc, char **argv);
+enum exit_code cmd_reconcile(int argc, char **argv);
 
 #endif

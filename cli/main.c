@@ -28,6 +28,9 @@ static const struct command commands[] = {
     {"label", "names of label bits, of a running daemon", cmd_label},
     {"timeout", "timeouts with a name, and the defaults, of a running daemon", cmd_timeout},
     {"invoice", "what an account pays for a period", cmd_invoice},
+    {"rerate", "a period with other tariffs or another overhead model", cmd_rerate},
+    {"reconcile", "a WAN beside its operator's figure", cmd_reconcile},
+    {"meter-spec", "what is counted, where and how: a document to publish", cmd_meter_spec},
 };
 
 enum { COMMANDS_N = sizeof commands / sizeof *commands };
@@ -38,7 +41,7 @@ static void print_help(FILE *out)
           "Meters what each connection, account and WAN used, and proves that it adds up.\n\n",
           out);
     for (size_t i = 0; i < COMMANDS_N; i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
     fputs("\n'wanmeter COMMAND --help' tells more; 'wanmeter --version' the version.\n"
           "Exit status: 0 ok, 1 failed, 2 usage or configuration error, 3 done but loss is "
           "declared,\n4 the audit does not add up, 5 no daemon answers.\n\n"

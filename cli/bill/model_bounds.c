@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/bill/amount.h"
 #include "common/overhead.h"
@@ -20,6 +21,7 @@ struct hull {
 };
 
 struct model_bounds {
+    char *name;
     struct overhead model;
     struct hull lower;
     struct hull upper;
@@ -64,7 +66,10 @@ int model_bounds_create(const char *model, struct model_bounds **out)
     struct model_bounds *bounds = calloc(1, sizeof *bounds);
     if (bounds == NULL)
         return -ENOMEM;
-    int result = overhead_make(model, &bounds->model) ? 0 : -EINVAL;
+    bounds->name = strdup(model);
+    int result = bounds->name == NULL                   ? -ENOMEM
+                 : overhead_make(model, &bounds->model) ? 0
+                                                        : -EINVAL;
     if (result == 0) {
         bounds->parts = overhead_parts(&bounds->model);
         result = make_hulls(bounds);
@@ -80,9 +85,15 @@ void model_bounds_destroy(struct model_bounds *bounds)
 {
     if (bounds == NULL)
         return;
+    free(bounds->name);
     free(bounds->lower.corners);
     free(bounds->upper.corners);
     free(bounds);
+}
+
+const char *model_bounds_name(const struct model_bounds *bounds)
+{
+    return bounds->name;
 }
 
 bool model_bounds_is_linear(const struct model_bounds *bounds)

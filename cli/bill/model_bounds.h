@@ -33,6 +33,9 @@ void model_bounds_of(const struct model_bounds *bounds, int64_t packets, int64_t
 /* What one packet of this length costs. */
 int64_t model_bounds_packet(const struct model_bounds *bounds, uint32_t l3_bytes);
 
+/* As it was given. */
+const char *model_bounds_name(const struct model_bounds *bounds);
+
 /* The same cost more for a packet of any length. */
 bool model_bounds_is_linear(const struct model_bounds *bounds);
 

@@ -84,9 +84,10 @@ static struct usage_model *model_at(struct usage *usage, const char *wan, const 
 
 static int64_t billed_bytes(const struct usage_request *request, sqlite3_stmt *row)
 {
-    bool is_for_all = request->model_wan == NULL;
-    if (request->model == NULL ||
-        (!is_for_all && strcmp(request->model_wan, text_of(row, COLUMN_WAN)) != 0))
+    bool is_other_wan =
+        request->model_wan != NULL && strcmp(request->model_wan, text_of(row, COLUMN_WAN)) != 0;
+    if (request->model == NULL || is_other_wan ||
+        strcmp(model_bounds_name(request->model), text_of(row, COLUMN_MODEL)) == 0)
         return sqlite3_column_int64(row, COLUMN_BILLED);
     struct model_range range;
     model_bounds_of(request->model, sqlite3_column_int64(row, COLUMN_PACKETS),
