@@ -7,7 +7,6 @@ with its status, master and mark.
 """
 
 import json
-import random
 
 from conformance.test_kernel import CHECKSUM, TOOLS, ask_kernel, need_kernel
 from support import capture, control, kernel, truth
@@ -69,32 +68,8 @@ def test_the_live_kernel_expects_the_same_in_a_talk_of_each_kind(case, kind):
 def test_the_live_kernel_expects_the_same_in_disturbed_talks(case, seed):
     need_kernel(case)
     packets, _ = control.talks(seed, TALKS)
-    capture.write_pcap(case.directory / "talks.pcap", disturbed(packets, random.Random(seed)))
+    capture.write_pcap(case.directory / "talks.pcap", control.disturbed(packets, seed))
     compare(case, [case.directory / "talks.pcap"], "--checksum", "0")
-
-
-def disturbed(packets, numbers):
-    """Some lost, doubled, late, or with a byte of their payload garbled (their checksum then is wrong)."""
-    out = []
-    for packet in packets:
-        fate = numbers.random()
-        if fate < 0.02:
-            continue
-        frame = packet.frame
-        if fate < 0.06 and len(frame) > 80 and is_tcp(frame):
-            at = numbers.randrange(66 if frame[12:14] == b"\x08\x00" else 80, len(frame))
-            frame = frame[:at] + bytes([numbers.choice(b" \r\n,.:|()09AZ\x00\xff")]) + frame[at + 1:]
-        out.append(capture.Packet(packet.time_ns, frame))
-        if 0.06 <= fate < 0.09:
-            out.append(capture.Packet(packet.time_ns + 1000, frame))
-        if 0.09 <= fate < 0.12 and len(out) > 1:
-            out[-1], out[-2] = (capture.Packet(out[-1].time_ns, out[-2].frame),
-                                capture.Packet(out[-2].time_ns, out[-1].frame))
-    return sorted(out, key=lambda packet: packet.time_ns)
-
-
-def is_tcp(frame):
-    return frame[23] == capture.TCP if frame[12:14] == b"\x08\x00" else frame[20] == capture.TCP
 
 
 def compare(case, captures, *options):

@@ -255,11 +255,38 @@ def talk_of(kind, start_ns=10**18, client_number=1, tick_ns=MILLISECOND):
     return talk
 
 
-def talks(seed, n, start_ns=10**18):
+def talks(seed, n, ticks=(MILLISECOND, 7 * MILLISECOND), start_ns=10**18):
     """'n' of them, many at a time; packets in order."""
     numbers = random.Random(seed)
-    made = [talk_of(numbers.choice(list(KINDS)), start_ns + numbers.randrange(10**9), 1 + n_client % 200,
-                    numbers.choice([MILLISECOND, 7 * MILLISECOND]))
+    made = [talk_of(numbers.choice(list(KINDS)), start_ns + numbers.randrange(1000 * ticks[-1] // n + 10**6),
+                    1 + n_client % 200, numbers.choice(ticks))
             for n_client in range(n)]
     packets = sorted((packet for talk in made for packet in talk.packets), key=lambda packet: packet.time_ns)
     return packets, [related for talk in made for related in talk.related]
+
+
+def disturbed(packets, seed):
+    """Some lost, doubled, late, or with a byte of their payload garbled (their checksum then is wrong)."""
+    numbers = random.Random(seed)
+    out = []
+    for packet in packets:
+        fate = numbers.random()
+        if fate < 0.02:
+            continue
+        frame = garbled(packet.frame, numbers) if fate < 0.06 else packet.frame
+        out.append(Packet(packet.time_ns, frame))
+        if 0.06 <= fate < 0.09:
+            out.append(Packet(packet.time_ns + 1000, frame))
+        if 0.09 <= fate < 0.12 and len(out) > 1:
+            out[-1], out[-2] = Packet(out[-1].time_ns, out[-2].frame), Packet(out[-2].time_ns, out[-1].frame)
+    return sorted(out, key=lambda packet: packet.time_ns)
+
+
+def garbled(frame, numbers):
+    """A byte behind the TCP header is another; other frames stay."""
+    is_ipv4 = frame[12:14] == b"\x08\x00"
+    payload_at = 54 if is_ipv4 else 74
+    if frame[23 if is_ipv4 else 20] != capture.TCP or len(frame) <= max(payload_at, 60):
+        return frame
+    at = numbers.randrange(payload_at, len(frame))
+    return frame[:at] + bytes([numbers.choice(b" \r\n,.:|()09AZ\x00\xff")]) + frame[at + 1:]
