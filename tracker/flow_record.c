@@ -60,6 +60,7 @@ static void copy_all_counters(const struct connection *connection, struct flow_r
 {
     copy_counters(&connection->counters[FLOW_ORIGINAL], &record->counters[FLOW_ORIGINAL]);
     copy_counters(&connection->counters[FLOW_REPLY], &record->counters[FLOW_REPLY]);
+    record->flow_label_changes = connection->extra ? connection->extra->flow_label_changes : 0;
 }
 
 /* The event but for its flow. */
@@ -110,7 +111,6 @@ void flow_record_cut(const struct flow_sink *sink, struct connection *connection
     copy_all_counters(connection, record);
     record->invalid_packets = connection->invalid_packets;
     record->wan_changes = connection->wan_changes;
-    record->flow_label_changes = connection->extra ? connection->extra->flow_label_changes : 0;
     record->kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
     record->end_reason = (uint8_t)reason;
     record->seal = seal_of(time_ns);
