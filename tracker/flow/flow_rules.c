@@ -1,6 +1,6 @@
 #include "tracker/flow/flow_internal.h"
 
-#include <string.h>
+#include "tracker/flow_record.h"
 
 static bool match(struct flow_table *flows, const struct packet *packet,
                   const struct connection *connection)
@@ -17,9 +17,11 @@ void flow_meet_rules(struct flow_table *flows, struct step *step, struct connect
     bool has_match = match(flows, step->packet, connection);
     const struct ct_action *outcome = &flows->outcome;
     step->is_looked_up = has_match && !(outcome->attributes & CT_ACTION_COMMIT);
-    if (outcome->attributes & CT_ACTION_ACCOUNT)
+    bool is_billed =
+        flow_record_is_begun(connection); /* by fragments: their account and class stay */
+    if (outcome->attributes & CT_ACTION_ACCOUNT && !is_billed)
         connection->account = outcome->account;
-    if (outcome->attributes & CT_ACTION_CLASS)
+    if (outcome->attributes & CT_ACTION_CLASS && !is_billed)
         connection->class_index = outcome->class_index;
     if (outcome->attributes & CT_ACTION_TIMEOUT)
         flow_give_policy(flows, connection, outcome->timeout);
