@@ -70,6 +70,18 @@ def test_a_rule_outranks_a_lease(case):
         (40001, "alice", "voice"), (40002, "bob", "voice")]
 
 
+def test_connections_that_are_listed_have_their_labels(case):
+    daemon = start(case)
+    network.send("mirror1", (udp(n, label, reply).frame for n, (label, reply) in enumerate(
+        [(5, False), (0xfffff, True), (6, False), (6, False), (7, False)])))
+    rows = []
+    while sum(int(row["orig"]["packets"]) for row in rows) < 4:
+        done = case.wanmeter("ct", "list", "--format", "json", "--run-directory", run_directory(case))
+        rows = json.loads(done.stdout)["rows"]
+    assert [(row["flow_label_orig"], row["flow_label_reply"], row["flow_label_changes"]) for row in rows] == [(5, 0xfffff, 2)]
+    stop(daemon)
+
+
 def test_leases_are_listed_in_the_kernels_columns(case):
     daemon = start(case, shards=3)
     flowlabel(case, "get", "0x12345", "create", f"dst={THERE}", "share=user", "linger=30", "expires=100", "account=bob")
