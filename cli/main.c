@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"audit", "prove that everything captured is counted or declared lost", cmd_audit},
     {"events", "follow what is happening: new, update, destroy, usage, loss", cmd_events},
     {"ct", "the connections of a running daemon: list, watch, update, delete", cmd_ct},
+    {"seal", "close what is still open of the bill", cmd_seal},
     {"sql", "ask the database anything, read-only", cmd_sql},
     {"config", "check a configuration, print an example or the reference", cmd_config},
     {"overhead", "what a packet costs on a link, by model", cmd_overhead},

@@ -20,6 +20,7 @@ enum option_key {
     KEY_INTERFACE,
     KEY_PROGRESS_DESCRIPTOR,
     KEY_LIVE,
+    KEY_SEAL,
     KEY_CHANGES,
 };
 
@@ -37,6 +38,7 @@ static const struct argp_option options[] = {
     {"progress-descriptor", KEY_PROGRESS_DESCRIPTOR, "N", 0, "capture: tell progress here", 0},
     {"changes", KEY_CHANGES, "FILE", 0, "capture: recorded changes", 0},
     {"live", KEY_LIVE, 0, 0, "the input has no end of its own", 0},
+    {"seal", KEY_SEAL, 0, 0, "exporter: close all that is in the database, and end", 0},
     {0},
 };
 
@@ -98,6 +100,9 @@ static error_t on_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_LIVE:
         arguments->is_live = true;
+        return 0;
+    case KEY_SEAL:
+        arguments->is_sealing = true;
         return 0;
     case KEY_CHANGES:
         arguments->changes_path = text;

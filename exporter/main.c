@@ -302,16 +302,23 @@ static void on_signal(void *state, int signal_number)
 
 /* ---- open, close ---- */
 
-static int open_store(struct exporter *exporter)
+static int open_database(struct exporter *exporter)
 {
     const struct config *config = &exporter->arguments.config;
     char error[STORE_ERROR_MAX];
     int result =
         store_open(config->database, config->exporter.checkpoint_bytes, &exporter->store, error);
-    if (result < 0) {
+    if (result < 0)
         log_error("%s", error);
+    return result;
+}
+
+static int open_store(struct exporter *exporter)
+{
+    const struct config *config = &exporter->arguments.config;
+    int result = open_database(exporter);
+    if (result < 0)
         return result;
-    }
     struct store_run run = {wall_time_ns(), WANMETER_VERSION, config};
     result = store_start_run(exporter->store, &run);
     if (result < 0)
@@ -413,15 +420,42 @@ static void exporter_close(struct exporter *exporter)
     arguments_deinit(&exporter->arguments);
 }
 
+/* No run: closes the seals of all that the database has. */
+static int seal_all(struct exporter *exporter)
+{
+    log_open("exporter");
+    int32_t open_at = INT32_MIN;
+    int result = open_database(exporter);
+    if (result < 0)
+        return result;
+    result = store_seal_end(exporter->store, &open_at);
+    while (result == 0 && store_is_seal_due(exporter->store, open_at)) {
+        result = store_begin(exporter->store);
+        if (result == 0)
+            result = store_seal(exporter->store, open_at, wall_time_ns(), SEAL_ROWS_A_TURN);
+        if (result == 0)
+            result = store_commit(exporter->store);
+    }
+    if (result < 0)
+        log_error("%s", store_error(exporter->store));
+    return result;
+}
+
+static int run(struct exporter *exporter)
+{
+    int result = exporter_open(exporter);
+    if (result == 0)
+        loop_run(exporter->loop);
+    return result;
+}
+
 int main(int argc, char **argv)
 {
     static struct exporter exporter;
     int status = arguments_read(argc, argv, "wanmeter-exporter", &exporter.arguments);
     if (status)
         return status;
-    if (exporter_open(&exporter) == 0)
-        loop_run(exporter.loop);
-    else
+    if ((exporter.arguments.is_sealing ? seal_all(&exporter) : run(&exporter)) < 0)
         exporter.status = 1;
     status = exporter.status;
     exporter_close(&exporter);

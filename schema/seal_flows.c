@@ -87,9 +87,9 @@ struct cursor {
 static int64_t number_between(struct cursor *cursor, int64_t least, int64_t most)
 {
     int column = cursor->column++;
+    int type = sqlite3_column_type(cursor->row, column); /* asking for a value may change it */
     int64_t number = sqlite3_column_int64(cursor->row, column);
-    if (sqlite3_column_type(cursor->row, column) != SQLITE_INTEGER || number < least ||
-        number > most)
+    if (type != SQLITE_INTEGER || number < least || number > most)
         cursor->is_sound = false;
     return number;
 }
@@ -118,7 +118,8 @@ static bool is_null(const struct cursor *cursor, int column)
 static uint8_t read_address(struct cursor *cursor, uint8_t address[16])
 {
     int column = cursor->column;
-    if (sqlite3_column_type(cursor->row, column) == SQLITE_INTEGER) {
+    int type = sqlite3_column_type(cursor->row, column);
+    if (type == SQLITE_INTEGER) {
         uint32_t bits = htonl((uint32_t)number_between(cursor, 0, UINT32_MAX));
         memcpy(address, &bits, sizeof bits);
         return 4;
@@ -126,8 +127,7 @@ static uint8_t read_address(struct cursor *cursor, uint8_t address[16])
     cursor->column++;
     const char *text = (const char *)sqlite3_column_text(cursor->row, column);
     char again[ADDRESS_TEXT_SIZE];
-    bool is_address = sqlite3_column_type(cursor->row, column) == SQLITE_TEXT &&
-                      inet_pton(AF_INET6, text, address) == 1;
+    bool is_address = type == SQLITE_TEXT && inet_pton(AF_INET6, text, address) == 1;
     size_t length = is_address ? address_text(6, address, again) : 0;
     if (!is_address || length != (size_t)sqlite3_column_bytes(cursor->row, column) ||
         memcmp(again, text, length) != 0)
@@ -175,9 +175,9 @@ static void read_labels(struct cursor *cursor, struct flow_record *record)
     if (is_null(cursor, column))
         return;
     static const uint8_t none[sizeof record->labels];
+    int type = sqlite3_column_type(cursor->row, column);
     const void *labels = sqlite3_column_blob(cursor->row, column);
-    if (sqlite3_column_type(cursor->row, column) != SQLITE_BLOB ||
-        sqlite3_column_bytes(cursor->row, column) != sizeof record->labels ||
+    if (type != SQLITE_BLOB || sqlite3_column_bytes(cursor->row, column) != sizeof record->labels ||
         memcmp(labels, none, sizeof none) == 0)
         cursor->is_sound = false;
     else

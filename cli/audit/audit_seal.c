@@ -272,6 +272,19 @@ static bool check_unsealed(struct verifier *verifier)
 
 /* ---- all of it ---- */
 
+/* A row that can be found by one way and not by another is no row that one can swear to. */
+static bool check_structure(struct database *database, struct seal_audit *audit)
+{
+    sqlite3_stmt *statement = database_prepare(database, "PRAGMA integrity_check(1)");
+    if (database_step(database, statement)) {
+        const char *answer = (const char *)sqlite3_column_text(statement, 0);
+        if (answer == NULL || strcmp(answer, "ok") != 0)
+            snprintf(audit->damage, sizeof audit->damage, "%s", answer ? answer : "unreadable");
+    }
+    sqlite3_finalize(statement);
+    return !database->is_failed;
+}
+
 /* A database of a version before seals has none. */
 static bool has_seals(struct database *database)
 {
@@ -306,6 +319,8 @@ bool audit_seal_read(struct database *database, const char *wanted_hash, struct 
 {
     *audit = (struct seal_audit){0};
     struct verifier verifier = {.database = database, .audit = audit};
+    if (!check_structure(database, audit))
+        return false;
     if (!has_seals(database))
         return !database->is_failed;
     bool is_read = read_written(&verifier);
@@ -320,6 +335,11 @@ bool audit_seal_read(struct database *database, const char *wanted_hash, struct 
     }
     free(verifier.entries);
     return is_read;
+}
+
+bool audit_seal_holds(const struct seal_audit *audit)
+{
+    return audit->n_findings == 0 && audit->damage[0] == '\0';
 }
 
 void audit_seal_free(struct seal_audit *audit)
@@ -349,6 +369,8 @@ void audit_seal_text(const struct seal_finding *finding, char text[AUDIT_SEAL_TE
 
 void audit_seal_print(const struct seal_audit *audit, FILE *out)
 {
+    if (audit->damage[0] != '\0')
+        fprintf(out, "file      damaged: %s\n", audit->damage);
     for (size_t i = 0; i < audit->n_findings; i++) {
         char text[AUDIT_SEAL_TEXT_SIZE];
         audit_seal_text(&audit->findings[i], text);

@@ -3,10 +3,10 @@
  *     if (audit_seal_read(&database, &seals)) audit_seal_print(&seals, stdout);
  *     audit_seal_free(&seals);
  *
- * Reads every row of the bill once. A seal is recomputed from its rows and compared with what is
- * written down, and that with its own hash and with the seal before. What cannot be seen from
- * within is a chain that lacks its end: hold the hash of a seal, as a bill has it, against the
- * chain. */
+ * Reads every row of the bill once, and lets SQLite check the file's structure. A seal is
+ * recomputed from its rows and compared with what is written down, and that with its own hash and
+ * with the seal before. What cannot be seen from within is a chain that lacks its end: hold the
+ * hash of a seal, as a bill has it, against the chain. */
 #ifndef WANMETER_CLI_AUDIT_SEAL_H
 #define WANMETER_CLI_AUDIT_SEAL_H
 
@@ -33,7 +33,10 @@ struct seal_finding {
     unsigned faults; /* bits 1 << enum seal_fault */
 };
 
+enum { SEAL_DAMAGE_SIZE = 200 };
+
 struct seal_audit {
+    char damage[SEAL_DAMAGE_SIZE]; /* what SQLite says of the file; "": it is sound */
     int64_t n_seals;
     struct seal_finding *findings; /* by number, one a seal */
     size_t n_findings;
@@ -44,6 +47,10 @@ struct seal_audit {
 
 /* 'wanted_hash': the hash of a seal to look for, or NULL. False: an error, which was logged. */
 bool audit_seal_read(struct database *database, const char *wanted_hash, struct seal_audit *audit);
+
+/* No finding, and no damage. */
+bool audit_seal_holds(const struct seal_audit *audit);
+
 void audit_seal_free(struct seal_audit *audit); /* accepts a zeroed one */
 
 /* A line for the chain, or one a finding. */

@@ -92,13 +92,14 @@ static enum exit_code print_json(struct database *database, const struct audits 
         "captured_l2_bytes, counted_l2_bytes, lost_l2_bytes, difference_l2_bytes, "
         "captured_l3_bytes, counted_l3_bytes, lost_l3_bytes, difference_l3_bytes, :verdict AS "
         "verdict, :seals AS seals, nullif(:last, '') AS last_seal, :wrong AS wrong_seals, "
-        "nullif(:findings, '') AS seal_findings FROM audit");
+        "nullif(:findings, '') AS seal_findings, nullif(:damage, '') AS damage FROM audit");
     if (statement != NULL) {
         database_bind_text(statement, ":verdict", audits->audit.verdict);
         database_bind_integer(statement, ":seals", seals->n_seals);
         database_bind_text(statement, ":last", seals->last_hash);
         database_bind_integer(statement, ":wrong", (int64_t)seals->n_findings);
         database_bind_text(statement, ":findings", findings);
+        database_bind_text(statement, ":damage", seals->damage);
     }
     return query_print(database, statement, OUTPUT_JSON, "audit", QUERY_NAMED);
 }
@@ -109,7 +110,7 @@ static bool read_all(struct database *database, const char *seal, struct audits 
     sqlite3_exec(database->handle, "BEGIN", NULL, NULL, NULL);
     bool is_read =
         audit_read(database, &audits->audit) && audit_seal_read(database, seal, &audits->seals);
-    if (is_read && audits->seals.n_findings > 0)
+    if (is_read && !audit_seal_holds(&audits->seals))
         snprintf(audits->audit.verdict, sizeof audits->audit.verdict, "mismatch");
     return is_read;
 }
