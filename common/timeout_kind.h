@@ -19,6 +19,7 @@
 enum {
     TIMEOUT_GENERIC = 255, /* the protocol number that stands for all without a kind of their own */
     TIMEOUT_VALUES_MAX = 11,
+    TIMEOUT_AT_ONCE_NS = 1, /* stands for a timeout of 0; 0 itself leaves a timer as it was */
     TIMEOUT_POLICY_NAME_MAX = 31,
     TIMEOUT_KIND_NAMES_SIZE = 160,
 };
@@ -52,6 +53,12 @@ void timeout_kind_names(const struct timeout_kind *kind, char *out);
 /* What a policy may be called: 1 to TIMEOUT_POLICY_NAME_MAX bytes of printable UTF-8 without spaces
  * and commas. */
 bool timeout_policy_is_name(const char *text);
+
+/* As Linux compares them, unsigned: a negative timeout, in the past, is longer than any other. */
+static inline bool timeout_is_longer(int64_t left_ns, int64_t right_ns)
+{
+    return (uint64_t)left_ns > (uint64_t)right_ns;
+}
 
 static inline int64_t *timeout_value(const struct timeout_value *value, struct timeouts *timeouts)
 {

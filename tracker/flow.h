@@ -106,7 +106,7 @@ enum ct_state {
 
 struct flow_judgement {
     uint64_t flow_id;
-    int64_t timeout_ns;  /* that the packet set; 0: none; negative: over at once */
+    int64_t timeout_ns;  /* that the packet set; 0: none; 1 or negative: over at once */
     uint32_t ct_state;   /* enum ct_state; 0: untracked, or not judged by itself */
     uint32_t status;     /* of the connection behind it, enum connection_status */
     uint8_t state;       /* enum connection_state */

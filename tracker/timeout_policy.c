@@ -7,7 +7,6 @@
 
 enum { SLOTS = CONFIG_TIMEOUT_POLICIES_MAX, TICKS_A_SECOND = 250 };
 static const int64_t tick_ns = INT64_C(1000000000) / TICKS_A_SECOND;
-static const int64_t at_once_ns = -1; /* no whole tick: shown as 0 */
 
 static_assert((SLOTS & (SLOTS - 1)) == 0 && SLOTS < UINT16_MAX, "an id's low bits are its slot");
 
@@ -24,7 +23,7 @@ struct timeout_policies {
 int64_t timeout_ns_of_seconds(uint32_t seconds)
 {
     uint32_t ticks = (uint32_t)((uint64_t)seconds * TICKS_A_SECOND);
-    return ticks == 0 ? at_once_ns : (int64_t)(int32_t)ticks * tick_ns;
+    return ticks == 0 ? TIMEOUT_AT_ONCE_NS : (int64_t)(int32_t)ticks * tick_ns;
 }
 
 uint32_t timeout_seconds_of_ns(int64_t ns)
@@ -206,7 +205,7 @@ static int put_configured(struct timeout_policies *policies,
         values.ns[i] = config_timeout_policy_ns(configured, kind->values[i].name);
         values.is_given[i] = values.ns[i] >= 0;
         if (values.ns[i] == 0)
-            values.ns[i] = at_once_ns;
+            values.ns[i] = TIMEOUT_AT_ONCE_NS;
     }
     uint8_t ip_version = strcmp(configured->l3, "inet6") == 0 ? 6 : 4;
     return -timeout_policies_put(policies, configured->name, ip_version, kind, &values,

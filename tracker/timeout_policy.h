@@ -62,7 +62,7 @@ const struct timeouts *timeout_policies_in_force(const struct timeout_policies *
 /* ---- what may be done to them (timeout_policy.c) ---- */
 
 /* Seconds as Linux keeps them: 32 bits of ticks, 250 a second. What does not fit wraps, and of that
- * what is 2^31 ticks or more away is in the past. Negative: over at once. Never 0. */
+ * what is 2^31 ticks or more away is in the past, negative. 0 is TIMEOUT_AT_ONCE_NS. */
 int64_t timeout_ns_of_seconds(uint32_t seconds);
 
 /* What Linux would show of it. */

@@ -198,7 +198,22 @@ static void test_a_timeout_of_zero_ends_a_connection_at_once(void **state)
     struct world world;
     setup(&world);
     for (size_t i = 0; i < 3; i++) {
-        assert_true(send(&world, second_ns, TCP, 9, false) < 0);
+        assert_int_equal(send(&world, second_ns, TCP, 9, false), TIMEOUT_AT_ONCE_NS);
+        assert_int_equal(world.n_ends, i);
+    }
+    teardown(&world);
+}
+
+static void test_a_timeout_past_31_bits_of_ticks_ends_a_connection_at_once(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    assert_int_equal(CHANGE(&world, "replace", "short", "inet", "udp", "unreplied=8589934"), 0);
+    assert_int_equal(send(&world, second_ns, UDP, 1, false), 8589934 * second_ns);
+    assert_int_equal(CHANGE(&world, "replace", "short", "inet", "udp", "unreplied=8589935"), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(send(&world, 2 * second_ns, UDP, 1, false) < 0);
         assert_int_equal(world.n_ends, i);
     }
     teardown(&world);
@@ -227,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_a_rules_policy_cannot_be_deleted),
         cmocka_unit_test(test_changed_defaults_count_from_the_next_packet_on_but_for_gre),
         cmocka_unit_test(test_a_timeout_of_zero_ends_a_connection_at_once),
+        cmocka_unit_test(test_a_timeout_past_31_bits_of_ticks_ends_a_connection_at_once),
         cmocka_unit_test(test_the_given_ids_come_round_and_connections_do_not_mind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,22 @@ static void test_a_tcp_connection_lives_and_closes(void **state)
     assert_memory_equal(&before, &world.connection, sizeof before);
 }
 
+static void test_a_timeout_in_the_past_is_the_longest(void **state)
+{
+    (void)state;
+    struct timeouts before = config.timeouts;
+    config.timeouts.tcp_established_ns = -1;
+    struct world world = world_of(&protocol_tcp);
+    send_tcp(&world, O, TCP_ACK, 100, 500, 0);
+    assert_world(&world, STATE_ESTABLISHED, 301, 0);
+    config.timeouts = before;
+    config.timeouts.tcp_unacknowledged_ns = -1;
+    world = tcp_established();
+    assert_int_equal(send_tcp(&world, O, TCP_ACK, 101, 501, 50), VERDICT_ACCEPT);
+    assert_world(&world, STATE_ESTABLISHED, 432000, 1);
+    config.timeouts = before;
+}
+
 static void test_a_rst_closes_where_it_is_exact(void **state)
 {
     (void)state;
@@ -422,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_number_has_a_protocol),
         cmocka_unit_test(test_a_tcp_connection_lives_and_closes),
+        cmocka_unit_test(test_a_timeout_in_the_past_is_the_longest),
         cmocka_unit_test(test_a_rst_closes_where_it_is_exact),
         cmocka_unit_test(test_a_rst_ends_a_connection_that_was_never_answered),
         cmocka_unit_test(test_only_a_syn_or_an_ack_begins_a_connection),

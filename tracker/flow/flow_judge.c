@@ -113,7 +113,8 @@ void flow_apply(struct flow_table *flows, const struct step *step)
         step->verdict != VERDICT_CLOSE)
         see_reply(flows, step);
     if (step->timeout_ns)
-        connection->expires_ns = clock_ns + (step->timeout_ns > 0 ? step->timeout_ns : 0);
+        connection->expires_ns =
+            clock_ns + (step->timeout_ns > TIMEOUT_AT_ONCE_NS ? step->timeout_ns : 0);
     else if (!flow_is_connection(connection) || connection->expires_ns == INT64_MAX)
         connection->expires_ns = clock_ns + flows->context.timeouts->untracked_ns;
 }

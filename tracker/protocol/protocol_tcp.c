@@ -5,6 +5,7 @@
  * Source: RFC 9293, 5961; how Linux nf_conntrack_proto_tcp.c (6.18) behaves. */
 #include <assert.h>
 
+#include "common/timeout_kind.h"
 #include "tracker/protocol.h"
 #include "tracker/protocol/tcp.h"
 
@@ -222,7 +223,7 @@ static enum protocol_verdict refuse(struct tcp_step *step, const struct packet *
     }
     int64_t left_ns = step->connection->expires_ns - packet->clock_ns;
     int64_t short_ns = step->context->timeouts->tcp_unacknowledged_ns;
-    if (left_ns >= SHORTENED_MIN_S * INT64_C(1000000000) && left_ns > short_ns)
+    if (left_ns >= SHORTENED_MIN_S * INT64_C(1000000000) && timeout_is_longer(left_ns, short_ns))
         *timeout_ns = short_ns;
     return VERDICT_INVALID;
 }
@@ -236,13 +237,13 @@ static int64_t choose_timeout(const struct tcp_step *step)
     bool is_unacknowledged =
         (step->sender->flags | step->receiver->flags) & TCP_SIDE_UNACKNOWLEDGED;
     if (step->track->n_retransmissions >= context->config->conntrack.tcp_max_retrans &&
-        timeout_ns > retrans_ns)
+        timeout_is_longer(timeout_ns, retrans_ns))
         return retrans_ns;
     if (step->kind == TCP_KIND_RST)
         return context->timeouts->tcp_close_ns;
-    if (is_unacknowledged && timeout_ns > unacknowledged_ns)
+    if (is_unacknowledged && timeout_is_longer(timeout_ns, unacknowledged_ns))
         return unacknowledged_ns;
-    if (step->track->last_window == 0 && timeout_ns > retrans_ns)
+    if (step->track->last_window == 0 && timeout_is_longer(timeout_ns, retrans_ns))
         return retrans_ns;
     return timeout_ns;
 }
@@ -279,7 +280,7 @@ static enum protocol_verdict accept_segment(struct tcp_step *step, struct connec
         return VERDICT_IGNORE;
     }
     int64_t unacknowledged_ns = step->context->timeouts->tcp_unacknowledged_ns;
-    if (step->after == TCP_ESTABLISHED && *timeout_ns > unacknowledged_ns)
+    if (step->after == TCP_ESTABLISHED && timeout_is_longer(*timeout_ns, unacknowledged_ns))
         *timeout_ns = unacknowledged_ns;
     return VERDICT_ACCEPT;
 }
