@@ -12,6 +12,7 @@
 #include "tracker/account.h"
 #include "tracker/control.h"
 #include "tracker/label.h"
+#include "tracker/link.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -43,10 +44,10 @@ static void open_connections(struct flow_table *flows)
             .zone = i % 2,
         };
         struct flow_key key;
-        uint16_t account;
+        struct flow_charge charge;
         flow_table_advance(flows, packet.clock_ns);
         flow_table_key(flows, &packet, &key);
-        flow_table_add(flows, &packet, &key, 40, &account);
+        flow_table_add(flows, &packet, &key, &charge);
     }
 }
 
@@ -93,12 +94,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     struct config config;
     struct account_table *accounts;
+    struct link_table *links;
     struct flow_table *flows;
     config_init(&config);
-    if (account_table_create(&config, &accounts) < 0)
+    if (account_table_create(&config, &accounts) < 0 || link_table_create(&config, &links) < 0)
         abort();
-    struct flow_options options = {
-        .config = &config, .accounts = accounts, .connections_max = 2 * CONNECTIONS};
+    struct flow_options options = {.config = &config,
+                                   .accounts = accounts,
+                                   .links = links,
+                                   .connections_max = 2 * CONNECTIONS};
     if (flow_table_create(&options, &flows) < 0)
         abort();
     struct control control = {.flows = flows,
@@ -107,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     apply(&control, &request);
     ask(&control, &request);
     flow_table_destroy(flows);
+    link_table_destroy(links);
     account_table_destroy(accounts);
     config_deinit(&config);
     return 0;
