@@ -52,6 +52,21 @@ def test_one_tuple_in_two_zones_is_two_connections(case):
     assert [row["zone"] for row in json.loads(shown)["rows"]] == [7]
 
 
+@each(["yes", "no"])
+def test_a_connection_that_was_announced_has_its_master_s_mark_and_by_choice_its_labels(case, related_labels):
+    capture.write_pcap(case.directory / "in.pcap", [Packet(n * NANOSECONDS, frame) for n, frame in enumerate(ftp())])
+    config = case.write("site.yaml", f"""\
+labels: [1 control, 2 data]
+conntrack: {{related_labels: {related_labels}}}
+rules:
+  - {{match: tcp dst port 21, ct: "commit,helper=ftp,mark=0x77,label=control"}}
+  - {{state: related, ct: "commit,mark=0x100/0x100,label=data"}}
+""")
+    replay(case, config, "in.pcap", "--shards", 3)
+    assert case.query("SELECT orig_dst_port, mark, label_names, master_id IS NOT NULL FROM flow ORDER BY 1") == \
+        [(21, 0x77, "control", 0), (40000, 0x177, "control,data" if related_labels == "yes" else "data", 1)]
+
+
 def test_fragments_are_in_the_zone_of_their_datagram(case):
     datagram = capture.udp(4000, 53, bytes(3000))
     packets = capture.fragments("10.0.0.1", "192.0.2.1", datagram, identification=5, size=1000)
@@ -119,3 +134,24 @@ def tcp(sender, source, destination, source_port, destination_port, flags, vlan=
     inner = capture.ip(source, destination, capture.tcp(source_port, destination_port, flags))
     receiver = THERE if sender == HERE else HERE
     return capture.ethernet(receiver, sender, capture.vlan(vlan, inner) if vlan else inner)
+
+
+def ftp():
+    """A control connection, in which the server says where it waits, and the first packet to there."""
+    sequence, frames = {HERE: 100, THERE: 900}, []
+
+    def say(sender, text=b"", flags=ACK):
+        ends = [("10.0.0.1", 5000), ("192.0.2.1", 21)]
+        (source, source_port), (destination, destination_port) = ends if sender == HERE else ends[::-1]
+        other = THERE if sender == HERE else HERE
+        segment = capture.tcp(source_port, destination_port, flags, sequence[sender], sequence[other] if flags & ACK else 0, text)
+        frames.append(capture.ethernet(other, sender, capture.ip(source, destination, segment)))
+        sequence[sender] += len(text) + (flags & SYN != 0)
+
+    say(HERE, flags=SYN)
+    say(THERE, flags=SYN | ACK)
+    say(HERE)
+    say(THERE, b"220 ready\r\n")
+    say(HERE, b"PASV\r\n")
+    say(THERE, b"227 Entering Passive Mode (192,0,2,1,156,64)\r\n")
+    return [*frames, tcp(HERE, "10.0.0.1", "192.0.2.1", 5001, 40000, SYN)]
