@@ -96,7 +96,8 @@ enum { FLOW_LABEL_SEEN = 1 << 30 };
 /* What few connections have. */
 struct connection_extra {
     uint8_t labels[16];
-    uint32_t n_sent[FLOW_DIRECTIONS]; /* packets, where a link's compression counts them */
+    uint32_t n_sent[FLOW_DIRECTIONS];           /* packets, where a link remembers them */
+    uint8_t billed_rest_64ths[FLOW_DIRECTIONS]; /* of a byte, where a link costs parts of one */
     uint64_t master_id;               /* of the connection that expected this one; 0: none */
     struct expectation *expectations; /* that it is the master of, the newest first */
     union {

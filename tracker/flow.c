@@ -207,9 +207,11 @@ static uint64_t charge_for(struct flow_table *flows, struct connection *connecti
     struct link_charge charge;
     if (connection->tuple.protocol == IPPROTO_TCP)
         known.receiver_mss = connection->track.tcp.sides[!direction].mss;
-    if (link_table_counts(flows->links, packet))
-        known.n_before =
-            connection_table_extra(flows->connections, connection)->n_sent[direction]++;
+    if (link_table_remembers(flows->links, packet)) {
+        struct connection_extra *extra = connection_table_extra(flows->connections, connection);
+        known.n_before = extra->n_sent[direction]++;
+        known.rest_64ths = &extra->billed_rest_64ths[direction];
+    }
     link_table_charge(flows->links, packet, &known, &charge);
     return charge.billed_bytes;
 }

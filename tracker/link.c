@@ -10,13 +10,14 @@
 #include "proto/model.h"
 #include "tracker/vj.h"
 
-enum { IPV4_HEADER = 20, IPV6_HEADER = 40, TCP_HEADER = 20, UDP_HEADER = 8 };
+enum { PARTS = 64, IPV4_HEADER = 20, IPV6_HEADER = 40, TCP_HEADER = 20, UDP_HEADER = 8 };
 
 /* One direction of a WAN. */
 struct link {
     struct overhead model;
     bool is_plain; /* the model alone decides */
     uint16_t mtu;  /* 0: not known */
+    uint32_t unit; /* 64ths of a byte that the model's parts are; 64: it costs whole bytes */
     const struct header_compression *estimate;
     struct vj *vj;
 };
@@ -52,7 +53,11 @@ static int make_link(const struct config *config, uint16_t wan, unsigned directi
         return -EINVAL;
     link->mtu = wan ? (uint16_t)config->wans[wan - 1].mtu : 0;
     int result = make_compression(link, direction);
-    link->is_plain = !link->vj && !link->estimate;
+    uint32_t parts = overhead_parts(&link->model);
+    if (parts > PARTS || PARTS % parts != 0)
+        return -EINVAL; /* config_check() refuses it */
+    link->unit = PARTS / parts;
+    link->is_plain = !link->vj && !link->estimate && link->unit == PARTS;
     return result;
 }
 
@@ -119,13 +124,13 @@ static uint32_t segment_header(const struct packet *packet)
 }
 
 /* As the segments that it was before the capturing machine merged them. */
-static uint64_t segments_bytes(const struct overhead *model, uint32_t l3_bytes, uint32_t header,
+static uint64_t segments_parts(const struct overhead *model, uint32_t l3_bytes, uint32_t header,
                                uint32_t max)
 {
     uint32_t payload = l3_bytes - header, each = max - header;
     uint32_t n_full = (payload - 1) / each;
-    return n_full * overhead_billed_bytes(model, max) +
-           overhead_billed_bytes(model, header + payload - n_full * each);
+    return n_full * overhead_billed_parts(model, max) +
+           overhead_billed_parts(model, header + payload - n_full * each);
 }
 
 /* ---- charging ---- */
@@ -148,9 +153,20 @@ static struct link *link_of(const struct link_table *links, const struct packet 
     return &links->links[packet->wan][packet->direction];
 }
 
-bool link_table_counts(const struct link_table *links, const struct packet *packet)
+bool link_table_remembers(const struct link_table *links, const struct packet *packet)
 {
-    return link_of(links, packet)->estimate != NULL;
+    const struct link *link = link_of(links, packet);
+    return link->estimate || link->unit != PARTS;
+}
+
+/* Whole bytes; what is less is carried to the flow's next packet. */
+static uint64_t whole_bytes(const struct link *link, uint64_t parts, const struct link_flow *flow)
+{
+    uint8_t *rest = flow ? flow->rest_64ths : NULL;
+    uint64_t all = parts * link->unit + (rest ? *rest : 0);
+    if (rest)
+        *rest = (uint8_t)(all % PARTS);
+    return all / PARTS;
 }
 
 void link_table_charge(struct link_table *links, const struct packet *packet,
@@ -164,13 +180,14 @@ void link_table_charge(struct link_table *links, const struct packet *packet,
         uint32_t header = segment_header(packet);
         charge->is_super = header > 0 && header < max;
     }
+    uint64_t parts;
     if (charge->is_super)
-        charge->billed_bytes = segments_bytes(&link->model, l3_bytes, segment_header(packet), max);
+        parts = segments_parts(&link->model, l3_bytes, segment_header(packet), max);
     else if (link->is_plain)
-        charge->billed_bytes = overhead_billed_bytes(&link->model, l3_bytes);
+        parts = overhead_billed_parts(&link->model, l3_bytes);
     else
-        charge->billed_bytes =
-            overhead_billed_bytes(&link->model, compressed_bytes(link, packet, flow));
+        parts = overhead_billed_parts(&link->model, compressed_bytes(link, packet, flow));
+    charge->billed_bytes = link->unit == PARTS ? parts : whole_bytes(link, parts, flow);
 }
 
 void link_table_observe(struct link_table *links, const struct packet *packet)

@@ -6,6 +6,10 @@
  *     link_table_observe(links, &packet);                    one whose home is another shard
  *     link_table_destroy(links);
  *
+ * A model may cost parts of a byte ("ptm-exact-…", 65/64): these are carried from packet to packet
+ * of a flow's direction, so that each flow's bill is the whole bytes of its exact cost. A packet of
+ * no flow costs whole bytes.
+ *
  * A link that compresses TCP/IP headers (model "vj+…") remembers the headers of all connections
  * that use it, in the order of its packets. So every shard is shown all of its TCP packets: those
  * at home elsewhere as copies (PACKET_LINK), at their place among the others. Then each shard's
@@ -25,6 +29,8 @@ struct link_table;
 struct link_flow {
     uint32_t n_before;     /* packets of this direction before */
     uint16_t receiver_mss; /* that the receiver has said, in TCP's option; 0: not seen */
+    uint8_t *rest_64ths;   /* of a byte that its packets of this direction have cost so far, below
+                              the bytes billed; kept up to date; NULL: none */
 };
 
 struct link_charge {
@@ -36,8 +42,8 @@ struct link_charge {
 int link_table_create(const struct config *config, struct link_table **out);
 void link_table_destroy(struct link_table *links); /* accepts NULL */
 
-/* Whether the packet's link has to know how many of its flow went before. */
-bool link_table_counts(const struct link_table *links, const struct packet *packet);
+/* Whether what the packet costs depends on what its flow has sent before: n_before, rest_64ths. */
+bool link_table_remembers(const struct link_table *links, const struct packet *packet);
 
 /* 'flow' NULL: a packet of no flow. */
 void link_table_charge(struct link_table *links, const struct packet *packet,

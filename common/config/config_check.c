@@ -156,14 +156,14 @@ static void check_sources(const struct config *config, struct config_errors *err
         }
 }
 
-/* Models whose cost is in parts of a byte have no row to carry the rest of a packet in. */
+/* What a flow's packets cost is carried in 64ths of a byte (tracker/link.h). */
 static void check_overhead(const struct config *config, const struct config_wan *wan,
                            const char *text, const char *subject, struct config_errors *errors)
 {
     struct overhead model;
     char why[OVERHEAD_WHY_SIZE];
     bool is_known = overhead_make_or_tell(text, &model, why);
-    if (is_known && overhead_parts(&model) == 1)
+    if (is_known && 64 % overhead_parts(&model) == 0)
         return;
     struct config_suggestion suggestion;
     config_suggestion_init(&suggestion, text);
@@ -173,11 +173,12 @@ static void check_overhead(const struct config *config, const struct config_wan 
     complain(config, errors, wan->place,
              (struct config_report){
                  .subject = subject,
-                 .what = is_known ? "an overhead model that costs parts of a byte"
+                 .what = is_known ? "an overhead model that costs other parts of a byte than 64ths"
                          : why[0] ? why
                                   : "unknown overhead model",
                  .got = text,
-                 .expected = is_known ? "whole bytes" : "one of 'wanmeter overhead list'",
+                 .expected = is_known ? "a ratio to 64, or to what divides it"
+                                      : "one of 'wanmeter overhead list'",
                  .suggestion = suggestion.word});
 }
 

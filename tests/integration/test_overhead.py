@@ -62,6 +62,26 @@ def test_the_directions_of_a_wan_may_cost_differently(case):
     assert ("up", "linklayer atm overhead 32 mpu 96") in case.query("SELECT DISTINCT direction, model FROM usage WHERE wan = 'adsl'")
 
 
+def test_parts_of_a_byte_are_carried_within_a_flow(case):
+    packets = traffic.mix(seed=45, n_packets=3_000)
+    capture.write_pcap(case.directory / "in.pcap", packets)
+    config = case.write("site.yaml", traffic.CONFIG.replace("pppoe-llcsnap", "ptm-exact-pppoe"))
+    bills = []
+    for shards in (1, 4):
+        database = f"{shards}.db"
+        case.wanmeter("replay", "--config", config, "--shards", shards, "--database", database, "in.pcap")
+        flows = case.query("SELECT orig_packets, sum(orig_l3_bytes), sum(orig_billed_bytes), sum(orig_packets), sum(reply_packets),"
+                           " sum(reply_l3_bytes), sum(reply_billed_bytes) FROM flow WHERE wan = 'adsl' AND wan_changes = 0"
+                           " GROUP BY id", database=database)
+        assert len(flows) > 50, len(flows)
+        for _, l3_bytes, billed, n, n_reply, reply_l3_bytes, reply_billed in flows:
+            assert billed == (l3_bytes + 30 * n) * 65 // 64
+            assert reply_billed == (reply_l3_bytes + 30 * n_reply) * 65 // 64
+        bills.append(case.query("SELECT wan, direction, class, sum(billed_bytes) FROM usage GROUP BY wan, direction, class", database=database))
+        case.wanmeter.audit(database=database)
+    assert bills[0] == bills[1]
+
+
 IP_AT = 18  # Ethernet and the ADSL line's 802.1Q tag
 
 

@@ -228,9 +228,14 @@ static void test_wans_that_can_not_work_are_refused(void **state)
     assert_errors("wans: [{name: w, overhead: ipp, match: {}}]\n",
                   "f:1:8: wan 'w': unknown overhead model (got 'ipp', expected one of "
                   "'wanmeter overhead list'; did you mean ip?)\n");
-    assert_errors("wans: [{name: w, overhead: ptm-exact-pppoe, match: {}}]\n",
-                  "f:1:8: wan 'w': an overhead model that costs parts of a byte (got "
-                  "'ptm-exact-pppoe', expected whole bytes)\n");
+    assert_errors("wans: [{name: w, overhead: ptm-exact-pppoe, match: {}}]\n", "");
+    assert_errors(
+        "wans: [{name: w, overhead: \"ratio(4,3)\", match: {}}]\n",
+        "f:1:8: wan 'w': an overhead model that costs other parts of a byte than 64ths (got "
+        "'ratio(4,3)', expected a ratio to 64, or to what divides it)\n");
+    assert_errors("wans: [{name: w, overhead_up: linklayer atm mpu 65536, match: {}}]\n",
+                  "f:1:8: wan 'w': mpu: got '65536', expected 0 to 65535 (got 'linklayer atm mpu "
+                  "65536', expected one of 'wanmeter overhead list')\n");
     assert_errors("capture: {window: 64KiB}\n",
                   "f: capture.window: less than two of capture.batch (got '64KiB', expected at "
                   "least 256KiB)\n");
