@@ -60,8 +60,7 @@ def test_control_and_data_connections_may_come_by_different_workers(case, worker
     share = {}
     parts = [[] for _ in range(workers)]
     for packet in packets:
-        ends = tuple(sorted([packet.frame[26:30] + packet.frame[34:36], packet.frame[30:34] + packet.frame[36:38]]))
-        parts[share.setdefault(ends, numbers.randrange(workers))].append(packet)
+        parts[share.setdefault(wire_of(packet.frame), numbers.randrange(workers))].append(packet)
     paths = []
     for number, part in enumerate(parts):
         paths.append(case.directory / f"part{number}.pcap")
@@ -125,6 +124,16 @@ def test_a_full_room_of_expectations_expects_no_more(case):
     found = case.query(RELATED, database="few.db")
     assert 0 < len(found) < len(related) and set(found) <= set(rows_of(related))
     case.wanmeter.audit(database="few.db")
+
+
+def wire_of(frame):
+    """The same of all packets of a connection; fragments are on one wire, since they are matched within one."""
+    is_ipv4 = frame[12:14] == b"\x08\x00"
+    if frame[20:22] not in (b"\0\0", b"\x40\0") if is_ipv4 else frame[20] == capture.FRAGMENT:
+        return "fragments"
+    (source, size), ports = ((26, 4), 34) if is_ipv4 else ((22, 16), 54)
+    ends = [frame[source + n * size:source + (n + 1) * size] + frame[ports + 2 * n:ports + 2 * n + 2] for n in (0, 1)]
+    return tuple(sorted(ends))
 
 
 def rows_of(related):

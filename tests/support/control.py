@@ -41,6 +41,11 @@ class Talk:
     def udp(self, source, source_port, destination, port, payload=b"x"):
         self.send(source, destination, udp(source_port, port, payload))
 
+    def udp_in_fragments(self, source, source_port, destination, port, payload, size=256):
+        for piece in capture.fragments(source, destination, udp(source_port, port, payload), len(self.packets), size):
+            self.packets.append(Packet(self.now_ns, ethernet(THERE, HERE, piece)))
+            self.now_ns += self.tick_ns
+
     def gre(self, source, destination, call_id, sequence=0, payload=b"ppp"):
         header = struct.pack("!HHHHI", 0x3001, 0x880B, len(payload), call_id, sequence)
         self.send(source, destination, (GRE, header + payload))
@@ -202,6 +207,15 @@ def sip_call(talk, client_port=5060, audio=(16000, 26000), video=0):
     talk.udp(talk.client, audio[0] + 4, talk.server, audio[1], b"late")
 
 
+def sip_call_in_fragments(talk, audio=18000):
+    headers = sip_headers("INVITE", 1) + [("User-Agent", "x" * 600)]
+    talk.udp_in_fragments(talk.client, 5060, talk.server, 5060,
+                          message("INVITE sip:b@b.example SIP/2.0", headers, session(talk.client, audio)))
+    talk.udp(talk.server, 5060, talk.client, 5060, message("SIP/2.0 180 Ringing", headers))
+    talk.expect(capture.UDP, talk.server, 28000, talk.client, audio)
+    talk.udp(talk.server, 28000, talk.client, audio, b"early media")
+
+
 def sip_register(talk, client_port=5060, caller_port=6060):
     headers = sip_headers("REGISTER", 7) + [
         ("Contact", f"<sip:a@{host_text(talk.client)}:{client_port}>;expires=600"), ("Expires", "300")]
@@ -243,6 +257,7 @@ KINDS = {
     "ftp passive": (ftp_passive, 4), "ftp active": (ftp_active, 4), "ftp passive, IPv6": (ftp_passive, 6),
     "ftp active, IPv6": (ftp_active, 6), "tftp": (tftp, 4), "tftp, IPv6": (tftp, 6), "irc": (irc_dcc, 4),
     "amanda": (amanda, 4), "sip": (sip_call, 4), "sip, IPv6": (sip_call, 6), "sip registration": (sip_register, 4),
+    "sip in fragments": (sip_call_in_fragments, 4), "sip in fragments, IPv6": (sip_call_in_fragments, 6),
     "pptp": (pptp, 4),
 }
 
