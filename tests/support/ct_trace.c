@@ -1,6 +1,9 @@
 /* ct_trace: what the connection tracker says of each packet of a capture, as JSON lines.
  *
- *     ct_trace [-w] [-s NAME=VALUE]… [--config FILE] CAPTURE      as on wanmeter's command line
+ *     ct_trace [-w] [-s NAME=VALUE]… [--config FILE] [--changes FILE] CAPTURE
+ *
+ * NAME=VALUE and --config as on wanmeter's command line; a line of the changes' file is what is
+ * changed before the frame of that number ("timeout default set …"; empty: nothing).
  *
  * A line of each IP packet: {"n": number of the frame, "p": protocol, "v": verdict, "d": direction,
  * "id": flow, "state": …, "t": timeout in ns that it set, or null}. Verdicts: N new, E established,
@@ -22,6 +25,7 @@
 #include "capture/zone_rule.h"
 #include "common/address.h"
 #include "common/labels.h"
+#include "tracker/control.h"
 #include "tracker/flow.h"
 
 struct trace {
@@ -36,6 +40,7 @@ struct trace {
     struct account_table *accounts;
     struct link_table *links;
     struct flow_table *flows;
+    FILE *changes; /* NULL: none */
     int64_t clock_ns;
     uint64_t n; /* of the frame under way, from 0 */
     const struct packet *packet;
@@ -192,6 +197,17 @@ static void on_record(void *state, const struct flow_record *record)
            original->ct_packets, reply->ct_packets, original->ct_l3_bytes, reply->ct_l3_bytes);
 }
 
+static void read_option(struct trace *trace, const char *name, const char *value,
+                        struct config_errors *errors)
+{
+    if (strcmp(name, "--config") == 0)
+        config_load(&trace->config, value, errors);
+    else if (strcmp(name, "--changes") == 0)
+        trace->changes = fopen(value, "r");
+    else
+        config_set(&trace->config, value, errors);
+}
+
 static bool read_options(struct trace *trace, int argc, char **argv)
 {
     trace->is_whole_only = argc > 1 && strcmp(argv[1], "-w") == 0;
@@ -200,10 +216,7 @@ static bool read_options(struct trace *trace, int argc, char **argv)
     config_init(&trace->config);
     config_set(&trace->config, "tracker.interim_interval=1d", &errors);
     for (int i = first; i + 1 < argc; i += 2)
-        if (strcmp(argv[i], "--config") == 0)
-            config_load(&trace->config, argv[i + 1], &errors);
-        else
-            config_set(&trace->config, argv[i + 1], &errors);
+        read_option(trace, argv[i], argv[i + 1], &errors);
     config_check(&trace->config, &errors);
     bool is_good = errors.n == 0 && (argc - first) % 2 == 1;
     if (!is_good)
@@ -246,6 +259,23 @@ static int trace_open(struct trace *trace, const char *path)
     return result;
 }
 
+/* What its line of the file says is changed before this frame. */
+static void make_change(struct trace *trace)
+{
+    char line[CHANGE_TEXT_MAX];
+    if (!trace->changes || !fgets(line, sizeof line, trace->changes))
+        return;
+    const char *words[CHANGE_WORDS_MAX];
+    size_t n_words = 0;
+    for (char *word = strtok(line, " \n"); word && n_words < CHANGE_WORDS_MAX;
+         word = strtok(NULL, " \n"))
+        words[n_words++] = word;
+    struct change change = {0};
+    struct change_result result;
+    if (n_words > 0 && change_set_words(&change, words, n_words))
+        control_apply(&(struct control){.flows = trace->flows}, &change, &result);
+}
+
 static void read_frames(struct trace *trace)
 {
     struct frame frame;
@@ -253,6 +283,7 @@ static void read_frames(struct trace *trace)
     for (;;) {
         switch (source_next(trace->source, &frame, &loss)) {
         case SOURCE_FRAME:
+            make_change(trace);
             on_frame(trace, &frame);
             trace->n++;
             break;
