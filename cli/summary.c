@@ -56,6 +56,17 @@ static bool print_tables(struct database *database, int64_t n_losses)
     return is_printed;
 }
 
+/* Offloading on the capturing machine makes one packet of several: they are billed as what they
+ * were, as far as that is known. */
+static void warn_of_merged(struct database *database)
+{
+    int64_t n = count(database, "SELECT coalesce(sum(merged_packets), 0) FROM flow_record");
+    if (n > 0)
+        log_warning("%lld packets were longer than their link takes, and are billed as the ones "
+                    "that offloading merged: turn it off where you capture (docs/overhead.md)",
+                    (long long)n);
+}
+
 /* Captures of the newest run that were not read to their end. */
 static int64_t count_unread(struct database *database, const struct supervisor_plan *plan)
 {
@@ -90,6 +101,7 @@ enum exit_code summary_of_run(const struct supervisor_plan *plan, enum superviso
     if (result == SUPERVISOR_INTERRUPTED && n_unread > 0)
         log_warning("interrupted: %lld of %zu captures were not read to their end",
                     (long long)n_unread, plan->n_files);
+    warn_of_merged(&database);
     bool is_printed = is_quiet || print_tables(&database, n_losses);
     if (!is_printed || !audit_read(&database, &audit)) {
         code = EXIT_CODE_RUNTIME;

@@ -7,10 +7,10 @@ static_assert(sizeof(struct usage_delta) == USAGE_DELTA_SIZE, "packed as it is")
 static_assert(offsetof(struct usage_delta, seal) == 48, "no holes");
 static_assert(sizeof(struct flow_record) == FLOW_RECORD_SIZE, "packed as it is");
 static_assert(offsetof(struct flow_record, mark) == 192, "no holes");
-static_assert(offsetof(struct flow_record, seal) == 236, "no holes");
+static_assert(offsetof(struct flow_record, seal) == 244, "no holes");
 
 static_assert(sizeof(struct connection_event) == CONNECTION_EVENT_SIZE, "packed as it is");
-static_assert(offsetof(struct connection_event, kind) == 288, "no holes");
+static_assert(offsetof(struct connection_event, kind) == 296, "no holes");
 
 static const char *const flow_record_kind_names[RECORD_KIND_N] = {"interim", "final"};
 

@@ -110,10 +110,10 @@ struct flow_record {
     uint8_t source_address[16]; /* of the original direction: the sender of the first packet */
     uint8_t destination_address[16];
     uint32_t mark;
-    uint32_t status; /* enum connection_status */
+    uint32_t status;                      /* enum connection_status */
     uint32_t flow_label[FLOW_DIRECTIONS]; /* of its first packet; 0: none */
-    uint32_t wan_changes; /* packets of this record on another WAN than 'wan' */
-    uint16_t source_port; /* ICMP with an id: the id */
+    uint32_t wan_changes;                 /* packets of this record on another WAN than 'wan' */
+    uint16_t source_port;                 /* ICMP with an id: the id */
     uint16_t destination_port;
     uint16_t zone;
     uint16_t wan; /* of the record's first packet */
@@ -129,6 +129,8 @@ struct flow_record {
     uint8_t end_reason; /* enum end_reason */
     uint8_t unused;
     uint32_t flow_label_changes; /* packets of this record with another than the one before */
+    uint32_t merged_packets;     /* of this record: several before offloading merged them */
+    uint32_t unused_too;
     int32_t seal; /* of the moment that the record was cut (proto/seal.h) */
 };
 
@@ -199,7 +201,7 @@ struct source_total {
 /* ---- packed forms: put writes at 'room' (…_SIZE bytes), get returns false on values out of range
  * ---- */
 
-enum { USAGE_DELTA_SIZE = 56, FLOW_RECORD_SIZE = 240, CONNECTION_EVENT_SIZE = 296 };
+enum { USAGE_DELTA_SIZE = 56, FLOW_RECORD_SIZE = 248, CONNECTION_EVENT_SIZE = 304 };
 
 void usage_delta_put(const struct usage_delta *delta, uint8_t *room);
 bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta);

@@ -17,7 +17,7 @@ static_assert(FLOW_RECORD_SIZE % 8 == 0, "whole words");
 
 static const int64_t ns_a_second = 1000000000;
 
-/* The words' multipliers: the first 64 bits of the SHA-256 of "wanmeter flow sum a 0", …, "b 32",
+/* The words' multipliers: the first 64 bits of the SHA-256 of "wanmeter flow sum a 0", …, "b 33",
  * made odd, so that no change of one word is without effect. */
 static const uint64_t multipliers[SEAL_LANES][WORDS] = {
     {
@@ -32,6 +32,7 @@ static const uint64_t multipliers[SEAL_LANES][WORDS] = {
         UINT64_C(0x35dd062d5c2815d7), UINT64_C(0x8fa37108a6ff7a33), UINT64_C(0xc74f3e2bb28c5283),
         UINT64_C(0xaee983707e74a705), UINT64_C(0x02cfcf2b666191a9), UINT64_C(0x127f7f16ac158af7),
         UINT64_C(0xd2ae0dabcfb67ca9), UINT64_C(0x324fff4645afdfd3), UINT64_C(0x7ffefae945b204af),
+        UINT64_C(0x9cef44c4a27b9977),
     },
     {
         UINT64_C(0xc0ae0226ee1c7bd1), UINT64_C(0xaaa6219061b0857f), UINT64_C(0xa4cbfc414f30906d),
@@ -45,6 +46,7 @@ static const uint64_t multipliers[SEAL_LANES][WORDS] = {
         UINT64_C(0x850e91eeb9477a49), UINT64_C(0x19a6dea818cedf01), UINT64_C(0x9461c54e9005c787),
         UINT64_C(0xc2cf0755625764b9), UINT64_C(0x45350e309f9bbc15), UINT64_C(0x43bfedf6bb9e0f47),
         UINT64_C(0x3207801456974def), UINT64_C(0xd406438ebc880cfd), UINT64_C(0x49693cdbe01b73b3),
+        UINT64_C(0xac97857675ee5117),
     },
 };
 

@@ -125,6 +125,7 @@ SELECT
     f.flow_label_orig,
     f.flow_label_reply,
     f.flow_label_changes,               -- packets
+    f.merged_packets,                   -- packets that were several: billed as these
     e.name AS end_reason,
     CASE f.kind WHEN 0 THEN 'interim' ELSE 'final' END AS record,
     f.seal                              -- the seal that it is in, or will be

@@ -107,6 +107,7 @@ struct connection_extra {
     } helper;                                  /* the helper's own */
     uint32_t last_flow_label[FLOW_DIRECTIONS]; /* with FLOW_LABEL_SEEN; 0: as the first */
     uint32_t flow_label_changes;               /* of one record */
+    uint32_t merged_packets;                   /* of one record */
     struct ct_total before[FLOW_DIRECTIONS];   /* in the records before */
     struct connection_extra *next_free;        /* the slab's own */
 };

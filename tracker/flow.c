@@ -213,6 +213,8 @@ static uint64_t charge_for(struct flow_table *flows, struct connection *connecti
         known.rest_64ths = &extra->billed_rest_64ths[direction];
     }
     link_table_charge(flows->links, packet, &known, &charge);
+    if (charge.is_merged)
+        connection_table_extra(flows->connections, connection)->merged_packets++;
     return charge.billed_bytes;
 }
 

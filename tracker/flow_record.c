@@ -60,7 +60,10 @@ static void copy_all_counters(const struct connection *connection, struct flow_r
 {
     copy_counters(&connection->counters[FLOW_ORIGINAL], &record->counters[FLOW_ORIGINAL]);
     copy_counters(&connection->counters[FLOW_REPLY], &record->counters[FLOW_REPLY]);
-    record->flow_label_changes = connection->extra ? connection->extra->flow_label_changes : 0;
+    if (connection->extra) {
+        record->flow_label_changes = connection->extra->flow_label_changes;
+        record->merged_packets = connection->extra->merged_packets;
+    }
 }
 
 /* The event but for its flow. */
@@ -121,6 +124,7 @@ void flow_record_cut(const struct flow_sink *sink, struct connection *connection
     connection->interim_ns = INT64_MAX;
     if (connection->extra) {
         connection->extra->flow_label_changes = 0;
+        connection->extra->merged_packets = 0;
         memcpy(connection->extra->before, event.totals, sizeof event.totals);
     }
     if (sink->on_record)

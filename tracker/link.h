@@ -35,7 +35,7 @@ struct link_flow {
 
 struct link_charge {
     uint64_t billed_bytes;
-    bool is_super; /* longer than the link or the receiver takes: billed as what it was made of */
+    bool is_merged; /* longer than the link or the receiver takes: billed as what it was made of */
 };
 
 /* 0, -ENOMEM, or -EINVAL: a WAN's overhead model is not known. 'config' is kept, not copied. */

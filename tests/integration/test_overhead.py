@@ -161,6 +161,8 @@ def test_merged_packets_are_billed_as_what_they_were(case):
         case.wanmeter("replay", "--config", config, "--database", f"{mtu}.db", "in.pcap")
         rows = case.query("SELECT direction, sum(billed_bytes) FROM usage GROUP BY direction", database=f"{mtu}.db")
         assert dict(rows) == {"up": up, "down": down}, mtu
+        n_merged = case.query("SELECT sum(merged_packets) FROM flow", database=f"{mtu}.db")
+        assert n_merged == [(1 if mtu == 0 else 3,)]
         case.wanmeter.audit(database=f"{mtu}.db")
 
 
