@@ -1,7 +1,9 @@
 """A running daemon's connections: listed, watched, updated and deleted, in the words of conntrack(8), and again in a replay."""
 
+import importlib
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -108,6 +110,68 @@ def test_the_same_packets_and_changes_give_the_same_rows(case):
         case.wanmeter.audit(database=again)
     case.wanmeter("replay", "-d", "without.db", "same.pcap")
     assert flow_rows(case, "without.db") != flows
+
+
+def test_who_sends_anything_changes_nothing(case):
+    """Random bytes, random words and too large a message at the control sockets: the daemon goes on, and the bill is right."""
+    try:
+        zmq = importlib.import_module("zmq")
+    except ImportError as error:
+        case.skip(f"{error} (package python3-zmq)")
+    enter_network(case)
+    packets = traffic.mix(seed=23, n_packets=2000)
+    daemon = start(case, "mirror0")
+    network.send("mirror1", (packet.frame for packet in packets[:1000]))
+    source, context = random.Random(23), zmq.Context()
+    for name in ("change.sock", "ct-0.sock", "ct-1.sock"):
+        asker = context.socket(zmq.DEALER)
+        asker.set(zmq.LINGER, 0)
+        asker.connect(f"ipc://{case.directory}/run/{name}")
+        for _ in range(200):
+            asker.send(source.choice((random_bytes, random_words))(source))
+            if not asker.poll(10000):
+                raise AssertionError(f"{name}: no answer")
+            asker.recv()
+        asker.send(bytes(65 * 1024))
+        assert not asker.poll(300), "a message that is too large was taken"
+    context.destroy(linger=0)
+    network.send("mirror1", (packet.frame for packet in packets[1000:]))
+    assert int(ct(case, "count").stdout) > 0
+    stop(daemon)
+    assert case.wanmeter.total() == traffic.total(packets)
+    case.wanmeter.audit()
+
+
+def random_bytes(source):
+    return source.randbytes(source.randrange(200))
+
+
+def random_words(source):
+    """A Request of words that no command has, or of one that has too few."""
+    words = [source.choice([b"ct", b"timeout", b"label", b"flowlabel", b"change", b"x", b"", b"list", b"\xff", b"a\0b"])
+             for _ in range(source.randrange(70))]
+    if words and words[0] in (b"ct", b"timeout", b"label", b"flowlabel"):
+        words.insert(1, b"nothing")
+    return b"".join(b"\x0a" + bytes([len(word)]) + word for word in words)
+
+
+def test_other_users_are_refused_and_counted(case):
+    """Also where the file system would let them in."""
+    if os.geteuid() != 0:
+        case.skip("only root can become another user")
+    enter_network(case)
+    daemon = start(case, "mirror0")
+    for path in [case.directory, *(case.directory / "run").iterdir(), case.directory / "run"]:
+        path.chmod(0o777)
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    refused = case.wanmeter.start("ct", "-r", case.directory / "run", "flush", prefix=as_nobody)
+    _, errors = refused.communicate(timeout=STOP_TIMEOUT_S)
+    assert refused.returncode == 5 and "only the daemon's own user and root are let in" in errors, errors
+    ct(case, "flush")
+    daemon.send_signal(signal.SIGTERM)
+    _, errors = daemon.communicate(timeout=STOP_TIMEOUT_S)
+    assert daemon.returncode == 0 and "a peer of another user was refused" in errors, errors
+    assert case.query("SELECT words, uid FROM change") == [('["ct","flush"]', 0)]
 
 
 def flow_rows(case, database):
