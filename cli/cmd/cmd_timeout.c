@@ -173,7 +173,8 @@ static const char *column(const Wanmeter__Control__Reply *reply, size_t row, con
         if (reply->columns[i].len == strlen(name) &&
             memcmp(reply->columns[i].data, name, reply->columns[i].len) == 0)
             return control_client_value(reply->rows[row], i, text);
-    return strcpy(text, "");
+    text[0] = '\0';
+    return text;
 }
 
 /* The next "established=100" of 'values'; false: there are no more. */
