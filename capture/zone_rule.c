@@ -85,20 +85,27 @@ void zone_rules_destroy(struct zone_rules *rules)
     free(rules);
 }
 
+static bool is_match(const struct zone_rule *rule, const struct packet *packet,
+                     const struct filter_header *header)
+{
+    return (rule->wan == WAN_ANY || rule->wan == packet->wan) &&
+           (rule->zone_before == ZONE_ANY || rule->zone_before == packet->zone) &&
+           (!rule->filter || filter_matches(rule->filter, header));
+}
+
 void zone_rules_apply(const struct zone_rules *rules, struct packet *packet)
 {
     struct filter_header header;
     filter_header_make(packet, false, &header);
     for (size_t i = 0; i < rules->n; i++) {
         const struct zone_rule *rule = &rules->rules[i];
-        bool is_match = (rule->wan == WAN_ANY || rule->wan == packet->wan) &&
-                        (rule->zone_before == ZONE_ANY || rule->zone_before == packet->zone) &&
-                        (!rule->filter || filter_matches(rule->filter, &header));
-        if (!is_match)
+        if (!is_match(rule, packet, &header))
             continue;
-        if (rule->attributes & CT_ACTION_ZONE)
+        if (rule->attributes & CT_ACTION_ZONE) {
             packet->zone = rule->zone;
-        if (rule->attributes & CT_ACTION_NOTRACK)
-            packet->extra |= PACKET_UNTRACKED;
+            packet->extra &= (uint16_t)~PACKET_UNTRACKED;
+            return;
+        }
+        packet->extra |= PACKET_UNTRACKED;
     }
 }

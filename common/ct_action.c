@@ -343,7 +343,8 @@ static bool check_together(const char *text, const struct ct_action *action,
         next_word(text, &at, &word);
         const struct attribute *attribute = find_attribute(word.name, &complaint->value);
         assert(attribute);
-        bool is_of_connection = attribute->needs_commit || attribute->bit == CT_ACTION_COMMIT;
+        bool is_of_connection = attribute->needs_commit || attribute->bit == CT_ACTION_COMMIT ||
+                                attribute->bit == CT_ACTION_ZONE;
         if (is_untracked && is_of_connection) {
             complain(&complaint->value, "not together with notrack", "%s", "one of them");
             return point_at(complaint, word.offset, word.name);

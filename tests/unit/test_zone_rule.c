@@ -32,25 +32,27 @@ static const char RULES[] = "wans: [{name: a, match: {}}, {name: b, match: {}}]\
                             "rules:\n"
                             "  - {match: udp dst port 53, ct: \"commit,zone=1\"}\n"
                             "  - {zone: 1, wan: b, ct: \"zone=2\"}\n"
+                            "  - {match: udp dst portrange 8-9 or udp dst port 53, ct: notrack}\n"
                             "  - {wan: none, ct: \"zone=3\"}\n"
-                            "  - {match: udp dst port 9, ct: notrack}\n"
                             "  - {match: udp dst port 54, ct: \"commit,mark=1\"}\n";
 
-static void test_rules_work_in_order_over_the_zone_there_is(void **state)
+static void test_the_first_zone_that_matches_is_the_packet_s(void **state)
 {
     (void)state;
     assert_int_equal(applied(RULES, packet_of(1, 0, 53)).zone, 1);
-    assert_int_equal(applied(RULES, packet_of(2, 0, 53)).zone, 2);
+    assert_int_equal(applied(RULES, packet_of(2, 0, 53)).zone, 1);
     assert_int_equal(applied(RULES, packet_of(2, 1, 54)).zone, 2);
     assert_int_equal(applied(RULES, packet_of(1, 7, 54)).zone, 7);
     assert_int_equal(applied(RULES, packet_of(0, 7, 54)).zone, 3);
 }
 
-static void test_notrack_marks_the_packet(void **state)
+static void test_notrack_works_on_packets_without_a_zone_of_a_rule(void **state)
 {
     (void)state;
     assert_int_equal(applied(RULES, packet_of(1, 0, 9)).extra, PACKET_UNTRACKED);
-    assert_int_equal(applied(RULES, packet_of(1, 0, 53)).extra, 0);
+    assert_int_equal(applied(RULES, packet_of(1, 0, 53)).extra, 0); /* has a zone before */
+    assert_int_equal(applied(RULES, packet_of(0, 0, 9)).extra, 0);  /* and behind */
+    assert_int_equal(applied(RULES, packet_of(1, 0, 54)).extra, 0);
 }
 
 static void test_without_such_rules_there_is_nothing_to_run(void **state)
@@ -67,8 +69,8 @@ static void test_without_such_rules_there_is_nothing_to_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules_work_in_order_over_the_zone_there_is),
-        cmocka_unit_test(test_notrack_marks_the_packet),
+        cmocka_unit_test(test_the_first_zone_that_matches_is_the_packet_s),
+        cmocka_unit_test(test_notrack_works_on_packets_without_a_zone_of_a_rule),
         cmocka_unit_test(test_without_such_rules_there_is_nothing_to_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
