@@ -357,11 +357,13 @@ void fragment_table_add(struct fragment_table *table, struct packet *packet,
 
 void fragment_table_expire(struct fragment_table *table, int64_t clock_ns)
 {
-    if (clock_ns > table->clock_ns)
-        table->clock_ns = clock_ns;
+    int64_t now_ns = clock_ns > table->clock_ns ? clock_ns : table->clock_ns;
     while (table->waiting.head != INDEX_NONE &&
-           table->waitings[table->waiting.head].expires_ns < table->clock_ns)
+           table->waitings[table->waiting.head].expires_ns < now_ns) {
+        table->clock_ns = table->waitings[table->waiting.head].expires_ns;
         give_up_oldest(table);
+    }
+    table->clock_ns = now_ns;
     while (table->resolved.head != INDEX_NONE &&
            table->datagrams[table->resolved.head].expires_ns < table->clock_ns)
         forget_datagram(table, table->resolved.head);

@@ -17,9 +17,10 @@
  * the table is full (oldest first) is passed on as CLASS_FRAG_ORPHAN. A first fragment whose ports
  * are cut (CLASS_NO_PORTS) gives none: its later ones are orphans. A later fragment belongs to the
  * datagram it completes, else to the nearest first one before it, else to the first one after it. A
- * fragment is passed on with clock_ns set to the clock at that moment. Bounded: 'fragments_max'
- * datagrams and as many waiting packets, and what reassembly takes. Key: fragment/fragment_key.h.
- * Not thread-safe. */
+ * fragment is passed on with clock_ns set to the clock at that moment; one that timed out, to its
+ * timeout, which does not depend on when a packet comes that moves the clock past it. Bounded:
+ * 'fragments_max' datagrams and as many waiting packets, and what reassembly takes. Key:
+ * fragment/fragment_key.h. Not thread-safe. */
 #ifndef WANMETER_CAPTURE_FRAGMENT_H
 #define WANMETER_CAPTURE_FRAGMENT_H
 
@@ -49,7 +50,7 @@ void fragment_table_add(struct fragment_table *table, struct packet *packet,
                         const struct layers *layers, uint32_t source_index);
 
 /* Passes on what has waited for the timeout, oldest first, and forgets old first fragments. Cheap
- * when nothing is due: meant for every packet, so that orphans leave at a defined clock. */
+ * when nothing is due. To be called before anything else learns that the clock has moved. */
 void fragment_table_expire(struct fragment_table *table, int64_t clock_ns);
 
 /* Passes on all that waits, in order of arrival, and forgets everything. */

@@ -93,6 +93,7 @@ static void put_change(struct capture *capture, const struct change *change, int
         .payload = bytes,
         .payload_bytes = (uint16_t)change_encode(change, bytes),
     };
+    fragment_table_expire(capture->fragments, at_ns); /* what comes before it */
     capture->clock_ns = at_ns;
     for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
         if (lane_add_change(capture->lanes[i], &packet) < 0)
@@ -115,6 +116,7 @@ static void move_clock(struct capture *capture, int64_t next_ns)
         return;
     if (capture->changes)
         put_changes(capture, next_ns);
+    fragment_table_expire(capture->fragments, next_ns);
     capture->clock_ns = next_ns;
 }
 
@@ -173,7 +175,6 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     move_clock(capture, frame->clock_ns);
     packet.clock_ns = capture->clock_ns;
     wan_table_apply(capture->wans, frame, &layers, &packet);
-    fragment_table_expire(capture->fragments, capture->clock_ns);
 
     if (frame->is_bad_time) {
         packet.class_index = CLASS_BAD_TIME;
@@ -377,7 +378,6 @@ static void on_heartbeat_timer(void *state)
     if (capture->phase != PHASE_READING || !capture->is_ready)
         return;
     follow_wall_clock(capture);
-    fragment_table_expire(capture->fragments, capture->clock_ns);
     send_all(capture, false);
 }
 
