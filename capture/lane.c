@@ -1,6 +1,7 @@
 #include "capture/lane.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,8 @@ struct lane {
     size_t n_losses;
     struct stream_source *sources;
     size_t n_sources;
-    struct loss unsent; /* live: packets of batches that found no room */
+    struct loss unsent;       /* live: packets of batches that found no room */
+    uint64_t n_copies_unsent; /* shadows and others that are not counted, among them */
 };
 
 static void on_welcome(void *state, const struct reply *reply)
@@ -98,13 +100,15 @@ static void begin_batch(struct lane *lane)
 static void lose_batch(struct lane *lane)
 {
     struct loss *unsent = &lane->unsent;
-    if (unsent->packets == 0 || lane->first_ns < unsent->first_ns)
+    bool is_first = unsent->packets == 0 && lane->n_copies_unsent == 0;
+    if (is_first || lane->first_ns < unsent->first_ns)
         unsent->first_ns = lane->first_ns;
-    if (unsent->packets == 0 || lane->last_ns > unsent->last_ns)
+    if (is_first || lane->last_ns > unsent->last_ns)
         unsent->last_ns = lane->last_ns;
     unsent->packets += (int64_t)lane->added.packets;
     unsent->l2_bytes += (int64_t)lane->added.l2_bytes;
     unsent->l3_bytes += (int64_t)lane->added.l3_bytes;
+    lane->n_copies_unsent += lane->n_packets - lane->added.packets;
     begin_batch(lane);
 }
 
@@ -118,19 +122,23 @@ static void put_loss(struct lane *lane, const struct loss *loss)
 static void declare_unsent(struct lane *lane)
 {
     struct loss *unsent = &lane->unsent;
-    if (unsent->packets == 0)
+    if (unsent->packets == 0 && lane->n_copies_unsent == 0)
         return;
     unsent->stage = LOSS_CAPTURE;
     unsent->certainty = LOSS_EXACT;
     strcpy(unsent->reason, "ring_full");
-    snprintf(unsent->evidence, sizeof unsent->evidence,
-             "counted one by one: tracker-%u could not take them in time",
-             lane->options.stream.shard);
+    int used = snprintf(unsent->evidence, sizeof unsent->evidence,
+                        "counted one by one: tracker-%u could not take them in time",
+                        lane->options.stream.shard);
+    if (lane->n_copies_unsent > 0)
+        snprintf(unsent->evidence + used, sizeof unsent->evidence - (size_t)used,
+                 ", nor %" PRIu64 " copies of other trackers' packets", lane->n_copies_unsent);
     lane->added.packets += (uint64_t)unsent->packets;
     lane->added.l2_bytes += (uint64_t)unsent->l2_bytes;
     lane->added.l3_bytes += (uint64_t)unsent->l3_bytes;
     put_loss(lane, unsent);
     *unsent = (struct loss){0};
+    lane->n_copies_unsent = 0;
 }
 
 static int push(struct lane *lane, int64_t clock_ns, bool end_of_stream);

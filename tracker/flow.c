@@ -315,7 +315,9 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
 {
     struct step step = {.packet = packet};
     struct flow_key room;
-    if (!enter(flows, flow_key_of_call(flows, packet, key, &room), &step)) {
+    if (flows->helpers && packet->protocol == PROTOCOL_GRE)
+        key = flow_key_of_call(flows, packet, key, &room);
+    if (!enter(flows, key, &step)) {
         struct link_charge without_flow;
         link_table_charge(flows->links, packet, NULL, &without_flow);
         charge->billed_bytes = without_flow.billed_bytes;

@@ -23,7 +23,9 @@ struct world {
     struct bus_socket *receiver;
     struct lane *lane;
     uint64_t n_packets, n_lost, n_kernel_losses, batch_size_max;
+    uint64_t n_copies_lost;
     struct totals totals; /* as the last batch says */
+    bool has_shadows;
 };
 
 static char directory[] = "/tmp/wanmeter-test-lane-XXXXXX";
@@ -53,7 +55,11 @@ static void count(struct world *world, const struct message *message)
     for (size_t i = 0; i < message->n_losses; i++) {
         const struct loss *loss = &message->losses[i].loss;
         world->n_kernel_losses += loss->stage == LOSS_KERNEL;
-        world->n_lost += loss->stage == LOSS_CAPTURE ? (uint64_t)loss->packets : 0;
+        if (loss->stage != LOSS_CAPTURE)
+            continue;
+        world->n_lost += (uint64_t)loss->packets;
+        const char *copies = strstr(loss->evidence, "nor ");
+        world->n_copies_lost += copies ? strtoull(copies + strlen("nor "), NULL, 10) : 0;
     }
 }
 
@@ -104,12 +110,16 @@ static void run(struct world *world, size_t window_bytes, uint64_t n_kernel_loss
     };
     const struct packet packet = {.l2_bytes = L2_BYTES};
     const struct loss loss = {.stage = LOSS_KERNEL, .packets = 1, .reason = "ring_full"};
-    *world = (struct world){0};
+    const struct packet shadow = {.l2_bytes = L2_BYTES, .extra = PACKET_SHADOW};
+    *world = (struct world){.has_shadows = world->has_shadows};
     assert_int_equal(loop_create(&world->loop), 0);
     assert_int_equal(bus_create(world->loop, &world->bus), 0);
     assert_int_equal(lane_open(world->bus, &options, &world->lane), 0);
-    for (int i = 0; i < PACKETS; i++)
+    for (int i = 0; i < PACKETS; i++) {
         assert_int_equal(lane_add(world->lane, &packet), 0);
+        if (world->has_shadows)
+            assert_int_equal(lane_add(world->lane, &shadow), 0);
+    }
     for (uint64_t i = 0; i < n_kernel_losses; i++)
         assert_int_equal(lane_add_loss(world->lane, &loss), 0);
     assert_int_equal(lane_send(world->lane, 0, true), 0);
@@ -128,7 +138,7 @@ static void test_every_packet_is_sent_or_declared(void **state)
 {
     (void)state;
     for (uint64_t n_losses = 0; n_losses <= KERNEL_LOSSES_MAX; n_losses += 8) {
-        struct world world;
+        struct world world = {0};
         run(&world, 1, n_losses);
         assert_true(world.n_lost > 0);
         assert_int_equal(world.n_packets + world.n_lost, PACKETS);
@@ -138,10 +148,23 @@ static void test_every_packet_is_sent_or_declared(void **state)
     }
 }
 
+/* Every second packet is a shadow: in the batches, but in no total. What is lost of shadows is told
+ * of too. */
+static void test_shadows_are_in_no_total_and_their_loss_is_told_of(void **state)
+{
+    (void)state;
+    struct world world = {.has_shadows = true};
+    run(&world, 1, 0);
+    assert_true(world.n_lost > 0 && world.n_copies_lost > 0);
+    assert_int_equal(world.n_packets + world.n_lost + world.n_copies_lost, 2 * PACKETS);
+    assert_int_equal(world.totals.packets, PACKETS);
+    assert_int_equal(world.totals.l2_bytes, PACKETS * L2_BYTES);
+}
+
 static void test_a_window_holds_several_batches(void **state)
 {
     (void)state;
-    struct world world;
+    struct world world = {0};
     size_t window_bytes = 4 * 2 * PACKET_BASE_SIZE; /* a quarter: two packets */
     run(&world, window_bytes, 0);
     assert_in_range(world.batch_size_max, 1, window_bytes / 4);
@@ -151,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_packet_is_sent_or_declared),
+        cmocka_unit_test(test_shadows_are_in_no_total_and_their_loss_is_told_of),
         cmocka_unit_test(test_a_window_holds_several_batches),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -73,6 +73,7 @@ static void fill(struct stream *stream, uint32_t index)
             .time_ns = clock_ns - late_ns,
             .clock_ns = clock_ns,
             .l2_bytes = 60,
+            .extra = rand() % 4 == 0 ? PACKET_SHADOW : 0, /* in no total */
         };
     }
 }
@@ -88,8 +89,8 @@ static void push(struct merge *merge, struct stream *stream, uint32_t index, siz
     for (size_t i = 0; i < n; i++) {
         const struct packet *packet = &stream->packets[stream->n_pushed + i];
         size += packet_encode(packet, room + size);
-        stream->totals.packets++;
-        stream->totals.l2_bytes += packet->l2_bytes;
+        stream->totals.packets += packet_is_counted(packet);
+        stream->totals.l2_bytes += packet_is_counted(packet) ? packet->l2_bytes : 0;
         clock_ns = packet->clock_ns;
     }
     stream->n_pushed += n;
