@@ -175,6 +175,7 @@ static void test_views_have_their_stable_columns(void **state)
         " closed FROM stream",
         "SELECT name, sha256, packets, l2_bytes, first_ns, last_ns, is_complete, producer, epoch"
         " FROM source",
+        "SELECT time_ns, id, words, uid, pid, seed, result, affected, answer, run_id FROM change",
         "SELECT started_ns, finished_ns, version, sqlite_version, config, config_sha256 FROM run",
     };
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
