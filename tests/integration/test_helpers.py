@@ -3,7 +3,8 @@
 import random
 
 from integration.test_determinism import assert_same_rows
-from support import capture, control, truth
+from integration.test_live import SOURCES, enter_network, start, stop
+from support import capture, control, network, truth
 from support.case import each
 
 EXPECTED, HELPER = 1 << 0, 1 << 13
@@ -86,6 +87,18 @@ def test_real_control_connections_give_the_same_rows_whatever_the_shards(case, s
     (n_related,), = case.query(f"SELECT count(*) FROM ({RELATED})", database="many.db")
     assert n_related >= 15, n_related
     case.wanmeter.audit(database="many.db")
+
+
+@each(["sip", "ftp active"])
+def test_live_enough_is_captured_for_helpers_to_read(case, kind):
+    enter_network(case)
+    talk = control.talk_of(kind)
+    assert kind != "sip" or max(len(packet.frame) for packet in talk.packets) > 256, "the snap length by default"
+    monitor = start(case, control.HELPERS + SOURCES, "--set", "tracker.shards=3")
+    network.send("mirror1", (packet.frame for packet in talk.packets))
+    stop(monitor)
+    assert in_order(case.query(RELATED)) == rows_of(talk.related)
+    case.wanmeter.audit()
 
 
 def test_without_helpers_nothing_is_related(case):
