@@ -1,6 +1,7 @@
 """Rules on real captures: zones, marks, labels, classes and accounts in the bill; names of labels in a running daemon."""
 
 import json
+import time
 
 from integration.test_control import enter_network, settle, start, stop
 from support import capture, network, traffic
@@ -115,6 +116,13 @@ def test_names_of_labels_change_while_the_daemon_runs(case):
     stop(daemon)
     assert case.query("SELECT DISTINCT label_names FROM flow WHERE labels IS NOT NULL") == [("gold",)]
     case.wanmeter.audit()
+
+    # The recorded changes, in a replay of what comes after them, give the same names.
+    packet = Packet(time.time_ns() + NANOSECONDS, tcp(HERE, "10.0.0.1", "192.0.2.1", 1000, 80, SYN))
+    capture.write_pcap(case.directory / "later.pcap", [packet])
+    config = case.write("again.yaml", "labels: [5 gold]\nrules: [{ct: 'commit,label=0xa1'}]\n")
+    replay(case, config, "later.pcap", "--changes", "wanmeter.db", "--shards", 2, database="again.db")
+    assert case.query("SELECT label_names FROM flow", database="again.db") == [("web,bronze,silver",)]
 
 
 def label(case, *words, check=0):
