@@ -64,6 +64,21 @@ def test_connections_are_listed_updated_and_deleted(case):
     case.wanmeter.audit()
 
 
+def test_changes_go_by_the_first_of_several_interfaces(case):
+    """Also where packets come by another one only: the first one's clock follows the wall."""
+    enter_network(case)
+    network.make_veth("other0", "other1")
+    packets = traffic.mix(seed=24, n_packets=2000)
+    daemon = start(case, "mirror0", "  - interface: other0\n", interfaces=2)
+    network.send("other1", (packet.frame for packet in packets))
+    settle(case)
+    n_all = int(ct(case, "count").stdout)
+    assert ct(case, "update", "--set-mark", "9").stderr == f"wanmeter ct: {n_all} flow entries have been updated.\n"
+    assert int(ct(case, "count", "--mark", "9").stdout) == n_all > 0
+    stop(daemon)
+    case.wanmeter.audit()
+
+
 def test_what_cannot_be_done_says_why(case):
     enter_network(case)
     assert "no daemon" in ct(case, "count", check=5).stderr
@@ -236,6 +251,9 @@ table inet t {
   udp dport 5300 ct mark set 0x5
   tcp dport 8001 ct mark set 0x10
  }
+ chain first { type filter hook output priority -300; policy accept;
+  udp dport 5301 ct zone set 9
+ }
 }
 """
 WATCHED = ("-o", "extended,timestamp,id,labels")
@@ -248,12 +266,14 @@ def test_lists_and_events_read_as_those_of_conntrack(case):
     enter_network(case)
     prepare_kernel(case)
     daemon = start(case, "lo", "rules: [{match: udp dst port 5300, ct: 'commit,mark=5'},"
+                   " {match: udp dst port 5301, ct: 'commit,zone=9'},"
                    " {match: tcp dst port 8001, ct: 'commit,mark=0x10'}, {match: ip or ip6, ct: commit}]")
     with Lines("conntrack", "-E", *WATCHED) as kernel, \
             Lines(case.wanmeter.program, "ct", "watch", "-r", case.directory / "run") as ours:
         sockets = talk()
-        kernel.wait_for("dport=8002", "ESTABLISHED")
-        ours.wait_for("dport=8002", "ESTABLISHED")
+        for lines in (kernel, ours):
+            for port in ("8000", "8001", "8002"):
+                lines.wait_for(f"dport={port}", "ESTABLISHED")
         listed = subprocess.run(["conntrack", "-L", "-o", "extended,id,labels,timestamp"], stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, check=True).stdout
         listed += subprocess.run(["conntrack", "-L", "-f", "ipv6", "-o", "extended,id,labels,timestamp"],
@@ -263,13 +283,16 @@ def test_lists_and_events_read_as_those_of_conntrack(case):
         ct(case, "delete", "-p", "udp")
         for each in sockets:
             each.close()
-        kernel.wait_for("dport=8002", "TIME_WAIT")
-        ours.wait_for("dport=8002", "TIME_WAIT")
-        ours.wait_for("DESTROY", "dport=5301")
+        for lines in (kernel, ours):
+            for port in ("8000", "8001", "8002"):
+                lines.wait_for(f"dport={port}", "TIME_WAIT")
+            for port in ("5300", "5301"):
+                lines.wait_for(f"dport={port}", "DESTROY")
     stop(daemon)
     for ports, lines in by_connection(kernel.lines).items():
-        assert by_connection(ours.lines).get(ports) == lines, f"{ours.lines}\n{kernel.lines}"
+        assert by_connection(ours.lines).get(ports) == lines, "\n".join(by_connection(ours.lines).get(ports, []) + lines)
     assert len(by_connection(ours.lines)) == 5
+    assert sum(" zone=9 " in line for line in ours.lines) == 2
 
 
 def prepare_kernel(case):
@@ -359,12 +382,12 @@ def enter_network(case):
     network.make_veth("mirror0", "mirror1")
 
 
-def start(case, interface, more=""):
-    """Returns when it captures."""
+def start(case, interface, more="", interfaces=1):
+    """Returns when it captures; 'more' goes behind the first interface."""
     config = case.write("live.yaml", CONFIG.format(directory=case.directory, interface=interface) + more)
     daemon = case.wanmeter.start("run", "--config", config)
     said, deadline = b"", time.monotonic() + START_TIMEOUT_S
-    while b"ready: capturing" not in said:
+    while said.count(b"ready: capturing") < interfaces:
         readable, _, _ = select.select([daemon.stderr], [], [], max(0, deadline - time.monotonic()))
         piece = os.read(daemon.stderr.fileno(), 4096) if readable else b""
         said += piece
