@@ -428,7 +428,9 @@ static int seal_all(struct exporter *exporter)
     int result = open_database(exporter);
     if (result < 0)
         return result;
-    result = store_seal_end(exporter->store, &open_at);
+    result = store_resume_run(exporter->store);
+    if (result == 0)
+        result = store_seal_end(exporter->store, &open_at);
     while (result == 0 && store_is_seal_due(exporter->store, open_at)) {
         result = store_begin(exporter->store);
         if (result == 0)

@@ -53,6 +53,9 @@ struct store_run {
 int store_start_run(struct store *store, const struct store_run *run);
 int store_finish_run(struct store *store, int64_t finished_ns);
 
+/* Instead of store_start_run(), to seal only: as the run that was last. */
+int store_resume_run(struct store *store);
+
 int store_begin(struct store *store);
 int store_commit(struct store *store);
 void store_rollback(struct store *store); /* nothing where no transaction is open */

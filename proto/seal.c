@@ -171,8 +171,10 @@ void seal_sum_hex(const struct seal_sum *sum, char text[SEAL_HEX_SIZE])
 
 void seal_close(struct seal *seal)
 {
-    char previous[SEAL_HEX_SIZE], usage[SEAL_HEX_SIZE], flows[SEAL_HEX_SIZE], losses[SEAL_HEX_SIZE];
+    char previous[SEAL_HEX_SIZE], config[SEAL_HEX_SIZE], usage[SEAL_HEX_SIZE], flows[SEAL_HEX_SIZE],
+        losses[SEAL_HEX_SIZE];
     seal_hex(seal->previous, previous);
+    seal_hex(seal->config_sha256, config);
     seal_hex(seal->usage_sha256, usage);
     seal_sum_hex(&seal->flow_sum, flows);
     seal_hex(seal->loss_sha256, losses);
@@ -182,11 +184,12 @@ void seal_close(struct seal *seal)
         "wanmeter seal 1\n"
         "previous %s\n"
         "seal %" PRId32 " of %d s\n"
+        "configuration %s\n"
         "usage %" PRId64 " %s\n"
         "flows %" PRId64 " %s\n"
         "losses %" PRId64 " %s\n"
         "packets %" PRId64 " l2_bytes %" PRId64 " l3_bytes %" PRId64 " billed_bytes %" PRId64 "\n",
-        previous, seal->number, SEAL_SECONDS, seal->n_usage, usage, seal->n_flows, flows,
+        previous, seal->number, SEAL_SECONDS, config, seal->n_usage, usage, seal->n_flows, flows,
         seal->n_losses, losses, seal->packets, seal->l2_bytes, seal->l3_bytes, seal->billed_bytes);
     assert(length > 0 && length < TEXT_SIZE);
     crypto_hash_sha256(seal->hash, (const uint8_t *)text, (unsigned long long)length);

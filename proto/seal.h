@@ -99,7 +99,8 @@ struct seal {
     uint8_t usage_sha256[SEAL_HASH_SIZE];
     struct seal_sum flow_sum;
     uint8_t loss_sha256[SEAL_HASH_SIZE];
-    uint8_t previous[SEAL_HASH_SIZE]; /* hash of the seal before; zeros: the first */
+    uint8_t config_sha256[SEAL_HASH_SIZE]; /* of the run that sealed: what it was billed by */
+    uint8_t previous[SEAL_HASH_SIZE];      /* hash of the seal before; zeros: the first */
     uint8_t hash[SEAL_HASH_SIZE];
 };
 

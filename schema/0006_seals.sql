@@ -74,7 +74,7 @@ CREATE TABLE period_seal (
     loss_rows INTEGER NOT NULL,
     loss_sha256 TEXT NOT NULL,     -- 64 hexadecimal digits
     hash TEXT NOT NULL,            -- 64 hexadecimal digits, of all the above
-    sealed_ns INTEGER NOT NULL,    -- ns, wall time; not in the hash, as all below
-    run_id INTEGER REFERENCES run,  -- that sealed it; NULL: it was asked for
-    flow_through INTEGER NOT NULL  -- flow records up to this record_id are in this seal or in one before
+    run_id INTEGER REFERENCES run,  -- that sealed it; its config_sha256 is in the hash, this number is not
+    sealed_ns INTEGER NOT NULL,    -- ns, wall time; not in the hash
+    flow_through INTEGER NOT NULL  -- not in the hash: flow records up to this record_id are in this seal or in one before
 ) STRICT;

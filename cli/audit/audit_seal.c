@@ -92,6 +92,7 @@ static void read_entry(sqlite3_stmt *row, struct entry *entry)
                     read_hex(row, 7, seal->usage_sha256, sizeof seal->usage_sha256) &&
                     read_sum(row, 9, &seal->flow_sum) &&
                     read_hex(row, 11, seal->loss_sha256, sizeof seal->loss_sha256) &&
+                    read_hex(row, 13, seal->config_sha256, sizeof seal->config_sha256) &&
                     read_hex(row, 12, hash, sizeof hash);
     seal_close(seal);
     find_fault(&entry->faults, SEAL_FAULT_HASH,
@@ -114,8 +115,8 @@ static bool read_written(struct verifier *verifier)
     sqlite3_stmt *statement = database_prepare(
         verifier->database,
         "SELECT number, previous, usage_rows, packets, l2_bytes, l3_bytes, billed_bytes, "
-        "usage_sha256, flow_rows, flow_sum, loss_rows, loss_sha256, hash FROM period_seal "
-        "ORDER BY number");
+        "usage_sha256, flow_rows, flow_sum, loss_rows, loss_sha256, hash, config_sha256 "
+        "FROM period_seal LEFT JOIN run ON run.id = run_id ORDER BY number");
     size_t room = 0;
     while (database_step(verifier->database, statement)) {
         grow(verifier, &room);

@@ -15,6 +15,7 @@ enum store_statement {
     STATEMENT_ROLLBACK,
     STATEMENT_RUN_START,
     STATEMENT_RUN_FINISH,
+    STATEMENT_RUN_LAST,
     STATEMENT_STREAM_FIND,
     STATEMENT_STREAM_ADD,
     STATEMENT_STREAM_UPDATE,
@@ -75,6 +76,7 @@ struct store {
     int lock_descriptor; /* -1: none */
     bool has_transaction;
     int64_t run_id;
+    uint8_t config_sha256[SEAL_HASH_SIZE]; /* of the run */
 
     /* Configuration index + 1 (0: none) to the row's id. */
     int64_t *account_ids;

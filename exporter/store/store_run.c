@@ -147,10 +147,10 @@ static int add_run(struct store *store, const struct store_run *run)
     char *text = config_text(run->config, false);
     if (!text)
         return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
-    uint8_t hash[CONFIG_SHA256_SIZE];
     char hash_text[2 * CONFIG_SHA256_SIZE + 1];
-    config_hash(run->config, hash);
-    hex_text(hash, hash_text);
+    static_assert(sizeof store->config_sha256 == CONFIG_SHA256_SIZE, "SHA-256");
+    config_hash(run->config, store->config_sha256);
+    hex_text(store->config_sha256, hash_text);
 
     sqlite3_stmt *add = store->statements[STATEMENT_RUN_START];
     store_bind_integer(add, 1, run->started_ns);
@@ -187,6 +187,25 @@ int store_start_run(struct store *store, const struct store_run *run)
         result = store_commit(store);
     if (result < 0)
         store_rollback(store);
+    return result;
+}
+
+int store_resume_run(struct store *store)
+{
+    sqlite3_stmt *last = store->statements[STATEMENT_RUN_LAST];
+    int step = sqlite3_step(last);
+    int result = step == SQLITE_ROW || step == SQLITE_DONE
+                     ? 0
+                     : store_fail_sqlite(store, "cannot read the runs");
+    if (step == SQLITE_ROW) {
+        const char *hash = (const char *)sqlite3_column_text(last, 1);
+        store->run_id = sqlite3_column_int64(last, 0);
+        if (!hash || sodium_hex2bin(store->config_sha256, sizeof store->config_sha256, hash,
+                                    strlen(hash), NULL, NULL, NULL) != 0)
+            result = store_fail(store, -EUCLEAN, "%s: run %lld has no hash of its configuration",
+                                store->path, (long long)store->run_id);
+    }
+    sqlite3_reset(last);
     return result;
 }
 

@@ -236,6 +236,7 @@ static int close_first(struct store *store, int64_t sealed_ns)
     seal.n_flows = seals->open[0].n_flows;
     seal.flow_sum = seals->open[0].flow_sum;
     memcpy(seal.previous, seals->previous, sizeof seal.previous);
+    memcpy(seal.config_sha256, store->config_sha256, sizeof seal.config_sha256);
     seal_close(&seal);
     seals->n_open--;
     memmove(&seals->open[0], &seals->open[1], seals->n_open * sizeof *seals->open);

@@ -14,6 +14,7 @@ static const char *const statement_sql[STATEMENT_N] = {
         "INSERT INTO run (started_ns, version, sqlite_version, config, config_sha256,"
         " has_flow_records) VALUES (?1, ?2, sqlite_version(), ?3, ?4, ?5)",
     [STATEMENT_RUN_FINISH] = "UPDATE run SET finished_ns = ?1 WHERE id = ?2",
+    [STATEMENT_RUN_LAST] = "SELECT id, config_sha256 FROM run ORDER BY id DESC LIMIT 1",
     [STATEMENT_STREAM_FIND] = "SELECT id, seq, packets_into_next, packets, l2_bytes, l3_bytes"
                               " FROM stream WHERE producer = ?1 AND epoch = ?2 AND shard = ?3",
     [STATEMENT_STREAM_ADD] = "INSERT INTO stream (run_id, kind, producer, epoch, shard, seq,"

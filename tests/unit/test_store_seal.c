@@ -269,9 +269,12 @@ static const char *const sealed_sql[] = {
     " mark, labels, orig_packets, orig_l2_bytes, orig_l3_bytes, orig_billed_bytes,"
     " orig_ct_packets, orig_ct_l3_bytes, reply_packets, reply_l2_bytes, reply_l3_bytes,"
     " reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, wan_changes,"
-    " flow_label_orig, flow_label_reply, flow_label_changes, merged_packets, kind, end_reason FROM flow_record",
+    " flow_label_orig, flow_label_reply, flow_label_changes, merged_packets, kind, end_reason FROM "
+    "flow_record",
     "SELECT number, previous, usage_rows, packets, l2_bytes, l3_bytes, billed_bytes, usage_sha256,"
-    " flow_rows, flow_sum, loss_rows, loss_sha256, hash FROM period_seal",
+    " flow_rows, flow_sum, loss_rows, loss_sha256, hash, config_sha256 FROM period_seal LEFT JOIN "
+    "run"
+    " ON run.id = run_id",
 };
 
 static void hash_value(crypto_hash_sha256_state *state, sqlite3_stmt *row, int column)
