@@ -7,6 +7,7 @@
 
 #include "common/address.h"
 #include "common/config/config_utf8.h"
+#include "common/helper_names.h"
 #include "event.pb-c.h"
 #include "proto/model.h"
 
@@ -125,6 +126,8 @@ static void fill_connection(const struct connection_event *event,
     wire->end_reason = text(event->kind == EVENT_DESTROY ? end_reason_name(flow->end_reason) : "");
     for (int i = 0; i < FLOW_DIRECTIONS; i++)
         fill_counters(&flow->counters[i], &room->counters[i]);
+    if (event->helper != HELPER_NONE && event->helper < HELPER_N)
+        wire->helper = text(helper_names[event->helper].name);
     wire->orig_ct_packets_total = event->totals[FLOW_ORIGINAL].packets;
     wire->orig_ct_l3_bytes_total = event->totals[FLOW_ORIGINAL].l3_bytes;
     wire->reply_ct_packets_total = event->totals[FLOW_REPLY].packets;

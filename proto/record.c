@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/helper_names.h"
+
 static_assert(sizeof(struct usage_delta) == USAGE_DELTA_SIZE, "packed as it is");
 static_assert(offsetof(struct usage_delta, seal) == 48, "no holes");
 static_assert(sizeof(struct flow_record) == FLOW_RECORD_SIZE, "packed as it is");
@@ -124,5 +126,6 @@ void connection_event_put(const struct connection_event *event, uint8_t *room)
 bool connection_event_get(const uint8_t *bytes, struct connection_event *event)
 {
     memcpy(event, bytes, sizeof *event);
-    return event->kind < EVENT_KIND_N && flow_record_get(bytes, &event->flow);
+    return event->kind < EVENT_KIND_N && event->helper < HELPER_N &&
+           flow_record_get(bytes, &event->flow);
 }

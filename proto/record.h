@@ -150,7 +150,8 @@ struct connection_event {
     int64_t time_ns;
     int64_t timeout_ns; /* what the last refresh set; DESTROY: what was left */
     uint8_t kind;       /* enum event_kind */
-    uint8_t unused[7];
+    uint8_t helper;     /* enum helper_number: what reads its packets */
+    uint8_t unused[6];
 };
 
 enum loss_stage {

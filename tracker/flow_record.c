@@ -72,6 +72,7 @@ static void begin_event(const struct connection *connection, enum event_kind kin
 {
     *event = (struct connection_event){
         .kind = (uint8_t)kind,
+        .helper = connection->helper,
         .time_ns = time_ns,
         .timeout_ns = connection->expires_ns - time_ns,
     };

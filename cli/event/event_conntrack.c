@@ -13,8 +13,8 @@ enum { NS_PER_S = 1000000000, DCCP = 33 };
 struct parts {
     bool has_timeout;
     bool has_counters;
-    bool has_labels;
-    bool is_listed; /* 'conntrack -L': a mark also where it is 0, how old, how often used */
+    bool has_labels; /* and the helper */
+    bool is_listed;  /* 'conntrack -L': a mark also where it is 0, how old, how often used */
     int64_t now_ns;
 };
 
@@ -107,6 +107,8 @@ static void print_connection(const Wanmeter__Event__Connection *connection,
         fprintf(out, " zone=%" PRIu32, connection->zone);
     if (parts->has_counters) /* how long it has been, or was */
         fprintf(out, " delta-time=%" PRId64, (parts->now_ns - connection->first_ns) / NS_PER_S);
+    if (parts->has_labels && *connection->helper)
+        fprintf(out, " helper=%s", connection->helper);
     if (parts->is_listed)
         fputs(" use=1", out);
     fprintf(out, " id=%" PRIu64, (uint64_t)connection->id);

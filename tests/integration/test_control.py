@@ -247,9 +247,11 @@ class Recorder:
 
 RULES = """\
 table inet t {
+ ct helper ftp-h { type "ftp" protocol tcp; }
  chain local { type filter hook output priority -151; policy accept;
   udp dport 5300 ct mark set 0x5
   tcp dport 8001 ct mark set 0x10
+  tcp dport 8000 ct helper set "ftp-h"
  }
  chain first { type filter hook output priority -300; policy accept;
   udp dport 5301 ct zone set 9
@@ -267,6 +269,7 @@ def test_lists_and_events_read_as_those_of_conntrack(case):
     prepare_kernel(case)
     daemon = start(case, "lo", "rules: [{match: udp dst port 5300, ct: 'commit,mark=5'},"
                    " {match: udp dst port 5301, ct: 'commit,zone=9'},"
+                   " {match: tcp dst port 8000, ct: 'commit,helper=ftp'},"
                    " {match: tcp dst port 8001, ct: 'commit,mark=0x10'}, {match: ip or ip6, ct: commit}]")
     with Lines("conntrack", "-E", *WATCHED) as kernel, \
             Lines(case.wanmeter.program, "ct", "watch", "-r", case.directory / "run") as ours:
@@ -292,6 +295,7 @@ def test_lists_and_events_read_as_those_of_conntrack(case):
     for ports, lines in by_connection(kernel.lines).items():
         assert by_connection(ours.lines).get(ports) == lines, "\n".join(by_connection(ours.lines).get(ports, []) + lines)
     assert len(by_connection(ours.lines)) == 5
+    assert sum(" helper=ftp " in line for line in ours.lines) == 6
     assert sum(" zone=9 " in line for line in ours.lines) == 2
 
 
