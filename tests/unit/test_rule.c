@@ -88,6 +88,7 @@ static struct packet answer_to(const struct packet *packet)
 static const struct flow_judgement *add(struct world *world, const struct packet *packet)
 {
     struct flow_key key;
+    flow_table_advance(world->flows, packet->clock_ns);
     flow_table_key(world->flows, packet, &key);
     struct flow_charge charge;
     assert_int_equal(flow_table_add(world->flows, packet, &key, &charge), FLOW_COUNTED);
@@ -217,22 +218,22 @@ static void test_an_untracked_packet_is_billed_and_leaves_no_connection(void **s
 
 /* ---- labels by name ---- */
 
-static struct change change_of(const char *words)
+static void make_change(const char *words, struct change *change)
 {
-    struct change change = {.time_ns = second_ns};
+    *change = (struct change){.time_ns = second_ns};
     const char *list[8];
     char copy[128];
     size_t n = 0;
     snprintf(copy, sizeof copy, "%s", words);
     for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
         list[n++] = word;
-    assert_true(change_set_words(&change, list, n));
-    return change;
+    assert_true(change_set_words(change, list, n));
 }
 
 static int apply(struct label_table *table, const char *words)
 {
-    struct change change = change_of(words);
+    struct change change;
+    make_change(words, &change);
     struct change_result result = {0};
     label_table_change(table, &change, &result);
     return result.error;
