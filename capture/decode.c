@@ -45,15 +45,19 @@ static inline void clear_layers(struct layers *layers)
     layers->source_mac = layers->destination_mac = NULL;
     layers->vlan = layers->inner_vlan = layers->pppoe_session = layers->mpls_label = -1;
     layers->is_fragment = false;
-    layers->transport = NULL;
+    layers->transport = layers->network = NULL;
 }
 
 static void decode_ip_packet(struct walk *walk, enum network network)
 {
     enum malformed_cause cause = ip_decode(walk, network);
-    if (cause != MALFORMED_NONE)
+    if (cause != MALFORMED_NONE) {
         set_malformed(walk->packet, cause);
-    else if (walk->packet->class_index == CLASS_CONNECTION)
+        return;
+    }
+    walk->layers->network = walk->bytes + walk->ip_at;
+    walk->layers->network_bytes = walk->ip_end - walk->ip_at;
+    if (walk->packet->class_index == CLASS_CONNECTION)
         transport_decode(walk);
 }
 

@@ -68,7 +68,8 @@ struct layers {
     int32_t mpls_label; /* outermost */
     bool is_fragment;   /* also an IPv6 packet with a fragment header that is the whole datagram */
     struct fragment fragment; /* with is_fragment */
-    const uint8_t *network;   /* with 'transport': the IP header */
+    const uint8_t *network;   /* the IP header within the frame; NULL: no usable one */
+    uint32_t network_bytes;   /* captured of it and what follows, within the IP packet */
     const uint8_t *transport; /* the transport header within the frame; NULL: not reached */
     uint32_t transport_bytes; /* captured of it and what follows, within the IP packet */
 };

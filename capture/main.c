@@ -11,6 +11,7 @@
 #include "capture/change_inlet.h"
 #include "capture/control_packets.h"
 #include "capture/decode.h"
+#include "capture/fingerprint.h"
 #include "capture/fragment.h"
 #include "capture/lane.h"
 #include "capture/link_packets.h"
@@ -50,6 +51,7 @@ struct capture {
     struct zone_rules *zone_rules;   /* NULL: none */
     struct control_packets *control; /* NULL: no helpers */
     struct link_packets *links;      /* NULL: no WAN compresses headers */
+    struct fingerprint fingerprint;
     struct fragment_table *fragments;
     struct rss rss;
     struct lane *lanes[SHARDS_MAX];
@@ -175,6 +177,8 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     move_clock(capture, frame->clock_ns);
     packet.clock_ns = capture->clock_ns;
     wan_table_apply(capture->wans, frame, &layers, &packet);
+    if (capture->arguments.config.capture.duplicate_window_ns)
+        packet.fingerprint = fingerprint_of(&capture->fingerprint, &layers);
 
     if (frame->is_bad_time) {
         packet.class_index = CLASS_BAD_TIME;
@@ -460,6 +464,7 @@ static int open_decoding(struct capture *capture)
         return -EINVAL;
     }
     rss_init(&capture->rss, key);
+    fingerprint_init(&capture->fingerprint, key);
     decode_init(&capture->decoder, config);
     int result = wan_table_create(config, &capture->wans);
     if (result == 0)

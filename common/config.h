@@ -204,6 +204,7 @@ struct config {
         int64_t ring_bytes;          /* live: the kernel's ring */
         int64_t fragments_max;       /* datagrams remembered */
         int64_t fragment_timeout_ns; /* packet time */
+        int64_t duplicate_window_ns; /* copies of a packet within it are class duplicate; 0: off */
         int64_t time_jump_max_ns;    /* a lone packet further off than this is class bad_time */
         char *rss_key;               /* "random", "microsoft" or 80 hexadecimal digits */
         struct config_text_list decapsulate; /* erspan, tzsp, vxlan, gre */
@@ -236,7 +237,7 @@ struct config {
         int64_t ipfrag_time_ns; /* a datagram's fragments wait for each other; packet time */
         int64_t frag6_timeout_ns;
         int64_t fragment_memory_bytes; /* of a worker, for what they bring */
-    } conntrack;             /* as net.netfilter.nf_conntrack_*, with its defaults */
+    } conntrack;                       /* as net.netfilter.nf_conntrack_*, with its defaults */
 
     struct {
         bool consistency;  /* no holder reflects its peer's labels */

@@ -98,7 +98,8 @@ size_t packet_encoded_size(const uint8_t *base)
 
 static bool has_extension(const struct packet *packet)
 {
-    return packet->extra || packet->payload_bytes || packet->datagram_bytes || packet->header_bytes;
+    return packet->extra || packet->payload_bytes || packet->datagram_bytes ||
+           packet->header_bytes || packet->fingerprint;
 }
 
 /* The parts that a packet's fields ask for. */
@@ -149,6 +150,7 @@ static uint8_t *put_extension(uint8_t *room, const struct packet *packet)
     at = put(at, &packet->header_bytes, 2);
     *at++ = 0;
     *at++ = 0;
+    at = put(at, &packet->fingerprint, 8);
     at = put_padded(at, packet->header, packet->header_bytes);
     return put_padded(at, packet->payload, packet->payload_bytes);
 }
@@ -161,6 +163,7 @@ static bool get_extension(const uint8_t *bytes, struct packet *packet)
     at = get(at, &packet->payload_bytes, 2);
     at = get(at, &packet->datagram_bytes, 4);
     at = get(at, &packet->header_bytes, 2) + 2;
+    at = get(at, &packet->fingerprint, 8);
     packet->header = packet->header_bytes ? at : NULL;
     packet->payload = packet->payload_bytes ? at + padded(packet->header_bytes) : NULL;
     return packet->payload_bytes <= PACKET_PAYLOAD_MAX &&

@@ -29,7 +29,8 @@
  *          4    4  datagram_bytes
  *          8    2  header_bytes          at most PACKET_HEADER_MAX
  *         10    2  0
- *         12    n  the header            zeros up to a multiple of 4
+ *         12    8  fingerprint
+ *         20    n  the header            zeros up to a multiple of 4
  *               m  the payload           zeros up to a multiple of 4
  *
  * No function here allocates or keeps anything. */
@@ -235,6 +236,7 @@ struct packet {
     uint16_t extra; /* enum packet_extra */
     uint16_t payload_bytes;
     uint32_t datagram_bytes; /* L3 bytes of the datagram that fragments made; 0: no fragment */
+    uint64_t fingerprint;    /* its copies have the same; 0: not asked for */
     uint16_t header_bytes;
     const uint8_t *header;  /* IP and TCP header, where the link looks at it; borrowed */
     const uint8_t *payload; /* what follows the transport header, as far as it was asked for;
@@ -243,7 +245,7 @@ struct packet {
 
 enum {
     PACKET_BASE_SIZE = 40,
-    PACKET_EXTENSION_SIZE = 12,
+    PACKET_EXTENSION_SIZE = 20,
     PACKET_SIZE_MAX = 40 + PACKET_EXTENSION_SIZE + PACKET_HEADER_MAX + PACKET_PAYLOAD_MAX + 32 +
                       20 + 4 + 40 + 8 + 4 + 4
 };

@@ -13,6 +13,7 @@
 #include "proto/seal.h"
 #include "tracker/account.h"
 #include "tracker/control.h"
+#include "tracker/duplicate.h"
 #include "tracker/flow.h"
 #include "tracker/label.h"
 #include "tracker/link.h"
@@ -54,6 +55,7 @@ struct tracker {
     struct merge *merge;
     struct account_table *accounts;
     struct link_table *links;
+    struct duplicate_table *duplicates; /* NULL: copies are not looked for */
     struct flow_table *flows;
     struct meter *meter;
     struct output *output;
@@ -150,17 +152,31 @@ static void charge_class(struct tracker *tracker, const struct packet *packet,
                           : account_of_packet(tracker->accounts, packet);
 }
 
+/* A packet that was counted before: the mirror showed it twice. */
+static void charge_copy(const struct tracker *tracker, const struct packet *packet,
+                        struct charge *charge)
+{
+    charge->class_index = CLASS_DUPLICATE;
+    charge->account = account_of_packet(tracker->accounts, packet);
+    charge->billed_bytes = 0;
+}
+
 static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
 {
     struct tracker *tracker = state;
     struct charge charge = {.wan = packet->wan, .class_index = packet->class_index};
 
     flow_table_advance(tracker->flows, packet->clock_ns);
+    bool is_copy = tracker->duplicates && packet->fingerprint &&
+                   duplicate_table_has(tracker->duplicates, packet->fingerprint, packet->clock_ns);
     if (!packet_is_counted(packet)) {
-        on_aside(tracker, packet, key);
+        if (!is_copy)
+            on_aside(tracker, packet, key);
         return;
     }
-    if (packet->class_index == CLASS_CONNECTION)
+    if (is_copy)
+        charge_copy(tracker, packet, &charge);
+    else if (packet->class_index == CLASS_CONNECTION)
         charge_flow(tracker, packet, key, &charge);
     else
         charge_class(tracker, packet, &charge);
@@ -397,6 +413,8 @@ static int open_tables(struct tracker *tracker)
     if (result == 0)
         result = link_table_create(config, &tracker->links);
     flow_options.links = tracker->links;
+    if (result == 0 && config->capture.duplicate_window_ns)
+        result = duplicate_table_create(config->capture.duplicate_window_ns, &tracker->duplicates);
     if (result == 0)
         result = flow_table_create(&flow_options, &tracker->flows);
     if (result == 0)
@@ -513,6 +531,7 @@ static void tracker_close(struct tracker *tracker)
     meter_destroy(tracker->meter);
     flow_table_destroy(tracker->flows);
     link_table_destroy(tracker->links);
+    duplicate_table_destroy(tracker->duplicates);
     account_table_destroy(tracker->accounts);
     query_close(tracker->query);
     bus_destroy(tracker->bus);

@@ -286,7 +286,6 @@ void transport_decode(struct walk *walk)
     const uint8_t *header = walk->bytes + walk->at;
     uint32_t captured = walk->ip_end - walk->at;
     uint32_t length = packet->l3_bytes - (walk->at - walk->ip_at);
-    walk->layers->network = walk->bytes + walk->ip_at;
     walk->layers->transport = header;
     walk->layers->transport_bytes = captured;
     if (has_ports(packet->protocol)) {

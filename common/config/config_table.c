@@ -256,6 +256,11 @@ static const struct config_option options[] = {
     DURATION_OPTION("capture.fragment_timeout", capture.fragment_timeout_ns, "30s", 1 * MS,
                     10 * MIN, .is_billing = true,
                     .help = "How long, in packet time, fragments wait for their first one."),
+    DURATION_OPTION("capture.duplicate_window", capture.duplicate_window_ns, "0s", 0, 1 * S,
+                    .is_billing = true,
+                    .help = "A copy of a packet, seen this long after it at most, is class "
+                            "duplicate and not billed: for mirrors that show packets twice. Less "
+                            "than a round trip, or what is sent again may be taken for a copy."),
     DURATION_OPTION("capture.time_jump_max", capture.time_jump_max_ns, "10min", 1 * S, 3650 * D,
                     .is_billing = true,
                     .help = "A lone packet whose time is further off than this is class bad_time."),
@@ -336,8 +341,9 @@ static const struct config_option options[] = {
                    .is_billing = true,
                    .help = "Connections that helpers expect at once; past that no more are."),
     BOOL_OPTION("conntrack.checksum", conntrack.checksum, "no", .is_billing = true,
-                .help = "Judge a packet whose checksum is wrong as invalid, as the kernel does. No: "
-                        "what a sender captures of its own packets carries wrong ones."),
+                .help =
+                    "Judge a packet whose checksum is wrong as invalid, as the kernel does. No: "
+                    "what a sender captures of its own packets carries wrong ones."),
     DURATION_OPTION("conntrack.ipfrag_time", conntrack.ipfrag_time_ns, "30s", 1 * MS, 10 * MIN,
                     .is_billing = true,
                     .help = "How long, in packet time, an IPv4 datagram's fragments wait to be "

@@ -35,6 +35,7 @@ static void make_extension(struct packet *packet, unsigned n)
     packet->header_bytes =
         is_extended ? (uint16_t)(packet->header_bytes % (PACKET_HEADER_MAX + 1)) : 0;
     packet->header = payload + 100;
+    packet->fingerprint = is_extended ? packet->fingerprint : 0;
 }
 
 /* Any packet that a decoder may make: fields of absent parts are 0. Every combination of parts has
@@ -88,6 +89,7 @@ static void assert_same(const struct packet *a, const struct packet *b)
     assert_int_equal(b->datagram_bytes, a->datagram_bytes);
     assert_int_equal(b->payload_bytes, a->payload_bytes);
     assert_int_equal(b->header_bytes, a->header_bytes);
+    assert_int_equal(b->fingerprint, a->fingerprint);
     if (a->header_bytes)
         assert_memory_equal(b->header, a->header, a->header_bytes);
     if (a->payload_bytes)
