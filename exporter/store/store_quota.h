@@ -26,6 +26,9 @@ struct store_quota {
 int store_quota_open(struct store *store, const struct config *config);
 void store_quota_close(struct store *store);
 
+/* store_quota_run.c: gives the tariff its row, with sums of all that is in usage. */
+int store_quota_begin_run(struct store *store, struct quota_tariff *tariff);
+
 /* A transaction begins. */
 void store_quota_begin(struct store *store);
 
