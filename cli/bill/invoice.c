@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "common/overhead.h"
 #include "common/zone.h"
 
 /* ---- making ---- */
@@ -41,6 +42,31 @@ static bool read_correction(struct database *database, struct usage_request requ
     return is_read;
 }
 
+/* Of the WANs that it is for; of one that does not say, what is usual. */
+static uint32_t longest_packet(const struct config *config, const struct config_tariff *tariff)
+{
+    uint32_t longest = 0;
+    for (size_t i = 0; i < config->n_wans; i++) {
+        uint32_t mtu =
+            config->wans[i].mtu > 0 ? (uint32_t)config->wans[i].mtu : LOSS_BOUND_PACKET_BYTES_USUAL;
+        if (config_tariff_covers(&tariff->wans, config->wans[i].name) && mtu > longest)
+            longest = mtu;
+    }
+    return longest > 0 ? longest : LOSS_BOUND_PACKET_BYTES_USUAL;
+}
+
+static bool read_bound(struct database *database, const struct invoice *invoice,
+                       struct invoice_part *part)
+{
+    const struct loss_bound_request request = {
+        .begin_s = part->bill.begin_s,
+        .end_s = part->bill.end_s,
+        .models = part->usage.models,
+        .n_models = part->usage.n_models,
+        .packet_bytes = longest_packet(&invoice->book->config, part->bill.tariff)};
+    return loss_bound_read(database, &request, &part->bound);
+}
+
 static bool make_part(struct database *database, const struct config_tariff *tariff,
                       const struct invoice *invoice, const struct invoice_model *model,
                       struct invoice_part *part)
@@ -58,8 +84,16 @@ static bool make_part(struct database *database, const struct config_tariff *tar
     request.seal_before = part->seals.is_sealed ? part->seals.end : INT64_MAX;
     return read_bill(database, &request, tariff, &period, &part->usage, &part->bill) &&
            (!part->seals.is_sealed || read_correction(database, request, part)) &&
-           loss_bound_read(database, request.begin_s, request.end_s, part->usage.models,
-                           part->usage.n_models, &part->bound);
+           read_bound(database, invoice, part);
+}
+
+static bool is_in_force(const struct config_tariff *tariff, int32_t year, int32_t month)
+{
+    struct period period;
+    int64_t begin_s, end_s;
+    period_of(tariff->timezone, tariff->cycle_day, year, month, &period);
+    bill_span(tariff, &period, &begin_s, &end_s);
+    return begin_s < end_s;
 }
 
 enum exit_code invoice_open(struct database *database, const struct tariff_book *book,
@@ -72,11 +106,17 @@ enum exit_code invoice_open(struct database *database, const struct tariff_book 
     assert(invoice->parts != NULL);
     for (size_t i = tariff_find(config, account, 0); i < config->n_tariffs;
          i = tariff_find(config, account, i + 1)) {
-        struct invoice_part *part = &invoice->parts[invoice->n_parts++];
+        struct invoice_part *part = &invoice->parts[invoice->n_parts];
+        if (!is_in_force(&config->tariffs[i], year, month))
+            continue;
+        invoice->n_parts++;
         if (!make_part(database, &config->tariffs[i], invoice, model, part))
             return EXIT_CODE_RUNTIME;
     }
-    return EXIT_CODE_OK;
+    if (invoice->n_parts > 0)
+        return EXIT_CODE_OK;
+    log_error("no tariff is in force for account '%s' in %04d-%02d", account, year, month);
+    return EXIT_CODE_USAGE;
 }
 
 void invoice_close(struct invoice *invoice)
@@ -116,12 +156,22 @@ void invoice_bound_text(const struct invoice_part *part, char text[INVOICE_TEXT_
             (size_t)snprintf(text, INVOICE_TEXT_SIZE, "an unknown number of bytes may be missing");
     else
         length = (size_t)snprintf(text, INVOICE_TEXT_SIZE,
-                                  "at most %s bytes missing (%s packets lost%s)", bytes, packets,
-                                  bound->is_by_packets ? ", taken to be of up to 1,500 bytes" : "");
+                                  "at most %s bytes missing (%s packets lost", bytes, packets);
+    if (bound->bytes >= 0 && bound->packet_bytes > 0)
+        length += (size_t)snprintf(text + length, INVOICE_TEXT_SIZE - length,
+                                   ", taken to be of up to %" PRIu32 " bytes", bound->packet_bytes);
+    if (bound->bytes >= 0)
+        length += (size_t)snprintf(text + length, INVOICE_TEXT_SIZE - length, ")");
     if (part->bill.n_present < part->bill.n_slots)
         snprintf(text + length, INVOICE_TEXT_SIZE - length,
                  "; nothing was watched in %" PRId64 " of %" PRId64 " slots",
                  part->bill.n_slots - part->bill.n_present, part->bill.n_slots);
+}
+
+bool invoice_is_estimated(const char *model)
+{
+    struct overhead steps;
+    return overhead_make(model, &steps) && overhead_is_estimated(&steps);
 }
 
 void invoice_models_text(const struct invoice_part *part, char text[INVOICE_TEXT_SIZE])
@@ -129,9 +179,10 @@ void invoice_models_text(const struct invoice_part *part, char text[INVOICE_TEXT
     size_t length = 0;
     text[0] = '\0';
     for (size_t i = 0; i < part->usage.n_models && length < INVOICE_TEXT_SIZE; i++)
-        length += (size_t)snprintf(text + length, INVOICE_TEXT_SIZE - length, "%s%s: %s",
-                                   i > 0 ? ", " : "", part->usage.models[i].wan,
-                                   part->usage.models[i].model);
+        length += (size_t)snprintf(
+            text + length, INVOICE_TEXT_SIZE - length, "%s%s: %s%s", i > 0 ? ", " : "",
+            part->usage.models[i].wan, part->usage.models[i].model,
+            invoice_is_estimated(part->usage.models[i].model) ? " (estimated)" : "");
 }
 
 void invoice_rounding_text(const struct config_tariff *tariff, char text[INVOICE_TEXT_SIZE])

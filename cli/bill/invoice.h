@@ -68,6 +68,9 @@ static inline bool invoice_is_final(const struct invoice_part *part)
 /* "at most 3,028 bytes missing (2 packets)", and what else a line's bound is. */
 void invoice_bound_text(const struct invoice_part *part, char text[INVOICE_TEXT_SIZE]);
 
+/* Does the model's name say that it estimates? */
+bool invoice_is_estimated(const char *model);
+
 /* "adsl: pppoe-llcsnap, lte: ip" */
 void invoice_models_text(const struct invoice_part *part, char text[INVOICE_TEXT_SIZE]);
 

@@ -232,6 +232,7 @@ static json_t *models_json(const struct usage *usage)
         json_t *object = json_object();
         put(object, "wan", text_json(usage->models[i].wan));
         put(object, "model", text_json(usage->models[i].model));
+        put(object, "estimated", json_boolean(invoice_is_estimated(usage->models[i].model)));
         put(object, "packets", json_integer(usage->models[i].packets));
         put(object, "l3_bytes", json_integer(usage->models[i].l3_bytes));
         put(object, "billed_bytes", json_integer(usage->models[i].billed_bytes));

@@ -36,33 +36,33 @@ static void add_sum(sqlite3_stmt *row, struct loss_bound *bound)
 
 /* What these packets may have cost at most by one model. An IP packet is not longer than its frame.
  */
-static int64_t cost_of(const struct loss_sum *sum, const struct model_bounds *model)
+static int64_t cost_of(const struct loss_sum *sum, uint32_t packet_bytes,
+                       const struct model_bounds *model)
 {
     struct model_range range;
     int64_t bytes = sum->l3_bytes >= 0 ? sum->l3_bytes : sum->l2_bytes;
     if (bytes < 0)
-        return sum->packets * model_bounds_packet(model, LOSS_BOUND_PACKET_BYTES);
+        return sum->packets * model_bounds_packet(model, packet_bytes);
     model_bounds_of(model, sum->packets, bytes, &range);
     return range.high;
 }
 
-static int64_t dearest_cost(const struct loss_sum *sum, const struct usage_model *models,
-                            size_t n_models)
+static int64_t dearest_cost(const struct loss_sum *sum, const struct loss_bound_request *request)
 {
     int64_t largest = 0;
-    for (size_t i = 0; i <= n_models; i++) {
+    for (size_t i = 0; i <= request->n_models; i++) {
         struct model_bounds *bounds;
-        const char *name = i < n_models ? models[i].model : "ip";
+        const char *name = i < request->n_models ? request->models[i].model : "ip";
         if (model_bounds_create(name, &bounds) < 0)
             continue; /* of an older version: its name means nothing here */
-        int64_t cost = cost_of(sum, bounds);
+        int64_t cost = cost_of(sum, request->packet_bytes, bounds);
         largest = cost > largest ? cost : largest;
         model_bounds_destroy(bounds);
     }
     return largest;
 }
 
-static void add_up(const struct usage_model *models, size_t n_models, struct loss_bound *bound)
+static void add_up(const struct loss_bound_request *request, struct loss_bound *bound)
 {
     for (size_t i = 0; i < bound->n_sums; i++) {
         const struct loss_sum *sum = &bound->sums[i];
@@ -70,14 +70,15 @@ static void add_up(const struct usage_model *models, size_t n_models, struct los
             bound->packets = bound->bytes = LOSS_BOUND_UNKNOWN;
             return;
         }
-        bound->is_by_packets = bound->is_by_packets || (sum->l3_bytes < 0 && sum->l2_bytes < 0);
+        if (sum->l3_bytes < 0 && sum->l2_bytes < 0)
+            bound->packet_bytes = request->packet_bytes;
         bound->packets += sum->packets;
-        bound->bytes += dearest_cost(sum, models, n_models);
+        bound->bytes += dearest_cost(sum, request);
     }
 }
 
-bool loss_bound_read(struct database *database, int64_t begin_s, int64_t end_s,
-                     const struct usage_model *models, size_t n_models, struct loss_bound *bound)
+bool loss_bound_read(struct database *database, const struct loss_bound_request *request,
+                     struct loss_bound *bound)
 {
     *bound = (struct loss_bound){0};
     sqlite3_stmt *rows = database_prepare(
@@ -88,13 +89,13 @@ bool loss_bound_read(struct database *database, int64_t begin_s, int64_t end_s,
                   "WHERE last_ns >= :from AND first_ns < :to GROUP BY stage, reason, certainty "
                   "ORDER BY stage, reason, certainty");
     if (rows != NULL) {
-        database_bind_integer(rows, ":from", begin_s * SECOND_NS);
-        database_bind_integer(rows, ":to", end_s * SECOND_NS);
+        database_bind_integer(rows, ":from", request->begin_s * SECOND_NS);
+        database_bind_integer(rows, ":to", request->end_s * SECOND_NS);
     }
     while (database_step(database, rows))
         add_sum(rows, bound);
     sqlite3_finalize(rows);
-    add_up(models, n_models, bound);
+    add_up(request, bound);
     return !database->is_failed;
 }
 

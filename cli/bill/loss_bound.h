@@ -1,11 +1,11 @@
 /* loss_bound: what was lost in a span of time, and how many billed bytes it can be at most.
  *
- *     loss_bound_read(&database, begin_s, end_s, models, n_models, &bound);
+ *     loss_bound_read(&database, &request, &bound);
  *     loss_bound_deinit(&bound);
  *
  * A loss does not say whose bytes they were: each account's bound is all of it. Where only packets
- * were counted each is taken to be as long as LOSS_BOUND_PACKET_BYTES. A loss line that reaches
- * over an end of the span counts whole. */
+ * were counted each is taken to be as long as the longest that the WANs take. A loss line that
+ * reaches over an end of the span counts whole. */
 #ifndef WANMETER_CLI_BILL_LOSS_BOUND_H
 #define WANMETER_CLI_BILL_LOSS_BOUND_H
 
@@ -16,7 +16,7 @@
 #include "cli/bill/usage_read.h"
 #include "cli/database.h"
 
-enum { LOSS_BOUND_PACKET_BYTES = 1500, LOSS_BOUND_TEXT_SIZE = 32, LOSS_BOUND_UNKNOWN = -1 };
+enum { LOSS_BOUND_PACKET_BYTES_USUAL = 1500, LOSS_BOUND_TEXT_SIZE = 32, LOSS_BOUND_UNKNOWN = -1 };
 
 struct loss_sum {
     char stage[LOSS_BOUND_TEXT_SIZE];
@@ -31,14 +31,22 @@ struct loss_sum {
 struct loss_bound {
     struct loss_sum *sums; /* by stage, reason, certainty */
     size_t n_sums;
-    int64_t packets;    /* -1: nobody knows */
-    int64_t bytes;      /* billed; -1: nobody knows */
-    bool is_by_packets; /* some were only counted */
+    int64_t packets;       /* -1: nobody knows */
+    int64_t bytes;         /* billed; -1: nobody knows */
+    uint32_t packet_bytes; /* that a packet is taken to have, where some were only counted; 0 */
 };
 
-/* 'models': those that the account's bytes were billed by; the dearest counts. */
-bool loss_bound_read(struct database *database, int64_t begin_s, int64_t end_s,
-                     const struct usage_model *models, size_t n_models, struct loss_bound *bound);
+struct loss_bound_request {
+    int64_t begin_s;
+    int64_t end_s;
+    const struct usage_model
+        *models; /* that the account's bytes were billed by: the dearest counts */
+    size_t n_models;
+    uint32_t packet_bytes; /* the longest packet */
+};
+
+bool loss_bound_read(struct database *database, const struct loss_bound_request *request,
+                     struct loss_bound *bound);
 void loss_bound_deinit(struct loss_bound *bound);
 
 #endif

@@ -89,6 +89,17 @@ static void write_costs(const char *model, FILE *out)
     fputc('\n', out);
 }
 
+static void write_direction(const char *direction, const char *model, FILE *out)
+{
+    if (model == NULL || *model == '\0')
+        return;
+    struct overhead steps;
+    bool is_estimated = overhead_make(model, &steps) && overhead_is_estimated(&steps);
+    fprintf(out, "  - model%s `%s`%s\n", direction, model, is_estimated ? ", an estimate" : "");
+    write_model(model, out);
+    write_costs(model, out);
+}
+
 __attribute__((format(printf, 3, 4))) static void write_key(FILE *out, bool *has_key,
                                                             const char *format, ...)
 {
@@ -136,10 +147,12 @@ static void write_wans(const struct config *config, FILE *out)
         fputs("None: every packet is WAN `none`, billed by its IP length.\n", out);
     for (size_t i = 0; i < config->n_wans; i++) {
         const struct config_wan *wan = &config->wans[i];
-        const char *model = wan->overhead != NULL ? wan->overhead : "ip";
-        fprintf(out, "- **%s**: model `%s`\n", wan->name, model);
-        write_model(model, out);
-        write_costs(model, out);
+        fprintf(out, "- **%s**:\n", wan->name);
+        write_direction("", wan->overhead, out);
+        write_direction(" up", wan->overhead_up, out);
+        write_direction(" down", wan->overhead_down, out);
+        if (wan->mtu > 0)
+            fprintf(out, "  - its longest packet: %d bytes\n", wan->mtu);
         for (size_t m = 0; m < wan->n_matches; m++)
             write_match(&wan->matches[m], out);
     }
@@ -224,7 +237,8 @@ static void write_promises(FILE *out)
         "missing at most, and in how many\n  slots nothing was watched.\n"
         "- Loss is disclosed, never estimated into a bill. Loss on the way to the capture "
         "(the mirror port)\n  can only be seen by comparing: `wanmeter reconcile`.\n"
-        "- Models with cells, padding or minimum lengths are exact, packet by packet.\n",
+        "- Models with cells, padding or minimum lengths are exact, packet by packet; those that "
+        "reckon\n  with compressed UDP headers are estimates, and marked.\n",
         SLOT_SECONDS, SEAL_SECONDS, SEAL_GRACE_SECONDS);
 }
 

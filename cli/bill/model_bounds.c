@@ -96,6 +96,16 @@ const char *model_bounds_name(const struct model_bounds *bounds)
     return bounds->name;
 }
 
+bool model_bounds_has_state(const struct model_bounds *bounds)
+{
+    for (size_t i = 0; i < OVERHEAD_STEPS_MAX; i++) {
+        enum overhead_operation operation = bounds->model.steps[i].operation;
+        if (operation == OVERHEAD_VJ || operation == OVERHEAD_ESTIMATE)
+            return true;
+    }
+    return false;
+}
+
 bool model_bounds_is_linear(const struct model_bounds *bounds)
 {
     return bounds->is_linear;
@@ -142,10 +152,14 @@ void model_bounds_of(const struct model_bounds *bounds, int64_t packets, int64_t
     *range = (struct model_range){0, 0};
     if (packets <= 0 || l3_bytes <= 0)
         return;
-    if (packets == 1 && l3_bytes <= LENGTH_MAX) {
+    if (packets == 1 && l3_bytes <= LENGTH_MAX && bounds->parts == 1) {
         range->low = range->high = model_bounds_packet(bounds, (uint32_t)l3_bytes);
         return;
     }
     range->low = evaluate(bounds, &bounds->lower, packets, l3_bytes, false);
     range->high = evaluate(bounds, &bounds->upper, packets, l3_bytes, true);
+    if (bounds->parts == 1)
+        return;
+    range->low = range->low > packets ? range->low - packets : 0;
+    range->high += packets;
 }

@@ -7,7 +7,10 @@
  *
  * A model that adds the same to every packet is exact (low = high), as is a single packet. Of
  * others the sum lies between the two convex hulls of the cost by length, at the mean length: the
- * narrowest range that number and sum allow, up to rounding to whole bytes. */
+ * narrowest range that number and sum allow, up to rounding to whole bytes. A model that costs
+ * parts of a byte carries them from packet to packet of a flow: a byte a packet either way, at
+ * most. One that compresses headers is taken as if it did not: what it leaves depends on packets
+ * before. */
 #ifndef WANMETER_CLI_BILL_MODEL_BOUNDS_H
 #define WANMETER_CLI_BILL_MODEL_BOUNDS_H
 
@@ -35,6 +38,9 @@ int64_t model_bounds_packet(const struct model_bounds *bounds, uint32_t l3_bytes
 
 /* As it was given. */
 const char *model_bounds_name(const struct model_bounds *bounds);
+
+/* Does the cost depend on packets before? Then there are no bounds: it costs less than 'high'. */
+bool model_bounds_has_state(const struct model_bounds *bounds);
 
 /* The same cost more for a packet of any length. */
 bool model_bounds_is_linear(const struct model_bounds *bounds);

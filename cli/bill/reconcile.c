@@ -27,6 +27,11 @@ static bool add_presets(struct reconciliation *reconciliation)
         struct reconcile_point *point = &reconciliation->points[reconciliation->n_points];
         if (model_bounds_create(overhead_presets[i].name, &point->bounds) < 0)
             continue;
+        if (model_bounds_has_state(point->bounds)) {
+            model_bounds_destroy(point->bounds);
+            point->bounds = NULL;
+            continue;
+        }
         snprintf(point->name, sizeof point->name, "%s", overhead_presets[i].name);
         reconciliation->n_points++;
     }

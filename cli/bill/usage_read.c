@@ -126,12 +126,19 @@ static void add_row(struct reading *reading, sqlite3_stmt *row)
 static void read_rows(struct database *database, struct reading *reading)
 {
     const struct usage_request *request = reading->request;
+    /* Rows are in order of slot and account: a look for each slot, none at what others used. */
     sqlite3_stmt *rows = database_prepare(
-        database, "SELECT slot_ns, wan, direction, model, packets, l3_bytes, billed_bytes "
-                  "FROM usage WHERE slot_ns >= :from AND slot_ns < :to AND account = :account "
-                  "AND seal < :seal AND class <> 'duplicate' ORDER BY slot_ns");
+        database,
+        "WITH RECURSIVE slot (slot_ns) AS (SELECT :from WHERE :from < :to UNION ALL "
+        "SELECT slot_ns + 300000000000 FROM slot WHERE slot_ns + 300000000000 < :to) "
+        "SELECT u.slot_ns, w.name, d.name, m.name, u.packets, u.l3_bytes, u.billed_bytes "
+        "FROM slot CROSS JOIN usage_slot AS u ON u.slot_ns = slot.slot_ns AND u.account_id = "
+        "(SELECT id FROM account WHERE name = :account) LEFT JOIN wan AS w ON w.id = u.wan_id "
+        "LEFT JOIN direction AS d ON d.number = u.direction "
+        "LEFT JOIN overhead_model AS m ON m.id = u.model_id WHERE u.seal < :seal "
+        "AND u.class <> (SELECT number FROM class WHERE name = 'duplicate')");
     if (rows != NULL) {
-        database_bind_integer(rows, ":from", request->begin_s * SECOND_NS);
+        database_bind_integer(rows, ":from", reading->first_slot_s * SECOND_NS);
         database_bind_integer(rows, ":to", request->end_s * SECOND_NS);
         database_bind_text(rows, ":account", request->account);
         database_bind_integer(rows, ":seal", request->seal_before);

@@ -197,6 +197,11 @@ static enum exit_code choose(struct database *database, struct rerate_arguments 
         log_error("--overhead: '%s' is no model ('wanmeter overhead list')", arguments->overhead);
         return EXIT_CODE_USAGE;
     }
+    if (rerating->model != NULL && model_bounds_has_state(rerating->model)) {
+        log_error("--overhead: what '%s' costs depends on packets before: replay the captures",
+                  arguments->overhead);
+        return EXIT_CODE_USAGE;
+    }
     if (tariff_find(&rerating->other.config, arguments->account, 0) ==
         rerating->other.config.n_tariffs) {
         log_error("%s: no tariff for account '%s'", arguments->settings.config_path,
