@@ -1,4 +1,4 @@
-"""Control connections: what they announce is RELATED, has its master, and is the same however the work is shared out."""
+"""Control connections: what they announce is RELATED to them, the same however the work is shared out."""
 
 import random
 

@@ -264,7 +264,9 @@ KINDS = {
 
 def talk_of(kind, start_ns=10**18, client_number=1, tick_ns=MILLISECOND):
     make, version = KINDS[kind]
-    hosts = (f"10.0.{client_number}.1", "10.1.0.2") if version == 4 else (f"2001:db8:{client_number:x}::1", "2001:db8:ffff::2")
+    hosts = f"10.0.{client_number}.1", "10.1.0.2"
+    if version == 6:
+        hosts = f"2001:db8:{client_number:x}::1", "2001:db8:ffff::2"
     talk = Talk(start_ns, *hosts, tick_ns=tick_ns)
     make(talk)
     return talk

@@ -208,7 +208,7 @@ static void on_packet(struct helper_step *step)
     struct ftp_track *track = &step->connection->extra->helper.ftp;
     struct text text = text_of(packet->payload, packet->payload_bytes);
     bool is_whole = packet->payload_bytes == packet->tcp.payload_bytes;
-    bool ends_line = is_whole && text.end[-1] == '\n';
+    bool ends_line = is_whole && packet->payload[packet->payload_bytes - 1] == '\n';
 
     struct data_end end;
     enum reading reading = READING_NOTHING;

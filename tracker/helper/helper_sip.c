@@ -75,11 +75,11 @@ static uint8_t take_medium(struct text *line)
     static const char *const media[] = {
         [CLASS_AUDIO] = "audio ", [CLASS_VIDEO] = "video ", [CLASS_IMAGE] = "image "};
 
-    for (uint8_t i = CLASS_AUDIO; i <= CLASS_IMAGE; i++) {
+    for (unsigned i = CLASS_AUDIO; i <= CLASS_IMAGE; i++) {
         if (!text_begins_exactly(line, media[i]))
             continue;
         line->at += strlen(media[i]);
-        return i;
+        return (uint8_t)i;
     }
     return 0;
 }

@@ -14,10 +14,11 @@ struct text {
     const char *end;
 };
 
+/* 'bytes' may be NULL with a size of 0. */
 static inline struct text text_of(const uint8_t *bytes, size_t size)
 {
-    const char *text = (const char *)bytes;
-    return (struct text){text, text ? text + size : text};
+    const char *text = bytes ? (const char *)bytes : "";
+    return (struct text){text, text + (bytes ? size : 0)};
 }
 
 static inline size_t text_left(const struct text *text)
