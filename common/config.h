@@ -191,7 +191,8 @@ struct config {
     struct config_helper *helpers;
     size_t n_helpers;
     char *label_file;               /* a connlabel.conf; empty: none */
-    struct config_text_list labels; /* "BIT NAME", in the order of the bits once checked */
+    struct config_text_list labels; /* "BIT NAME" */
+    struct config_text_list sticky_labels; /* names: of bits that no write clears */
 
     struct {
         int64_t workers;             /* of a replay */

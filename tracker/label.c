@@ -21,6 +21,7 @@ int label_table_create(const struct config *config, struct label_table **out)
     if (!table)
         return -ENOMEM;
     config_label_names(config, &table->names);
+    label_names_sticky(&table->names, table->sticky);
     *out = table;
     return 0;
 }

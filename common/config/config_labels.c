@@ -7,6 +7,7 @@
 
 #include "common/config/config_errors.h"
 #include "common/config/config_object.h"
+#include "common/config/config_value.h"
 
 enum { LINE_SIZE = 1024 };
 
@@ -44,6 +45,11 @@ void config_label_names(const struct config *config, struct label_names *names)
     label_names_init(names);
     for (size_t i = 0; i < config->labels.n; i++)
         add_line(names, config->labels.items[i]);
+    for (size_t i = 0; i < config->sticky_labels.n; i++) {
+        int bit = label_names_find(names, config->sticky_labels.items[i]);
+        if (bit >= 0)
+            names->bits[bit].is_sticky = true;
+    }
 }
 
 static const char *trouble_of(int result)
@@ -51,20 +57,38 @@ static const char *trouble_of(int result)
     return result == -EEXIST ? "the name has another bit" : "the bit has another name";
 }
 
+static void check_sticky(const struct label_names *names, const char *name, const char *place,
+                         struct config_errors *errors)
+{
+    if (label_names_find(names, name) >= 0)
+        return;
+    struct config_suggestion suggestion;
+    config_suggestion_init(&suggestion, name);
+    for (unsigned bit = 0; bit < LABEL_BITS; bit++)
+        config_suggestion_offer(&suggestion, names->bits[bit].text, strlen(names->bits[bit].text));
+    config_errors_add(errors, &(struct config_report){.place = place,
+                                                      .subject = "sticky_labels",
+                                                      .what = "unknown label",
+                                                      .got = name,
+                                                      .suggestion = suggestion.word});
+}
+
 void config_check_labels(const struct config *config, struct config_errors *errors)
 {
     struct label_names names;
+    char place[CONFIG_PLACE_TEXT_SIZE];
+    config_place_text(config->path, (struct config_place){0}, place);
     label_names_init(&names);
     for (size_t i = 0; i < config->labels.n; i++) {
         int result = add_line(&names, config->labels.items[i]);
-        char place[CONFIG_PLACE_TEXT_SIZE];
-        config_place_text(config->path, (struct config_place){0}, place);
         if (result < 0)
             config_errors_add(errors, &(struct config_report){.place = place,
                                                               .subject = "labels",
                                                               .what = trouble_of(result),
                                                               .got = config->labels.items[i]});
     }
+    for (size_t i = 0; i < config->sticky_labels.n; i++)
+        check_sticky(&names, config->sticky_labels.items[i], place, errors);
 }
 
 /* ---- the file ---- */

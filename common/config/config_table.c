@@ -9,6 +9,7 @@
 #include "common/config/config_rules.h"
 #include "common/config/config_timeout.h"
 #include "common/config/config_value.h"
+#include "common/labels.h"
 
 #define FIELD(type, member)  .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 #define LIST(type, items, n) .offset = offsetof(type, items), .count_offset = offsetof(type, n)
@@ -226,6 +227,9 @@ static const struct config_option options[] = {
      .max = LABEL_LINE_MAX, .is_valid = config_label_is_line,
      .expected = "a bit, 0 to 127, and 1 to 63 letters, digits, '-' and ' '", .is_billing = true,
      .help = "The same without a file, \"BIT NAME\" each."},
+    {"sticky_labels", CONFIG_TEXT_LIST, LIST(struct config, sticky_labels.items, sticky_labels.n),
+     .min = 1, .max = LABEL_NAME_MAX, .is_billing = true,
+     .help = "Names of labels whose bit, once set, no later write clears."},
     {"timeout_policies", CONFIG_MAP_LIST, LIST(struct config, timeout_policies, n_timeout_policies),
      .table = &config_timeout_policy_table, .max = CONFIG_TIMEOUT_POLICIES_MAX, .is_billing = true,
      .example = config_timeout_policies_example,

@@ -165,6 +165,8 @@ static void test_a_bit_has_one_name_and_a_name_one_bit(void **state)
     assert_error("labels: [1 a, 1 b]", "f: labels: the bit has another name (got '1 b')");
     assert_error("labels: [1 a, 2 a]", "f: labels: the name has another bit (got '2 a')");
     assert_error("labels: [1 a, 1 a]", "");
+    assert_error("labels: [1 gold]\nsticky_labels: [golt]",
+                 "f: sticky_labels: unknown label (got 'golt'; did you mean gold?)");
     assert_error("labels: [128 a]",
                  "f:1:10: labels[0]: not allowed (got '128 a', expected a bit, 0 to 127, and 1 to "
                  "63 letters, digits, '-' and ' ')");
