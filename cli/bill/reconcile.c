@@ -64,10 +64,11 @@ static void read_rows(struct database *database, const struct reconcile_request 
 {
     int64_t last_slot_ns = INT64_MIN;
     sqlite3_stmt *rows = database_prepare(
-        database, "SELECT slot_ns, packets, l2_bytes, l3_bytes, billed_bytes, model FROM usage "
-                  "WHERE slot_ns >= :from AND slot_ns < :to AND wan = :wan "
-                  "AND (:direction IS NULL OR direction = :direction) AND class <> 'duplicate' "
-                  "ORDER BY slot_ns");
+        database,
+        "SELECT slot_ns, sum(packets), sum(l2_bytes), sum(l3_bytes), sum(billed_bytes), model "
+        "FROM usage WHERE slot_ns >= :from AND slot_ns < :to AND wan = :wan "
+        "AND (:direction IS NULL OR direction = :direction) AND class <> 'duplicate' "
+        "GROUP BY slot_ns, direction, l3_bytes = 0, model ORDER BY slot_ns");
     if (rows != NULL) {
         database_bind_integer(rows, ":from", request->from_ns);
         database_bind_integer(rows, ":to", request->to_ns);
