@@ -8,13 +8,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "capture/change_inlet.h"
 #include "capture/control_packets.h"
 #include "capture/decode.h"
 #include "capture/fingerprint.h"
 #include "capture/fragment.h"
-#include "capture/lane.h"
 #include "capture/link_packets.h"
+#include "capture/outlet.h"
 #include "capture/rss.h"
 #include "capture/source.h"
 #include "capture/wan.h"
@@ -24,14 +23,12 @@
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "proto/uplink.h"
 
 enum {
     FRAMES_A_TURN = 4096,
     TICK_MS = 500,
     PROGRESS_INTERVAL_MS = 200,
     HEARTBEAT_INTERVAL_MS = 1000,
-    HEARTBEAT_LAG_MS = 2000, /* frames reach us within this time of their timestamp */
 };
 
 static const char NO_MEMORY[] = "no memory for a batch of packets";
@@ -54,11 +51,9 @@ struct capture {
     struct fingerprint fingerprint;
     struct fragment_table *fragments;
     struct rss rss;
-    struct lane *lanes[SHARDS_MAX];
-    struct change_inlet *changes; /* of the first worker; NULL: none */
+    struct outlet outlet;
 
     enum phase phase;
-    int64_t clock_ns; /* of this worker's stream: the largest timestamp so far */
     uint64_t n_frames;
     uint64_t *carrier_bytes; /* by source: what was around the frames that were unwrapped */
     uint64_t stop_signals;
@@ -74,66 +69,14 @@ static void fail(struct capture *capture, const char *what)
     loop_stop(capture->loop);
 }
 
-static bool all_lanes(const struct capture *capture, bool (*is_so)(const struct lane *lane))
+/* What the outlet returned. */
+static void check(struct capture *capture, int result)
 {
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        if (!is_so(capture->lanes[i]))
-            return false;
-    return true;
-}
-
-/* ---- the clock, and the changes that are due with it ---- */
-
-static void put_change(struct capture *capture, const struct change *change, int64_t at_ns)
-{
-    uint8_t bytes[PACKET_PAYLOAD_MAX];
-    struct packet packet = {
-        .time_ns = at_ns,
-        .clock_ns = at_ns,
-        .class_index = CLASS_NON_IP,
-        .extra = PACKET_CHANGE,
-        .payload = bytes,
-        .payload_bytes = (uint16_t)change_encode(change, bytes),
-    };
-    fragment_table_expire(capture->fragments, at_ns); /* what comes before it */
-    capture->clock_ns = at_ns;
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        if (lane_add_change(capture->lanes[i], &packet) < 0)
-            fail(capture, NO_MEMORY);
-}
-
-/* Live, where a lane has no room: at the next move. */
-static void put_changes(struct capture *capture, int64_t next_ns)
-{
-    struct change change;
-    int64_t at_ns;
-    while ((!capture->arguments.is_live || all_lanes(capture, lane_has_room)) &&
-           change_inlet_next(capture->changes, capture->clock_ns, next_ns, &change, &at_ns))
-        put_change(capture, &change, at_ns);
-}
-
-static void move_clock(struct capture *capture, int64_t next_ns)
-{
-    if (next_ns <= capture->clock_ns)
-        return;
-    if (capture->changes)
-        put_changes(capture, next_ns);
-    fragment_table_expire(capture->fragments, next_ns);
-    capture->clock_ns = next_ns;
+    if (result < 0)
+        fail(capture, NO_MEMORY);
 }
 
 /* ---- the frame's way ---- */
-
-/* Copies for the shards that are not its home, as 'kinds' (PACKET_SHADOW, PACKET_LINK). */
-static void add_copies(struct capture *capture, struct packet *packet, uint32_t home,
-                       uint16_t kinds)
-{
-    packet->extra |= kinds;
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        if (i != home && lane_add(capture->lanes[i], packet) < 0)
-            fail(capture, NO_MEMORY);
-    packet->extra &= (uint16_t)~kinds;
-}
 
 /* A packet whose ports are settled. */
 static void on_packet(void *state, struct packet *packet)
@@ -143,13 +86,10 @@ static void on_packet(void *state, struct packet *packet)
         zone_rules_apply(capture->zone_rules, packet);
     packet->rss = rss_tag(&capture->rss, packet);
     uint32_t shard = rss_shard(packet->rss, capture->arguments.n_shards);
-    if (lane_add(capture->lanes[shard], packet) < 0)
-        fail(capture, NO_MEMORY);
     uint16_t copies = packet->header_bytes ? PACKET_LINK : 0;
     if (capture->control && control_packets_has(capture->control, packet))
         copies |= PACKET_SHADOW;
-    if (copies)
-        add_copies(capture, packet, shard, copies);
+    check(capture, outlet_add(&capture->outlet, packet, shard, copies));
 }
 
 static void add_payload(const struct capture *capture, const struct layers *layers,
@@ -174,8 +114,8 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     decode_frame(&capture->decoder, frame, &packet, &layers);
     capture->carrier_bytes[frame->source_index - capture->arguments.first_source] +=
         frame->wire_bytes - packet.l2_bytes;
-    move_clock(capture, frame->clock_ns);
-    packet.clock_ns = capture->clock_ns;
+    check(capture, outlet_move_clock(&capture->outlet, frame->clock_ns));
+    packet.clock_ns = capture->outlet.clock_ns;
     wan_table_apply(capture->wans, frame, &layers, &packet);
     if (capture->arguments.config.capture.duplicate_window_ns)
         packet.fingerprint = fingerprint_of(&capture->fingerprint, &layers);
@@ -195,23 +135,6 @@ static void on_frame(struct capture *capture, const struct frame *frame)
 
 /* ---- batches ---- */
 
-/* Sends every lane what it has, or at least how far the clock is. */
-static void send_all(struct capture *capture, bool end_of_stream)
-{
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        if (lane_send(capture->lanes[i], capture->clock_ns, end_of_stream) < 0)
-            fail(capture, NO_MEMORY);
-}
-
-/* Sends the lanes that do not know how far the clock is. */
-static void tell_clock(struct capture *capture)
-{
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        if (!lane_is_current(capture->lanes[i], capture->clock_ns) &&
-            lane_send(capture->lanes[i], capture->clock_ns, false) < 0)
-            fail(capture, NO_MEMORY);
-}
-
 /* What the sources have given goes to the ledger by the first lane. */
 static void add_source_totals(struct capture *capture)
 {
@@ -225,17 +148,15 @@ static void add_source_totals(struct capture *capture)
     int result = 0;
     for (size_t i = 0; i < n && result == 0; i++) {
         totals[i].carrier_bytes = capture->carrier_bytes[i];
-        result = lane_add_source(capture->lanes[0], &totals[i]);
+        result = lane_add_source(capture->outlet.lanes[0], &totals[i]);
     }
-    if (result < 0)
-        fail(capture, NO_MEMORY);
+    check(capture, result);
     free(totals);
 }
 
 static void add_loss(struct capture *capture, const struct loss *loss)
 {
-    if (lane_add_loss(capture->lanes[0], loss) < 0)
-        fail(capture, NO_MEMORY);
+    check(capture, lane_add_loss(capture->outlet.lanes[0], loss));
 }
 
 static void tell_given_up(const struct capture *capture)
@@ -248,24 +169,13 @@ static void tell_given_up(const struct capture *capture)
                     n);
 }
 
-/* Those that the stream's end finds waiting: after its last packet. */
-static void put_last_changes(struct capture *capture)
-{
-    if (!capture->changes)
-        return;
-    int64_t end_ns = change_inlet_end_ns(capture->changes);
-    move_clock(capture, end_ns);
-    if (change_inlet_is_waiting(capture->changes))
-        move_clock(capture, capture->clock_ns + 1);
-}
-
 static void end_stream(struct capture *capture)
 {
     fragment_table_flush(capture->fragments);
     tell_given_up(capture);
-    put_last_changes(capture);
+    check(capture, outlet_put_last_changes(&capture->outlet));
     add_source_totals(capture);
-    send_all(capture, true);
+    check(capture, outlet_send(&capture->outlet, true));
     capture->phase = PHASE_DRAINING;
 }
 
@@ -306,16 +216,17 @@ static bool may_read(struct capture *capture)
 {
     if (capture->arguments.is_live)
         return true;
-    if (all_lanes(capture, lane_has_room))
+    if (outlet_is(&capture->outlet, lane_has_room))
         return true;
     if (capture->arguments.n_workers > 1)
-        tell_clock(capture); /* another worker's packets may wait for it, and our room for theirs */
+        check(capture, outlet_tell_clock(&capture->outlet)); /* another worker's packets may wait
+                                                                for it, and our room for theirs */
     return false;
 }
 
 static void tell_ready(struct capture *capture)
 {
-    if (capture->is_ready || !all_lanes(capture, lane_is_welcome))
+    if (capture->is_ready || !outlet_is(&capture->outlet, lane_is_welcome))
         return;
     capture->is_ready = true;
     if (capture->arguments.is_live)
@@ -324,8 +235,7 @@ static void tell_ready(struct capture *capture)
 
 static void part(struct capture *capture)
 {
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        lane_say_bye(capture->lanes[i]);
+    outlet_say_bye(&capture->outlet);
     loop_stop(capture->loop);
 }
 
@@ -339,10 +249,9 @@ static void on_turn(void *state)
         if (has_more || is_pipe_or_file)
             loop_again(capture->loop);
     }
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        lane_flush(capture->lanes[i]);
+    outlet_flush(&capture->outlet);
     tell_ready(capture);
-    if (capture->phase == PHASE_DRAINING && all_lanes(capture, lane_is_committed))
+    if (capture->phase == PHASE_DRAINING && outlet_is(&capture->outlet, lane_is_committed))
         part(capture);
 }
 
@@ -353,26 +262,15 @@ static void on_readable(void *state)
 
 /* ---- timers, signals ---- */
 
-/* Live: the clock goes on without packets. */
-static void follow_wall_clock(struct capture *capture)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    move_clock(capture, ((int64_t)now.tv_sec * 1000 - HEARTBEAT_LAG_MS) * 1000000 + now.tv_nsec);
-}
-
 /* Live: what has waited is sent, also when a batch is not full. */
 static void on_flush_timer(void *state)
 {
     struct capture *capture = state;
     if (capture->phase != PHASE_READING)
         return;
-    if (capture->is_ready && capture->changes && change_inlet_is_waiting(capture->changes))
-        follow_wall_clock(capture);
-    for (uint32_t i = 0; i < capture->arguments.n_shards; i++)
-        if (!lane_is_empty(capture->lanes[i]) &&
-            lane_send(capture->lanes[i], capture->clock_ns, false) < 0)
-            fail(capture, NO_MEMORY);
+    if (capture->is_ready && outlet_is_waiting(&capture->outlet))
+        check(capture, outlet_follow_wall_clock(&capture->outlet));
+    check(capture, outlet_send_gathered(&capture->outlet));
 }
 
 /* Live: so that idle flows end without packets and other workers' packets are not held up. */
@@ -381,8 +279,8 @@ static void on_heartbeat_timer(void *state)
     struct capture *capture = state;
     if (capture->phase != PHASE_READING || !capture->is_ready)
         return;
-    follow_wall_clock(capture);
-    send_all(capture, false);
+    check(capture, outlet_follow_wall_clock(&capture->outlet));
+    check(capture, outlet_send(&capture->outlet, false));
 }
 
 static void on_progress_timer(void *state)
@@ -479,45 +377,13 @@ static int open_decoding(struct capture *capture)
     return result;
 }
 
-static int open_lanes(struct capture *capture)
+static int open_outlet(struct capture *capture)
 {
-    const struct arguments *arguments = &capture->arguments;
-    struct lane_options options = {
-        .config = &arguments->config,
-        .stream = {.epoch = uplink_epoch()},
-        .window_bytes = (size_t)arguments->config.capture.window_bytes / arguments->n_shards,
-        .is_live = arguments->is_live,
-    };
-    snprintf(options.stream.producer, sizeof options.stream.producer, "%s", capture->name);
-    int result = 0;
-    for (uint32_t i = 0; i < arguments->n_shards && result == 0; i++) {
-        char endpoint[512];
-        char name[64];
-        snprintf(name, sizeof name, "tracker-%u.sock", i);
-        arguments_endpoint(arguments, name, endpoint, sizeof endpoint);
-        options.endpoint = endpoint;
-        options.stream.shard = i;
-        result = lane_open(capture->bus, &options, &capture->lanes[i]);
-    }
+    int result = outlet_open(capture->bus, &capture->arguments, capture->name, capture->fragments,
+                             &capture->outlet);
     if (result == 0)
         add_source_totals(capture); /* the ledger knows of a source from its first batch on */
     return result;
-}
-
-/* The first worker's stream carries them for all. */
-static int open_changes(struct capture *capture)
-{
-    const struct arguments *arguments = &capture->arguments;
-    char endpoint[512];
-    arguments_endpoint(arguments, "change.sock", endpoint, sizeof endpoint);
-    struct change_inlet_settings settings = {
-        .endpoint = arguments->is_live ? endpoint : NULL,
-        .path = arguments->changes_path,
-        .n_shards = arguments->n_shards,
-    };
-    if (arguments->worker != 0 || (!settings.endpoint && !settings.path))
-        return 0;
-    return change_inlet_open(capture->bus, &settings, &capture->changes);
 }
 
 static int open_timers(struct capture *capture)
@@ -553,9 +419,7 @@ static int capture_open(struct capture *capture)
     if (result == 0)
         result = open_source(capture);
     if (result == 0)
-        result = open_lanes(capture);
-    if (result == 0)
-        result = open_changes(capture);
+        result = open_outlet(capture);
     if (result == 0)
         result = open_timers(capture);
     if (result == 0)
@@ -567,9 +431,7 @@ static int capture_open(struct capture *capture)
 
 static void capture_close(struct capture *capture)
 {
-    for (uint32_t i = 0; i < SHARDS_MAX; i++)
-        lane_close(capture->lanes[i]);
-    change_inlet_close(capture->changes);
+    outlet_close(&capture->outlet);
     fragment_table_destroy(capture->fragments);
     zone_rules_destroy(capture->zone_rules);
     link_packets_destroy(capture->links);
