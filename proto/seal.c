@@ -120,18 +120,20 @@ static void make_canonical(struct flow_record *record)
 void seal_flow_add(struct seal_sum *sum, const struct flow_record *record,
                    const struct seal_names *names)
 {
-    struct flow_record canonical = *record;
-    make_canonical(&canonical);
-    uint64_t words[WORDS];
-    memcpy(words, &canonical, sizeof canonical);
-    words[RECORD_WORDS] = names->wan;
-    words[RECORD_WORDS + 1] = names->account;
-    words[RECORD_WORDS + 2] = names->class_name;
-
-    uint64_t first = 0, second = 0;
-    for (size_t i = 0; i < WORDS; i++) {
-        first += words[i] * multipliers[0][i];
-        second += words[i] * multipliers[1][i];
+    union {
+        struct flow_record record;
+        uint64_t words[RECORD_WORDS];
+    } canonical = {.record = *record};
+    make_canonical(&canonical.record);
+    uint64_t first = names->wan * multipliers[0][RECORD_WORDS] +
+                     names->account * multipliers[0][RECORD_WORDS + 1] +
+                     names->class_name * multipliers[0][RECORD_WORDS + 2];
+    uint64_t second = names->wan * multipliers[1][RECORD_WORDS] +
+                      names->account * multipliers[1][RECORD_WORDS + 1] +
+                      names->class_name * multipliers[1][RECORD_WORDS + 2];
+    for (size_t i = 0; i < RECORD_WORDS; i++) {
+        first += canonical.words[i] * multipliers[0][i];
+        second += canonical.words[i] * multipliers[1][i];
     }
     sum->lanes[0] += mix(first);
     sum->lanes[1] += mix(second);

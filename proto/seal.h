@@ -16,7 +16,8 @@
  * The sum over flow records does not depend on their order: two words of 64 bits, each the sum of a
  * mixed multilinear hash a record. It finds any change within eight bytes of one record for
  * certain, and any other but for one in 2^128; it does not stop a forger who knows it. Usage rows
- * and losses are under SHA-256. See docs/adr/0010. Not thread-safe. */
+ * and losses are under SHA-256. See docs/adr/0010-the-bill-is-sealed-by-the-quarter-hour.md. Not
+ * thread-safe. */
 #ifndef WANMETER_PROTO_SEAL_H
 #define WANMETER_PROTO_SEAL_H
 
