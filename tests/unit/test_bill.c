@@ -320,6 +320,49 @@ static void test_missing_slots_are_excluded_or_zero(void **state)
     }
 }
 
+/* The month of the local calendar, found by looking at every slot; its samples, sorted. */
+static void check_month(const char *zone, int32_t year, int32_t month)
+{
+    char tariff[128];
+    struct case_bill this;
+    int64_t samples[9200] = {0}, n = 0;
+    snprintf(tariff, sizeof tariff, "kind: percentile, price: 1, missing: zero, timezone: %s",
+             zone);
+    begin_bill(tariff, year, month, &this);
+    for (int64_t at = period_slot_from(this.period.begin_s - 3 * DAY_S);
+         at < this.period.end_s + 3 * DAY_S; at += SLOT_S) {
+        struct tm local;
+        zone_local(zone, at, &local);
+        if (local.tm_year + 1900 != year || local.tm_mon + 1 != month)
+            continue;
+        samples[n++] = rand() % 5 ? rand() % 100000 : 0;
+        if (samples[n - 1] > 0)
+            add(&this, at, samples[n - 1], 0);
+    }
+    make(&this);
+    assert_int_equal(this.usage.n_slots, n);
+    assert_int_equal(this.bill.percentile.n_samples, n);
+    assert_int_equal(this.bill.percentile.value, slow_percentile(samples, n, 95));
+    end_bill(&this);
+}
+
+static void test_percentiles_of_months_anywhere_are_those_of_their_sorted_slots(void **state)
+{
+    (void)state;
+    static const char *const zones[] = {"UTC",
+                                        "Europe/Berlin",
+                                        "America/New_York",
+                                        "Asia/Kathmandu",
+                                        "Australia/Lord_Howe",
+                                        "Africa/Casablanca",
+                                        "Pacific/Chatham",
+                                        "America/Havana",
+                                        "Asia/Tehran"};
+    for (size_t i = 0; i < sizeof zones / sizeof *zones; i++)
+        for (int round = 0; round < 3; round++)
+            check_month(zones[i], 2015 + rand() % 12, 1 + rand() % 12);
+}
+
 /* ---- another model ---- */
 
 static void test_what_another_model_costs_lies_within_its_bounds(void **state)
@@ -388,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_a_percentile_costs_its_rate),
         cmocka_unit_test(test_a_commit_is_paid_in_any_case),
         cmocka_unit_test(test_missing_slots_are_excluded_or_zero),
+        cmocka_unit_test(test_percentiles_of_months_anywhere_are_those_of_their_sorted_slots),
         cmocka_unit_test(test_what_another_model_costs_lies_within_its_bounds),
         cmocka_unit_test(test_what_adds_the_same_to_every_packet_is_exact),
     };
