@@ -20,7 +20,8 @@ static void take_percents(const struct config_tariff *tariff, struct quota_tarif
     static const int32_t usual[] = {60, 95, 100};
     const int32_t *percents = tariff->n_quota_percents ? tariff->quota_percents : usual;
     size_t n = tariff->n_quota_percents ? tariff->n_quota_percents : sizeof usual / sizeof *usual;
-    quota->n_percents = n < QUOTA_PERCENTS_MAX ? n : QUOTA_PERCENTS_MAX;
+    assert(n <= CONFIG_QUOTA_PERCENTS_MAX); /* config_check() */
+    quota->n_percents = n;
     memcpy(quota->percents, percents, quota->n_percents * sizeof *percents);
     qsort(quota->percents, quota->n_percents, sizeof *quota->percents, compare_percents);
 }

@@ -22,7 +22,7 @@
 #include "common/period.h"
 #include "proto/record.h"
 
-enum { QUOTA_PERCENTS_MAX = 16, QUOTA_PERIODS = 2 };
+enum { QUOTA_PERIODS = 2 };
 
 struct quota_bytes {
     uint64_t up;
@@ -48,8 +48,8 @@ struct quota_tariff {
     int64_t row_id; /* in the database */
     bool *has_wan;  /* by its number in records */
     bool *has_account;
-    struct quota_state *states;           /* by the account's number; touched as used */
-    int32_t percents[QUOTA_PERCENTS_MAX]; /* ascending */
+    struct quota_state *states;                  /* by the account's number; touched as used */
+    int32_t percents[CONFIG_QUOTA_PERCENTS_MAX]; /* ascending */
     size_t n_percents;
     int64_t begin_s;                      /* it is in force from here */
     int64_t end_s;                        /* to here */

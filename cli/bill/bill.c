@@ -259,13 +259,26 @@ static void choose_percentile(struct bill *bill, const struct usage *usage)
     }
 }
 
-static bool add_commit(struct bill *bill, int64_t bits, int64_t divisor)
+/* Samples of more than this many bits. */
+static int64_t count_above(const struct bill *bill, const struct usage *usage, int64_t bits)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < usage->n_samples; i++) {
+        const struct usage_sample *sample = &usage->samples[i];
+        struct directions bytes = {sample->up, sample->down, sample->none};
+        n += of_rule(&bytes, bill->rule) > bits / BITS;
+    }
+    return n;
+}
+
+static bool add_commit(struct bill *bill, const struct usage *usage, int64_t bits, int64_t divisor)
 {
     const struct config_tariff *tariff = bill->tariff;
     const char *unit = config_tariff_unit(tariff);
     int64_t committed;
     if (!bound_of(bill, tariff->commit, divisor, false, &committed))
         return false;
+    bill->n_above_commit = count_above(bill, usage, committed);
     const struct raw_line commit = {.text = "commit",
                                     .bytes = BILL_BYTES_NONE,
                                     .measure = tariff->commit,
@@ -289,7 +302,7 @@ static bool make_percentile(struct bill *bill, const struct usage *usage)
     if (__builtin_mul_overflow(bill->percentile.value, BITS, &bits))
         return false;
     int64_t divisor = config_unit_size(config_tariff_unit(bill->tariff)) * PERIOD_SLOT_S;
-    return bill->tariff->commit >= 0 ? add_commit(bill, bits, divisor)
+    return bill->tariff->commit >= 0 ? add_commit(bill, usage, bits, divisor)
                                      : add_tiers(bill, bits, divisor, true);
 }
 
@@ -315,7 +328,8 @@ bool bill_make(const struct config_tariff *tariff, const struct period *period,
     *bill = (struct bill){.tariff = tariff,
                           .period = *period,
                           .n_slots = usage->n_slots,
-                          .n_present = usage->n_present};
+                          .n_present = usage->n_present,
+                          .n_above_commit = -1};
     bill_span(tariff, period, &bill->begin_s, &bill->end_s);
     bill->whole = period->end_s - period->begin_s;
     bill->part = tariff->prorate ? bill->end_s - bill->begin_s : bill->whole;

@@ -47,6 +47,7 @@ struct bill {
     struct percentile percentile; /* of a percentile; value: bytes of the slot */
     int64_t n_slots;              /* of the span */
     int64_t n_present;
+    int64_t n_above_commit; /* samples; -1: there is no commit. Up to n_discarded cost nothing */
 
     int64_t quota_bytes; /* 0: none */
 };

@@ -154,6 +154,11 @@ static void write_percentile(const struct bill *bill, FILE *out)
     snprintf(text, sizeof text, "%" PRId64 " present, %" PRId64 " missing; missing: %s",
              bill->n_present, bill->n_slots - bill->n_present, bill->tariff->missing);
     write_detail("samples", text, out);
+    if (bill->n_above_commit < 0)
+        return;
+    snprintf(text, sizeof text, "%" PRId64 " samples; up to %" PRId64 " cost nothing more",
+             bill->n_above_commit, percentile->n_discarded);
+    write_detail("above the commit", text, out);
 }
 
 static void write_span(const struct invoice_part *part, FILE *out)

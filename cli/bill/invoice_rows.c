@@ -220,6 +220,7 @@ static json_t *percentile_json(const struct bill *bill)
     put(object, "missing", text_json(bill->tariff->missing));
     put(object, "discarded", json_integer(bill->percentile.n_discarded));
     put(object, "rank", json_integer(bill->percentile.rank));
+    put(object, "samples_above_commit", known_json(bill->n_above_commit));
     put(object, "slot_bytes", json_integer(bill->percentile.value));
     put(object, "bits_per_second", json_integer(invoice_bits_per_second(bill->percentile.value)));
     return object;

@@ -54,6 +54,10 @@ static void write_percentile(const struct bill *bill, FILE *out)
             bill->tariff->percentile, bill->rule, percentile->n_samples, percentile->n_discarded,
             percentile->rank, rate, bill->n_present, bill->n_slots - bill->n_present,
             bill->tariff->missing);
+    if (bill->n_above_commit >= 0)
+        fprintf(out,
+                "  samples above the commit: %" PRId64 "; up to %" PRId64 " cost nothing more\n",
+                bill->n_above_commit, percentile->n_discarded);
 }
 
 static void write_bytes(const struct bill *bill, FILE *out)

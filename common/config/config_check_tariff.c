@@ -75,6 +75,9 @@ static void check_wan(const struct check *check, const char *name)
 static void check_names(const struct check *check)
 {
     const struct config_tariff *tariff = check->tariff;
+    if (tariff->wans.n == 0 && check->config->n_wans == 0)
+        complain_tariff(check, "no WAN is there whose bytes it could be for", NULL,
+                        "wans; or 'wans: none' for what no WAN has");
     for (size_t i = 0; i < tariff->accounts.n; i++)
         check_account(check, tariff->accounts.items[i]);
     for (size_t i = 0; i < tariff->wans.n; i++)
@@ -167,6 +170,15 @@ static void check_kind(const struct check *check)
         complain_tariff(check, "a price of overage without a commit", NULL, "commit");
 }
 
+static void check_quota(const struct check *check)
+{
+    char got[CONFIG_NUMBER_TEXT_SIZE], expected[CONFIG_NUMBER_TEXT_SIZE + 16];
+    snprintf(got, sizeof got, "%zu", check->tariff->n_quota_percents);
+    snprintf(expected, sizeof expected, "%d at most", CONFIG_QUOTA_PERCENTS_MAX);
+    if (check->tariff->n_quota_percents > CONFIG_QUOTA_PERCENTS_MAX)
+        complain_tariff(check, "too many thresholds of a quota", got, expected);
+}
+
 static void check_days(const struct check *check)
 {
     const struct config_tariff *tariff = check->tariff;
@@ -220,6 +232,7 @@ void config_check_tariffs(const struct config *config, struct config_errors *err
         check_tiers(&check);
         check_times(&check);
         check_kind(&check);
+        check_quota(&check);
         check_days(&check);
         for (size_t j = 0; j < i; j++)
             check_pair(&check, &config->tariffs[j]);

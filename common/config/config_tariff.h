@@ -8,6 +8,8 @@
 
 #include "common/config/config_place.h"
 
+enum { CONFIG_QUOTA_PERCENTS_MAX = 16 };
+
 /* Prices are in millionths of the currency, amounts in the tariff's unit. */
 struct config_tariff_tier {
     int64_t above; /* in units */

@@ -298,6 +298,7 @@ static void test_a_commit_is_paid_in_any_case(void **state)
         make(&this);
         int64_t over = rate > 100 ? rate - 100 : 0;
         assert_int_equal(this.bill.subtotal, (200 + 3 * over) * MILLION);
+        assert_int_equal(this.bill.n_above_commit, rate > 100 ? 8640 : 0);
         end_bill(&this);
     }
 }

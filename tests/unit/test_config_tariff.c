@@ -133,6 +133,13 @@ static void test_a_kind_has_its_own_options(void **state)
                  AT("5") "a quota is one of volume (expected kind: volume)\n");
     tariff_gives("kind: percentile, commit: 5, tiers: [{above: 1}]",
                  AT("5") "both a commit and tiers (expected one of them)\n");
+    tariff_gives("quota: 5, quota_percents: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, "
+                 "16, 17]",
+                 AT("5") "too many thresholds of a quota (got '17', expected 16 at most)\n");
+    assert_errors("tariffs: [{name: t, currency: EUR}]",
+                  "f:1:11: tariff 't': no WAN is there whose bytes it could be for (expected wans; "
+                  "or 'wans: none' for what no WAN has)\n");
+    assert_errors("tariffs: [{name: t, currency: EUR, wans: none}]", "");
     tariff_gives("kind: percentile, overage: 5",
                  AT("5") "a price of overage without a commit (expected commit)\n");
     tariff_gives("kind: percentile, times: [{from: '08:00', to: '12:00'}]",
