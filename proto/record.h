@@ -97,7 +97,8 @@ struct flow_counters {
 
 enum { FLOW_ORIGINAL, FLOW_REPLY, FLOW_DIRECTIONS };
 
-/* A row of billing detail, or (with no counters) the connection of an event. */
+/* A row of billing detail, or (with no counters) the connection of an event. Its bytes are summed up
+ * in seals (proto/seal.h): a field keeps its place, and new ones are 0 in what came before them. */
 struct flow_record {
     uint64_t id;        /* from zone, tuple and first packet's time (tracker/flow_id.h) */
     uint64_t master_id; /* 0: none */

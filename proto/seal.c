@@ -6,20 +6,22 @@
 #include <string.h>
 
 enum {
+    NAME_WORDS = 3,
     RECORD_WORDS = FLOW_RECORD_SIZE / 8,
-    WORDS = RECORD_WORDS + 3, /* and the names */
+    WORDS_MAX = 48, /* a record that grows at its end keeps the sums of those from before */
     TEXT_SIZE = 1024,
     PROTOCOL_ICMP = 1,
     PROTOCOL_ICMPV6 = 58,
 };
 
 static_assert(FLOW_RECORD_SIZE % 8 == 0, "whole words");
+static_assert(NAME_WORDS + RECORD_WORDS <= WORDS_MAX, "a multiplier for each");
 
 static const int64_t ns_a_second = 1000000000;
 
-/* The words' multipliers: the first 64 bits of the SHA-256 of "wanmeter flow sum a 0", …, "b 33",
+/* The words' multipliers: the first 64 bits of the SHA-256 of "wanmeter flow sum a 0", …, "b 47",
  * made odd, so that no change of one word is without effect. */
-static const uint64_t multipliers[SEAL_LANES][WORDS] = {
+static const uint64_t multipliers[SEAL_LANES][WORDS_MAX] = {
     {
         UINT64_C(0x2bbc4eeb52bdb4a7), UINT64_C(0xfddcff9e76b26585), UINT64_C(0x0088f5af745e9413),
         UINT64_C(0x8d5dcca41fb7f975), UINT64_C(0x2bcc5c543c2c45a7), UINT64_C(0xe3163d0d918476b5),
@@ -32,7 +34,11 @@ static const uint64_t multipliers[SEAL_LANES][WORDS] = {
         UINT64_C(0x35dd062d5c2815d7), UINT64_C(0x8fa37108a6ff7a33), UINT64_C(0xc74f3e2bb28c5283),
         UINT64_C(0xaee983707e74a705), UINT64_C(0x02cfcf2b666191a9), UINT64_C(0x127f7f16ac158af7),
         UINT64_C(0xd2ae0dabcfb67ca9), UINT64_C(0x324fff4645afdfd3), UINT64_C(0x7ffefae945b204af),
-        UINT64_C(0x9cef44c4a27b9977),
+        UINT64_C(0x9cef44c4a27b9977), UINT64_C(0x4448d1e2ca1ad4cf), UINT64_C(0x42f7a22985e16873),
+        UINT64_C(0xd8d7c9adbcae73c3), UINT64_C(0xd0924cfa429cdd99), UINT64_C(0x8b0ca7a76e6ea665),
+        UINT64_C(0xa8b6288aa963f317), UINT64_C(0x200f25355e6c801f), UINT64_C(0x0c02e076653180b3),
+        UINT64_C(0x8f80ed122ff5f51b), UINT64_C(0xb8481433487294b5), UINT64_C(0x5460a0aaa2a4785b),
+        UINT64_C(0x11e63c6f90b6bb27), UINT64_C(0x6a07e63bd79076eb), UINT64_C(0xf4da72f688abb90f),
     },
     {
         UINT64_C(0xc0ae0226ee1c7bd1), UINT64_C(0xaaa6219061b0857f), UINT64_C(0xa4cbfc414f30906d),
@@ -46,7 +52,11 @@ static const uint64_t multipliers[SEAL_LANES][WORDS] = {
         UINT64_C(0x850e91eeb9477a49), UINT64_C(0x19a6dea818cedf01), UINT64_C(0x9461c54e9005c787),
         UINT64_C(0xc2cf0755625764b9), UINT64_C(0x45350e309f9bbc15), UINT64_C(0x43bfedf6bb9e0f47),
         UINT64_C(0x3207801456974def), UINT64_C(0xd406438ebc880cfd), UINT64_C(0x49693cdbe01b73b3),
-        UINT64_C(0xac97857675ee5117),
+        UINT64_C(0xac97857675ee5117), UINT64_C(0xd983f29a10ea2a1b), UINT64_C(0x1d3d7dc0e366250b),
+        UINT64_C(0xf42cef4728b7d189), UINT64_C(0xac6140215704250d), UINT64_C(0xb02a0577d6641d93),
+        UINT64_C(0x6b827a62fabd2c47), UINT64_C(0xa1ee46c43404c5d3), UINT64_C(0xde4f4fefa2acf69d),
+        UINT64_C(0x4d9c126d1b3b8639), UINT64_C(0x50703564cf2b22fb), UINT64_C(0x389cf27e3e1cdb91),
+        UINT64_C(0xe62a774f9214c125), UINT64_C(0xd739201aeb10a3cf), UINT64_C(0x94b9af2267808f37),
     },
 };
 
@@ -125,15 +135,12 @@ void seal_flow_add(struct seal_sum *sum, const struct flow_record *record,
         uint64_t words[RECORD_WORDS];
     } canonical = {.record = *record};
     make_canonical(&canonical.record);
-    uint64_t first = names->wan * multipliers[0][RECORD_WORDS] +
-                     names->account * multipliers[0][RECORD_WORDS + 1] +
-                     names->class_name * multipliers[0][RECORD_WORDS + 2];
-    uint64_t second = names->wan * multipliers[1][RECORD_WORDS] +
-                      names->account * multipliers[1][RECORD_WORDS + 1] +
-                      names->class_name * multipliers[1][RECORD_WORDS + 2];
+    const uint64_t *a = multipliers[0], *b = multipliers[1];
+    uint64_t first = names->wan * a[0] + names->account * a[1] + names->class_name * a[2];
+    uint64_t second = names->wan * b[0] + names->account * b[1] + names->class_name * b[2];
     for (size_t i = 0; i < RECORD_WORDS; i++) {
-        first += canonical.words[i] * multipliers[0][i];
-        second += canonical.words[i] * multipliers[1][i];
+        first += canonical.words[i] * a[NAME_WORDS + i];
+        second += canonical.words[i] * b[NAME_WORDS + i];
     }
     sum->lanes[0] += mix(first);
     sum->lanes[1] += mix(second);
