@@ -8,9 +8,9 @@
  * A line of each IP packet: {"n": number of the frame, "p": protocol, "v": verdict, "d": direction,
  * "id": flow, "state": …, "t": timeout in ns that it set, or null}. Verdicts: N new, E established,
  * R related, I invalid, U untracked, F a fragment that is held, x nothing that a receiver looks
- * into; directions: o, r, -. A line of each flow at its end: {"flow": id, …}. With -w frames
- * that the capture does not have to their end are x, and left out. The modules are those of the
- * real processes; there is one of each, and no queue between them. */
+ * into; directions: o, r, -. A line of each flow at its end: {"flow": id, …}. With -w no frame was
+ * longer on the wire than it is in the capture, as for a kernel that is given the capture. The
+ * modules are those of the real processes; there is one of each, and no queue between them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +44,8 @@ struct trace {
     int64_t clock_ns;
     uint64_t n; /* of the frame under way, from 0 */
     const struct packet *packet;
-    bool has_verdict;   /* it */
-    bool is_whole_only; /* -w */
+    bool has_verdict;    /* it */
+    bool is_as_captured; /* -w */
 };
 
 static char letter_of(uint32_t ct_state)
@@ -150,18 +150,17 @@ static void on_frame(struct trace *trace, const struct frame *frame)
     packet.clock_ns = trace->clock_ns;
     wan_table_apply(trace->wans, frame, &layers, &packet);
     fragment_table_expire(trace->fragments, trace->clock_ns);
-    bool is_left_out = trace->is_whole_only && packet.marks & PACKET_MARK_SNAPPED;
-    bool is_ip = packet_is_ip(&packet);
+    bool is_ip = packet_is_ip(&packet) || packet.class_index == CLASS_MALFORMED;
     trace->has_verdict = false;
     trace->packet = &packet;
-    if (!is_left_out && layers.is_fragment) {
+    if (layers.is_fragment) {
         fragment_table_add(trace->fragments, &packet, &layers, frame->source_index);
-    } else if (!is_left_out) {
+    } else {
         add_payload(trace, &layers, &packet);
         on_packet(trace, &packet);
     }
     if (is_ip && !trace->has_verdict)
-        print_verdict(trace, letter_of_unjudged(&packet, layers.is_fragment && !is_left_out), '-');
+        print_verdict(trace, letter_of_unjudged(&packet, layers.is_fragment), '-');
 }
 
 static void print_end(const char *name, const uint8_t *address, unsigned ip_version)
@@ -210,8 +209,8 @@ static void read_option(struct trace *trace, const char *name, const char *value
 
 static bool read_options(struct trace *trace, int argc, char **argv)
 {
-    trace->is_whole_only = argc > 1 && strcmp(argv[1], "-w") == 0;
-    int first = trace->is_whole_only ? 2 : 1;
+    trace->is_as_captured = argc > 1 && strcmp(argv[1], "-w") == 0;
+    int first = trace->is_as_captured ? 2 : 1;
     struct config_errors errors = {0};
     config_init(&trace->config);
     config_set(&trace->config, "tracker.interim_interval=1d", &errors);
@@ -283,6 +282,8 @@ static void read_frames(struct trace *trace)
     for (;;) {
         switch (source_next(trace->source, &frame, &loss)) {
         case SOURCE_FRAME:
+            if (trace->is_as_captured)
+                frame.wire_bytes = frame.captured_bytes;
             make_change(trace);
             on_frame(trace, &frame);
             trace->n++;

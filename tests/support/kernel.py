@@ -18,9 +18,9 @@ DCCP = 33  # the kernel knows only its addresses, wanmeter its ports: not compar
 HELD = "Fx"  # held in reassembly, refused by the IP layer
 
 
-def trace(build, capture, settings=(), config=None, is_whole_only=False):
+def trace(build, capture, settings=(), config=None, is_as_captured=False):
     """{"verdicts": {frame: (letter, direction)}, "connections": […]}, connections in order of creation."""
-    options = ["-w"] * is_whole_only + [word for setting in settings for word in ("-s", setting)]
+    options = ["-w"] * is_as_captured + [word for setting in settings for word in ("-s", setting)]
     if config:
         options += ["--config", config]
     done = subprocess.run([build / "tests" / "support" / "ct_trace", *options, capture], stdout=subprocess.PIPE,
@@ -75,16 +75,28 @@ def normal(entry, masters):
             "master": masters.get(entry["master"])}
 
 
-def differences(ours, answer, is_strict=False):
-    """Verdicts first, then connections; [] where both agree. What the kernel's IP layer refuses (x) is compared in a
-    strict comparison only: without checksums wanmeter judges it."""
-    found = []
+def compared_verdicts(ours, answer, is_strict):
+    """(frame, kernel's letter and direction, ours) of each packet that both judge. What the kernel's IP layer refuses
+    (x) is compared in a strict comparison only: without checksums wanmeter judges it."""
     for n, (letter, direction) in enumerate(zip(answer["verdicts"], answer["dirs"])):
-        if letter == "." or (letter == "x" and not is_strict):
-            continue
         got = ours["verdicts"].get(n, ("?", "-"))
-        if got is not None and got != (letter, direction) and not (letter in HELD and got[0] in HELD):
-            found.append(f"packet {n}: kernel {letter}{direction}, wanmeter {''.join(got)}")
+        if got is None or letter == "." or (letter == "x" and not is_strict):
+            continue
+        yield n, (letter, direction), got if letter not in HELD or got[0] not in HELD else (letter, direction)
+
+
+def agreement(ours, answer, is_strict=False):
+    """Verdicts that agree, of how many; connections that agree, of how many."""
+    verdicts = [theirs == mine for _, theirs, mine in compared_verdicts(ours, answer, is_strict)]
+    answers = [entry for entry in answer["connections"] if entry["proto"] != PROTOCOLS[DCCP]]
+    agree = [any(all(same(name, mine, theirs) for name in mine) for mine in ours["connections"]) for theirs in answers]
+    return sum(verdicts), len(verdicts), sum(agree), max(len(answers), len(ours["connections"]))
+
+
+def differences(ours, answer, is_strict=False):
+    """Verdicts first, then connections; [] where both agree."""
+    found = [f"packet {n}: kernel {''.join(theirs)}, wanmeter {''.join(mine)}"
+             for n, theirs, mine in compared_verdicts(ours, answer, is_strict) if theirs != mine]
     answers = [entry for entry in answer["connections"] if entry["proto"] != PROTOCOLS[DCCP]]
     if len(ours["connections"]) != len(answers):
         found.append(f"connections: kernel {len(answers)}, wanmeter {len(ours['connections'])}")
