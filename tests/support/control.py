@@ -272,10 +272,10 @@ def talk_of(kind, start_ns=10**18, client_number=1, tick_ns=MILLISECOND):
     return talk
 
 
-def talks(seed, n, ticks=(MILLISECOND, 7 * MILLISECOND), start_ns=10**18):
+def talks(seed, n, ticks=(MILLISECOND, 7 * MILLISECOND), kinds=tuple(KINDS), start_ns=10**18):
     """'n' of them, many at a time; packets in order."""
     numbers = random.Random(seed)
-    made = [talk_of(numbers.choice(list(KINDS)), start_ns + numbers.randrange(1000 * ticks[-1] // n + 10**6),
+    made = [talk_of(numbers.choice(kinds), start_ns + numbers.randrange(1000 * ticks[-1] // n + 10**6),
                     1 + n_client % 200, numbers.choice(ticks))
             for n_client in range(n)]
     packets = sorted((packet for talk in made for packet in talk.packets), key=lambda packet: packet.time_ns)
