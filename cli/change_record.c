@@ -97,6 +97,8 @@ static enum exit_code share(struct database *database, enum change_record which,
     }
     if (copy >= 0)
         close(copy);
+    if (n == 0 && which == CHANGE_RECORD_ALL)
+        log_warning("%s: no changes are recorded in it", database->path);
     return n == 0 ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
 }
 

@@ -248,6 +248,11 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
     return bus->loop ? watch(bus, (*out)->zmq) : 0;
 }
 
+uint64_t bus_refused(const struct bus *bus)
+{
+    return bus->gate.n_refused;
+}
+
 int bus_subscribe(struct bus_socket *socket, const char *prefix)
 {
     int result = zmq_setsockopt(socket->zmq, ZMQ_SUBSCRIBE, prefix, strlen(prefix));

@@ -88,6 +88,9 @@ int bus_publish(struct bus_socket *socket, const char *topic, const void *bytes,
  * sender's. */
 void bus_pause(struct bus_socket *socket, bool is_paused);
 
+/* How many connections of other users were refused. */
+uint64_t bus_refused(const struct bus *bus);
+
 /* Without a loop: waits up to 'timeout_ms' (-1: for ever) and gives on_message what has come.
  * Returns messages given, 0 at the timeout, or -errno (-EINTR: a signal). */
 int bus_receive(struct bus_socket *socket, long timeout_ms);

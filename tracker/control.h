@@ -7,6 +7,7 @@
 #ifndef WANMETER_TRACKER_CONTROL_H
 #define WANMETER_TRACKER_CONTROL_H
 
+#include "common/bus.h"
 #include "proto/change.h"
 #include "proto/control.h"
 #include "tracker/connection_filter.h"
@@ -16,6 +17,7 @@
 struct control {
     struct flow_table *flows;
     struct connection_names names;
+    const struct bus *bus; /* NULL: none */
     uint32_t shard;
 };
 

@@ -421,6 +421,7 @@ static int open_tables(struct tracker *tracker)
         tracker->control = (struct control){
             .flows = tracker->flows,
             .names = {config, label_table_names(flow_table_labels(tracker->flows))},
+            .bus = tracker->bus,
             .shard = tracker->arguments.shard,
         };
     if (result == 0)

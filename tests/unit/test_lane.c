@@ -23,9 +23,9 @@ struct world {
     struct bus_socket *receiver;
     struct lane *lane;
     uint64_t n_packets, n_lost, n_kernel_losses, batch_size_max;
-    uint64_t n_copies_lost;
+    uint64_t n_copies_lost, n_changes;
     struct totals totals; /* as the last batch says */
-    bool has_shadows;
+    bool has_shadows, has_changes;
 };
 
 static char directory[] = "/tmp/wanmeter-test-lane-XXXXXX";
@@ -46,8 +46,23 @@ static int remove_directory(void **state)
     return rmdir(directory);
 }
 
+static uint64_t changes_in(const struct message *message)
+{
+    uint64_t n = 0;
+    size_t at = 0, used;
+    struct packet packet;
+    for (; at < message->packets_size; at += used) {
+        assert_int_equal(
+            packet_decode(message->packets + at, message->packets_size - at, &packet, &used),
+            PACKET_DECODED);
+        n += (packet.extra & PACKET_CHANGE) != 0;
+    }
+    return n;
+}
+
 static void count(struct world *world, const struct message *message)
 {
+    world->n_changes += changes_in(message);
     world->n_packets += message->n_packets;
     world->totals = message->totals;
     if (message->packets_size > world->batch_size_max)
@@ -111,12 +126,16 @@ static void run(struct world *world, size_t window_bytes, uint64_t n_kernel_loss
     const struct packet packet = {.l2_bytes = L2_BYTES};
     const struct loss loss = {.stage = LOSS_KERNEL, .packets = 1, .reason = "ring_full"};
     const struct packet shadow = {.l2_bytes = L2_BYTES, .extra = PACKET_SHADOW};
-    *world = (struct world){.has_shadows = world->has_shadows};
+    const struct packet change = {
+        .extra = PACKET_CHANGE, .payload = (const uint8_t *)"what", .payload_bytes = 4};
+    *world = (struct world){.has_shadows = world->has_shadows, .has_changes = world->has_changes};
     assert_int_equal(loop_create(&world->loop), 0);
     assert_int_equal(bus_create(world->loop, &world->bus), 0);
     assert_int_equal(lane_open(world->bus, &options, &world->lane), 0);
     for (int i = 0; i < PACKETS; i++) {
         assert_int_equal(lane_add(world->lane, &packet), 0);
+        if (world->has_changes)
+            assert_int_equal(lane_add_change(world->lane, &change), 0);
         if (world->has_shadows)
             assert_int_equal(lane_add(world->lane, &shadow), 0);
     }
@@ -161,6 +180,17 @@ static void test_shadows_are_in_no_total_and_their_loss_is_told_of(void **state)
     assert_int_equal(world.totals.l2_bytes, PACKETS * L2_BYTES);
 }
 
+static void test_changes_are_sent_where_packets_find_no_room(void **state)
+{
+    (void)state;
+    struct world world = {.has_changes = true};
+    run(&world, 1, 0);
+    assert_true(world.n_lost > 0);
+    assert_int_equal(world.n_changes, PACKETS);
+    assert_int_equal(world.n_packets - world.n_changes + world.n_lost, PACKETS);
+    assert_int_equal(world.totals.packets, PACKETS);
+}
+
 static void test_a_window_holds_several_batches(void **state)
 {
     (void)state;
@@ -175,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_packet_is_sent_or_declared),
         cmocka_unit_test(test_shadows_are_in_no_total_and_their_loss_is_told_of),
+        cmocka_unit_test(test_changes_are_sent_where_packets_find_no_room),
         cmocka_unit_test(test_a_window_holds_several_batches),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -12,7 +12,7 @@
 
 enum { PLACES_A_PORTION = 8192 }; /* of the table: some 0.2 ms */
 
-enum { PROTOCOLS = 256, COLUMNS = 4, NUMBER_SIZE = 24 };
+enum { PROTOCOLS = 256, COLUMNS = 5, NUMBER_SIZE = 24 };
 
 /* Those that conntrack(8) knows by name. */
 static void fill_protocol_names(const char *names[PROTOCOLS])
@@ -74,9 +74,8 @@ static void list(const struct control *control, const struct control_request *re
 {
     const char *names[PROTOCOLS];
     fill_protocol_names(names);
-    struct event_context context = {.config = control->names.config,
-                                    .protocol_names = names,
-                                    .labels = control->names.labels};
+    struct event_context context = {
+        .config = control->names.config, .protocol_names = names, .labels = control->names.labels};
     struct look look;
     if (!look_begin(control, request, &look, reply))
         return;
@@ -105,16 +104,18 @@ static void count(const struct control *control, const struct control_request *r
 static void stats(const struct control *control, const struct control_request *request,
                   struct control_reply *reply)
 {
-    static const char *const columns[COLUMNS] = {"shard", "flows", "connections_max", "clock_ns"};
+    static const char *const columns[COLUMNS] = {"shard", "flows", "connections_max",
+                                                 "peers_refused", "clock_ns"};
     char texts[COLUMNS][NUMBER_SIZE];
     (void)request;
     snprintf(texts[0], NUMBER_SIZE, "%" PRIu32, control->shard);
     snprintf(texts[1], NUMBER_SIZE, "%zu", flow_table_count(control->flows));
     snprintf(texts[2], NUMBER_SIZE, "%zu", control->flows->connections_max);
-    snprintf(texts[3], NUMBER_SIZE, "%" PRId64, control->flows->clock_ns);
+    snprintf(texts[3], NUMBER_SIZE, "%" PRIu64, control->bus ? bus_refused(control->bus) : 0);
+    snprintf(texts[4], NUMBER_SIZE, "%" PRId64, control->flows->clock_ns);
     control_reply_columns(reply, columns, COLUMNS);
-    control_reply_row(reply, (const char *const[]){texts[0], texts[1], texts[2], texts[3]},
-                      COLUMNS);
+    control_reply_row(
+        reply, (const char *const[]){texts[0], texts[1], texts[2], texts[3], texts[4]}, COLUMNS);
 }
 
 void query_connection(const struct control *control, const struct control_request *request,
