@@ -321,6 +321,21 @@ static void test_missing_slots_are_excluded_or_zero(void **state)
     }
 }
 
+static void test_an_amount_that_64_bits_do_not_hold_is_refused(void **state)
+{
+    (void)state;
+    struct case_bill this;
+    begin_bill("price: 1000000, unit: kB", 2026, 10, &this);
+    add(&this, this.period.begin_s, INT64_MAX / 2, 0);
+    assert_false(bill_make(&this.config.tariffs[0], &this.period, &this.usage, &this.bill));
+    end_bill(&this);
+    begin_bill("price: 1000000, kind: percentile, unit: kbit/s", 2026, 10, &this);
+    for (int slot = 0; slot < 8928; slot++)
+        add(&this, this.period.begin_s + slot * SLOT_S, INT64_MAX / 10000, 0);
+    assert_false(bill_make(&this.config.tariffs[0], &this.period, &this.usage, &this.bill));
+    end_bill(&this);
+}
+
 /* The month of the local calendar, found by looking at every slot; its samples, sorted. */
 static void check_month(const char *zone, int32_t year, int32_t month)
 {
@@ -432,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_a_percentile_costs_its_rate),
         cmocka_unit_test(test_a_commit_is_paid_in_any_case),
         cmocka_unit_test(test_missing_slots_are_excluded_or_zero),
+        cmocka_unit_test(test_an_amount_that_64_bits_do_not_hold_is_refused),
         cmocka_unit_test(test_percentiles_of_months_anywhere_are_those_of_their_sorted_slots),
         cmocka_unit_test(test_what_another_model_costs_lies_within_its_bounds),
         cmocka_unit_test(test_what_adds_the_same_to_every_packet_is_exact),
