@@ -1,6 +1,7 @@
 """flow_label: leases of IPv6 flow labels, from the Linux kernel and from wanmeter's manager, in the same words.
 
-    with Kernel([0, 0, 65534]) as kernel, Manager(build, settings) as manager:    actors' uids; a namespace of its own
+    enter_namespace()
+    with Kernel([0, 0, 65534]) as kernel, Manager(build, settings) as manager:    uids of the actors
         ask = Ask(actor=2, socket="udp1", action="get", label=0x123, dst="2001:db8::1", share=1, flags=1, …)
         kernel.ask(ask)      (errno, label)
         manager.ask(ask, kernel.actors[2], seed)
@@ -93,16 +94,33 @@ class Sockets:
         return (ctypes.get_errno() if failed else 0), struct.unpack_from("!I", request, 16)[0]
 
 
+def enter_namespace():
+    """Moves this process to a new network namespace. An error text, or None."""
+    if LIBC.unshare(CLONE_NEWNET) != 0:
+        return f"no network namespace: {os.strerror(ctypes.get_errno())}"
+    return None
+
+
+def has_room(uid):
+    """Whether half of all labels are free, over all namespaces: only then that user may have a second."""
+    pid = os.fork()
+    if pid == 0:
+        problem = enter_namespace()
+        os.setresuid(uid, uid, uid)
+        with Sockets() as sockets:
+            errors = [sockets.ask(Ask())[0] for _ in range(2)]
+        os._exit(1 if problem or any(errors) else 0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 class Kernel:
-    """Processes that ask the kernel, in a network namespace of their own."""
+    """Processes that ask the kernel, in the network namespace of this one."""
 
     def __init__(self, uids, sysctls=()):
         self.uids, self.sysctls = uids, dict(sysctls)
         self.actors, self.pipes = [], []
 
     def __enter__(self):
-        if LIBC.unshare(CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "unshare")
         for name, value in self.sysctls.items():
             with open(f"/proc/sys/net/ipv6/{name}", "w", encoding="ascii") as file:
                 file.write(str(value))
