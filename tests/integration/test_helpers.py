@@ -1,12 +1,15 @@
 """Control connections: what they announce is RELATED to them, the same however the work is shared out."""
 
 import random
+import re
+import time
 
 from integration.test_determinism import assert_same_rows
 from integration.test_live import SOURCES, enter_network, start, stop
 from support import capture, control, network, truth
 from support.case import each
 
+ANSWER_TIMEOUT_S = 20
 EXPECTED, HELPER = 1 << 0, 1 << 13
 SLOW_TICKS = (100 * control.MILLISECOND, 5000 * control.MILLISECOND, 40_000 * control.MILLISECOND)
 CORPUS = ["zeek__ftp-ipv4.pcap", "zeek__ftp-ipv6.pcap", "ndpi__ftp.pcap", "zeek__irc-dcc-send.pcapng",
@@ -94,8 +97,10 @@ def test_live_enough_is_captured_for_helpers_to_read(case, kind):
     enter_network(case)
     talk = control.talk_of(kind)
     assert kind != "sip" or max(len(packet.frame) for packet in talk.packets) > 256, "the snap length by default"
-    monitor = start(case, control.HELPERS + SOURCES, "--set", "tracker.shards=3")
+    config = control.HELPERS + SOURCES + f"run_directory: {case.directory}/run\n"
+    monitor = start(case, config, "--set", "tracker.shards=3")
     network.send("mirror1", (packet.frame for packet in talk.packets))
+    wait_for_expected(case, len(talk.related))
     stop(monitor)
     assert in_order(case.query(RELATED)) == rows_of(talk.related)
     case.wanmeter.audit()
@@ -137,6 +142,16 @@ def test_a_full_room_of_expectations_expects_no_more(case):
     found = case.query(RELATED, database="few.db")
     assert 0 < len(found) < len(related) and set(found) <= set(rows_of(related))
     case.wanmeter.audit(database="few.db")
+
+
+def wait_for_expected(case, n_expected):
+    """Until the trackers say that so many connections were expected, all in all."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while True:
+        stats = case.wanmeter("ct", "-r", case.directory / "run", "stats").stdout
+        if sum(int(number) for number in re.findall(r"expected=(\d+)", stats)) == n_expected:
+            return
+        assert time.monotonic() < deadline, stats
 
 
 def wire_of(frame):

@@ -49,6 +49,14 @@ void flow_helpers_destroy(struct flow_helpers *helpers)
     free(helpers);
 }
 
+struct expectation_counters flow_expectation_counters(const struct flow_table *flows,
+                                                      size_t *n_waiting)
+{
+    *n_waiting = flows->helpers ? expectation_table_count(flows->helpers->expectations) : 0;
+    return flows->helpers ? *expectation_table_counters(flows->helpers->expectations)
+                          : (struct expectation_counters){0};
+}
+
 /* ---- a connection that was expected ---- */
 
 /* As the packet's sender writes it; of a known call with both its ids. */

@@ -2,6 +2,7 @@
 #ifndef WANMETER_TRACKER_FLOW_EXPECT_H
 #define WANMETER_TRACKER_FLOW_EXPECT_H
 
+#include "tracker/expectation.h"
 #include "tracker/flow/flow_internal.h"
 
 struct flow_helpers;
@@ -34,5 +35,10 @@ const struct flow_key *flow_key_of_call(struct flow_table *flows, const struct p
  * with that. */
 bool flow_settle_call(struct flow_table *flows, const struct connection *connection,
                       int64_t clock_ns);
+
+/* What helpers expect now ('n_waiting'), and what became of it; zeros where there are no helpers.
+ */
+struct expectation_counters flow_expectation_counters(const struct flow_table *flows,
+                                                      size_t *n_waiting);
 
 #endif

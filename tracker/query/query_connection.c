@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "tracker/connection_filter.h"
+#include "tracker/flow/flow_expect.h"
 #include "tracker/flow/flow_internal.h"
 #include "tracker/flow_record.h"
 
 enum { PLACES_A_PORTION = 8192 }; /* of the table: some 0.2 ms */
 
-enum { PROTOCOLS = 256, COLUMNS = 5, NUMBER_SIZE = 24 };
+enum { PROTOCOLS = 256, COLUMNS = 8, NUMBER_SIZE = 24 };
 
 /* Those that conntrack(8) knows by name. */
 static void fill_protocol_names(const char *names[PROTOCOLS])
@@ -104,8 +105,9 @@ static void count(const struct control *control, const struct control_request *r
 static void stats(const struct control *control, const struct control_request *request,
                   struct control_reply *reply)
 {
-    static const char *const columns[COLUMNS] = {"shard", "flows", "connections_max",
-                                                 "peers_refused", "clock_ns"};
+    static const char *const columns[COLUMNS] = {
+        "shard",    "flows",        "connections_max",      "peers_refused",
+        "clock_ns", "expectations", "expectations_refused", "expected"};
     char texts[COLUMNS][NUMBER_SIZE];
     (void)request;
     snprintf(texts[0], NUMBER_SIZE, "%" PRIu32, control->shard);
@@ -113,9 +115,16 @@ static void stats(const struct control *control, const struct control_request *r
     snprintf(texts[2], NUMBER_SIZE, "%zu", control->flows->connections_max);
     snprintf(texts[3], NUMBER_SIZE, "%" PRIu64, control->bus ? bus_refused(control->bus) : 0);
     snprintf(texts[4], NUMBER_SIZE, "%" PRId64, control->flows->clock_ns);
+    size_t n_waiting;
+    struct expectation_counters expected = flow_expectation_counters(control->flows, &n_waiting);
+    snprintf(texts[5], NUMBER_SIZE, "%zu", n_waiting);
+    snprintf(texts[6], NUMBER_SIZE, "%" PRIu64, expected.n_busy + expected.n_full);
+    snprintf(texts[7], NUMBER_SIZE, "%" PRIu64, expected.n_used);
+    const char *row[COLUMNS];
+    for (size_t i = 0; i < COLUMNS; i++)
+        row[i] = texts[i];
     control_reply_columns(reply, columns, COLUMNS);
-    control_reply_row(
-        reply, (const char *const[]){texts[0], texts[1], texts[2], texts[3], texts[4]}, COLUMNS);
+    control_reply_row(reply, row, COLUMNS);
 }
 
 void query_connection(const struct control *control, const struct control_request *request,
