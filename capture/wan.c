@@ -13,6 +13,7 @@ struct rule {
     struct wan_prefixes local;
     int32_t zone;
     uint16_t wan;
+    uint8_t number;    /* among its WAN's, from 0; WAN_MATCH_MAX: that or a later one */
     uint8_t direction; /* DIRECTION_NONE: to be found out */
 };
 
@@ -122,6 +123,8 @@ static int add_rule(struct wan_table *table, const struct config_wan *wan, uint1
     struct rule *rule = &table->rules[table->n_rules];
     rule->match = match;
     rule->wan = wan_number;
+    size_t number = (size_t)(match - wan->matches);
+    rule->number = (uint8_t)(number < WAN_MATCH_MAX ? number : WAN_MATCH_MAX);
     rule->zone = wan->zone;
     rule->direction = fixed_direction(wan->direction);
     if (!has_exact_key(match))
@@ -352,8 +355,10 @@ static void apply(const struct wan_table *table, const struct keys *keys, struct
 {
     const struct rule *rule = table->n_rules ? find_rule(table, keys) : NULL;
     const struct source_rule *source = table->n_sources ? find_source(table, keys) : NULL;
-    if (rule)
+    if (rule) {
         packet->wan = rule->wan;
+        packet->wan_match = rule->number;
+    }
     if (rule && rule->zone >= 0)
         packet->zone = (uint16_t)rule->zone;
     else if (source && source->zone >= 0)
@@ -367,6 +372,7 @@ void wan_table_apply(const struct wan_table *table, const struct frame *frame,
                      const struct layers *layers, struct packet *packet)
 {
     packet->wan = 0;
+    packet->wan_match = 0;
     packet->zone = table->zone;
     packet->direction = DIRECTION_NONE;
     packet->l2_account = 0;

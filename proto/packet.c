@@ -113,7 +113,7 @@ static uint8_t needed_parts(const struct packet *packet)
         parts |= PACKET_PART_CLOCK;
     if (packet->flow_label)
         parts |= PACKET_PART_LABEL;
-    if (packet->l2_account || packet->malformed_cause)
+    if (packet->l2_account || packet->malformed_cause || packet->wan_match)
         parts |= PACKET_PART_L2;
     return parts;
 }
@@ -223,7 +223,7 @@ size_t packet_encode(const struct packet *packet, uint8_t *room)
     if (parts & PACKET_PART_L2) {
         at = put(at, &packet->l2_account, 2);
         *at++ = packet->malformed_cause;
-        *at++ = 0;
+        *at++ = packet->wan_match;
     }
     if (parts & PACKET_PART_SCTP)
         at = put(at, &packet->sctp, SCTP_SIZE);
@@ -311,8 +311,8 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
         at = get(at, &packet->flow_label, 4);
     if (packet->parts & PACKET_PART_L2) {
         at = get(at, &packet->l2_account, 2);
-        packet->malformed_cause = *at;
-        at += 2;
+        packet->malformed_cause = *at++;
+        packet->wan_match = *at++;
     }
     if (packet->parts & PACKET_PART_SCTP) {
         at = get(at, &packet->sctp, SCTP_SIZE);

@@ -101,7 +101,7 @@ enum packet_part {
     PACKET_PART_INNER = 1 << 3, /* 40 bytes: the packet inside an ICMP error */
     PACKET_PART_CLOCK = 1 << 4, /* 8 bytes: clock_ns, where it is not time_ns */
     PACKET_PART_LABEL = 1 << 5, /* 4 bytes: the IPv6 flow label, where it is not 0 */
-    PACKET_PART_L2 = 1 << 6,    /* 4 bytes: l2_account, malformed_cause */
+    PACKET_PART_L2 = 1 << 6,    /* 4 bytes: l2_account, malformed_cause, wan_match */
     PACKET_PART_SCTP = 1 << 7,  /* 20 bytes: struct packet_sctp; not with PACKET_PART_TCP */
 };
 
@@ -126,6 +126,8 @@ enum packet_extra {
     PACKET_LINK = 1 << 5,      /* a copy for a shard that is not its home: its link looks at it */
     PACKET_EXTRA_ALL = (1 << 6) - 1,
 };
+
+enum { WAN_MATCH_MAX = 254 };
 
 enum { PACKET_PAYLOAD_MAX = 2048, PACKET_HEADER_MAX = 120 };
 
@@ -224,6 +226,7 @@ struct packet {
     uint8_t marks;       /* enum packet_mark */
     uint8_t parts;       /* enum packet_part; encode decides IPV6 and CLOCK, LABEL and L2 itself */
     uint8_t malformed_cause;
+    uint8_t wan_match; /* which of the WAN's matches, from 0; 254: that or a later one */
     uint8_t icmp_type; /* with PACKET_PART_ICMP */
     uint8_t icmp_code;
     uint8_t is_invalid; /* what follows the IP header cannot be right: INVALID to conntrack */

@@ -128,7 +128,7 @@ struct flow_record {
     uint8_t class_index;
     uint8_t kind;       /* enum flow_record_kind */
     uint8_t end_reason; /* enum end_reason */
-    uint8_t unused;
+    uint8_t wan_match;  /* of the WAN's, from 1; 255: that or a later one; 0: no WAN */
     uint32_t flow_label_changes; /* packets of this record with another than the one before */
     uint32_t merged_packets;     /* of this record: several before offloading merged them */
     uint32_t unused_too;

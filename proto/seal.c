@@ -120,7 +120,6 @@ static void make_canonical(struct flow_record *record)
     record->wan = record->account = 0;
     record->class_index = 0;
     record->seal = 0;
-    record->unused = 0;
     if (!record->has_ports)
         record->source_port = record->destination_port = 0;
     if (record->protocol != PROTOCOL_ICMP && record->protocol != PROTOCOL_ICMPV6)

@@ -233,6 +233,7 @@ static void read_row(struct cursor *cursor, struct seal_flows *flows)
     record->flow_label[FLOW_REPLY] = (uint32_t)number_between(cursor, 0, UINT32_MAX);
     record->flow_label_changes = (uint32_t)number_between(cursor, 0, UINT32_MAX);
     record->merged_packets = (uint32_t)number_between(cursor, 0, UINT32_MAX);
+    record->wan_match = octet(cursor);
     record->kind = octet(cursor);
     record->end_reason = octet(cursor);
 }
@@ -243,7 +244,8 @@ static const char flow_sql[] =
     " status, mark, labels, orig_packets, orig_l2_bytes, orig_l3_bytes, orig_billed_bytes,"
     " orig_ct_packets, orig_ct_l3_bytes, reply_packets, reply_l2_bytes, reply_l3_bytes,"
     " reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, wan_changes,"
-    " flow_label_orig, flow_label_reply, flow_label_changes, merged_packets, kind, end_reason"
+    " flow_label_orig, flow_label_reply, flow_label_changes, merged_packets, wan_match, kind, "
+    "end_reason"
     " FROM flow_record"
     " WHERE record_id > ?1 ORDER BY record_id";
 

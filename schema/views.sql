@@ -122,6 +122,7 @@ SELECT
     a.name AS account,
     c.name AS class,
     f.wan_changes,                      -- packets
+    nullif(f.wan_match, 0) AS wan_match,  -- which of the WAN's matches held, from 1; NULL: no WAN, or not known
     f.flow_label_orig,
     f.flow_label_reply,
     f.flow_label_changes,               -- packets

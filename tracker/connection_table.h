@@ -150,6 +150,7 @@ struct __attribute__((aligned(64))) connection {
     uint8_t is_shadow;              /* its home is another shard: not billed, not told of */
     uint8_t icmp_type;              /* of the first packet */
     uint8_t icmp_code;
+    uint8_t wan_match;    /* of the WAN's, of the record's first packet */
     uint8_t is_held_only; /* all its packets are of one end and were not judged (PACKET_HELD) */
 
     uint32_t slot; /* the table's own: CONNECTION_SLOT_USED, or the free list */

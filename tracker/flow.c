@@ -227,6 +227,7 @@ static void count(struct flow_table *flows, struct connection *connection, unsig
     if (!flow_record_is_begun(connection)) {
         connection->first_ns = packet->time_ns;
         connection->wan = packet->wan;
+        connection->wan_match = packet->wan_match;
         connection->interim_ns = next_interim_ns(flows, connection->id, packet->clock_ns);
     }
     counters->packets++;

@@ -39,6 +39,7 @@ static void describe(const struct connection *connection, struct flow_record *re
         .destination_port = is_high ? tuple->low_port : tuple->high_port,
         .zone = tuple->zone,
         .wan = connection->wan,
+        .wan_match = connection->wan ? (uint8_t)(connection->wan_match + 1) : 0,
         .account = connection->account,
         .ip_version = tuple->ip_version,
         .protocol = tuple->protocol,

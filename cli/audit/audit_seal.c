@@ -380,7 +380,6 @@ void audit_seal_print(const struct seal_audit *audit, FILE *out)
     if (audit->n_seals > 0 && audit->n_findings == 0) {
         char end[MOMENT_TEXT_SIZE];
         moment_format(seal_start_ns(audit->last_number + 1), end);
-        fprintf(out, "seals     %" PRId64 " hold, the last until %s is %s\n", audit->n_seals, end,
-                audit->last_hash);
+        fprintf(out, "seals     %" PRId64 " hold, the last until %s\n", audit->n_seals, end);
     }
 }

@@ -159,6 +159,7 @@ static int add_flow(struct store *store, const struct flow_record *flow)
     store_bind_integer(add, position++, flow->flow_label[FLOW_REPLY]);
     store_bind_integer(add, position++, flow->flow_label_changes);
     store_bind_integer(add, position++, flow->merged_packets);
+    store_bind_integer(add, position++, flow->wan_match);
     store_bind_integer(add, position++, flow->kind);
     store_bind_integer(add, position++, flow->end_reason);
     store_bind_integer(add, position++, seal->number);

@@ -66,10 +66,10 @@ static const char *const statement_sql[STATEMENT_N] = {
         " orig_l3_bytes, orig_billed_bytes, orig_ct_packets, orig_ct_l3_bytes, reply_packets,"
         " reply_l2_bytes, reply_l3_bytes, reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes,"
         " invalid_packets, wan_changes, flow_label_orig, flow_label_reply, flow_label_changes,"
-        " merged_packets, kind, end_reason, seal)"
+        " merged_packets, wan_match, kind, end_reason, seal)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
         " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35,"
-        " ?36, ?37, ?38, ?39, ?40, ?41)",
+        " ?36, ?37, ?38, ?39, ?40, ?41, ?42)",
     [STATEMENT_SEAL_LAST] =
         "SELECT number, hash, flow_through FROM period_seal ORDER BY number DESC LIMIT 1",
     [STATEMENT_SEAL_OPEN] =

@@ -69,7 +69,7 @@ static struct packet random_packet(unsigned n)
     if (n & 32)
         packet.flow_label = 0;
     if (n & 64)
-        packet.l2_account = packet.malformed_cause = 0;
+        packet.l2_account = packet.malformed_cause = packet.wan_match = 0;
     make_extension(&packet, n);
     return packet;
 }
@@ -81,7 +81,9 @@ static void assert_same(const struct packet *a, const struct packet *b)
     assert_int_equal(b->parts & 0x8f, a->parts & 0x8f);
     assert_int_equal(!(b->parts & PACKET_PART_CLOCK), a->clock_ns == a->time_ns);
     assert_int_equal(!(b->parts & PACKET_PART_LABEL), a->flow_label == 0);
-    assert_int_equal(!(b->parts & PACKET_PART_L2), !a->l2_account && !a->malformed_cause);
+    assert_int_equal(!(b->parts & PACKET_PART_L2),
+                     !a->l2_account && !a->malformed_cause && !a->wan_match);
+    assert_int_equal(b->wan_match, a->wan_match);
     assert_memory_equal(&as_decoded, b, offsetof(struct packet, is_invalid) + 1);
     assert_memory_equal(&as_decoded.tcp, &b->tcp, sizeof b->tcp);
     assert_memory_equal(&as_decoded.inner, &b->inner, sizeof b->inner);

@@ -357,6 +357,33 @@ static void test_the_link_layer_names_the_first_account_in_the_file(void **state
 }
 
 /* The index against trying all in order. */
+static void test_a_packet_says_which_match_of_its_wan_held(void **state)
+{
+    (void)state;
+    enum { N_MATCHES = 400 };
+    struct config_wan_match matches[N_MATCHES];
+    for (int32_t i = 0; i < N_MATCHES; i++)
+        matches[i] = (struct config_wan_match){
+            .vlan = i / 2, .inner_vlan = -1, .pppoe_session = i % 2 ? -1 : 7, .mpls_label = -1};
+    struct config_wan wan = {
+        .direction = automatic, .zone = -1, .matches = matches, .n_matches = N_MATCHES};
+    struct config config = {.n_wans = 1, .wans = &wan};
+    struct wan_table *table;
+    assert_int_equal(0, wan_table_create(&config, &table));
+    for (int32_t i = 0; i < N_MATCHES + 2; i++) {
+        struct layers layers = plain_layers();
+        layers.vlan = i / 2;
+        layers.pppoe_session = i % 2 ? 8 : 7;
+        struct frame frame = {.interface = "x"};
+        struct packet packet = {.wan_match = 99};
+        wan_table_apply(table, &frame, &layers, &packet);
+        int32_t expected = i >= N_MATCHES ? 0 : i < WAN_MATCH_MAX ? i : WAN_MATCH_MAX;
+        assert_int_equal(packet.wan, i < N_MATCHES);
+        assert_int_equal(packet.wan_match, expected);
+    }
+    wan_table_destroy(table);
+}
+
 static void test_a_thousand_wans_are_told_apart(void **state)
 {
     (void)state;
@@ -418,6 +445,7 @@ int main(void)
         cmocka_unit_test(
             test_fixed_directions_and_zones_go_from_the_wan_to_the_source_to_the_default),
         cmocka_unit_test(test_the_link_layer_names_the_first_account_in_the_file),
+        cmocka_unit_test(test_a_packet_says_which_match_of_its_wan_held),
         cmocka_unit_test(test_a_thousand_wans_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,7 @@ struct connection *flow_open(struct flow_table *flows, const struct flow_key *ke
     connection->interim_ns = INT64_MAX;
     connection->account = account_of_packet(flows->accounts, packet);
     connection->wan = packet->wan;
+    connection->wan_match = packet->wan_match;
     connection->original_end = (uint8_t)original_end_of(&key->tuple, packet);
     connection->icmp_type = packet->icmp_type;
     connection->icmp_code = packet->icmp_code;
