@@ -13,6 +13,7 @@ import struct
 import subprocess
 import threading
 import time
+import zlib
 
 from support import capture, network, traffic
 
@@ -113,19 +114,30 @@ def test_the_same_packets_and_changes_give_the_same_rows(case):
         recorder.wait_for(len(packets))
     stop(daemon)
     capture.write_pcap(case.directory / "same.pcap", recorder.packets)
+    split_by_connection(case, recorder.packets, [packet for i in range(6) for packet in packets[i::6]])
 
     flows = flow_rows(case, "wanmeter.db")
     assert sum(row[-1] == "deleted" for row in flows) > 10
-    for shards in (1, 3):
+    for shards, files in ((1, ["same.pcap"]), (3, ["same.pcap"]), (2, ["--workers", "2", "some.pcap", "others.pcap"])):
         again = f"again-{shards}.db"
-        case.wanmeter("replay", "--changes", "wanmeter.db", "-d", again, "--shards", shards, "same.pcap")
-        assert case.query("SELECT * FROM usage", database=again) == case.query("SELECT * FROM usage")
+        case.wanmeter("replay", "--changes", "wanmeter.db", "-d", again, "--shards", shards, *files)
+        found, usage = (set(case.query("SELECT * FROM usage", database=name)) for name in (again, "wanmeter.db"))
+        assert found == usage, f"{files}: {found ^ usage}"
         found = flow_rows(case, again)
         assert found == flows, f"{shards} shards: {set(found) ^ set(flows)}"
         assert changes(case, again) == changes(case, "wanmeter.db")
         case.wanmeter.audit(database=again)
     case.wanmeter("replay", "-d", "without.db", "same.pcap")
     assert flow_rows(case, "without.db") != flows
+
+
+def split_by_connection(case, recorded, sent):
+    """Into two files: fragments find each other within one."""
+    assert [packet.frame for packet in recorded] == [packet.frame for packet in sent]
+    is_first = [zlib.crc32(repr(packet.about or packet.connection).encode()) % 2 == 0 for packet in sent]
+    for name, which in (("some.pcap", True), ("others.pcap", False)):
+        capture.write_pcap(case.directory / name,
+                           [packet for packet, first in zip(recorded, is_first, strict=True) if first == which])
 
 
 def test_who_sends_anything_changes_nothing(case):
