@@ -149,7 +149,7 @@ void store_seal_flow(struct store *store, struct store_open_seal *open,
 
 /* store_model.c */
 struct store_model {
-    char definition[256];
+    char definition[1024];
     char sha256[SEAL_HEX_SIZE];
 };
 
