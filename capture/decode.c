@@ -1,5 +1,7 @@
 #include "capture/decode.h"
 
+#include <assert.h>
+
 #include "capture/decode/decode_walk.h"
 
 static bool names(const struct config_text_list *list, const char *name)
@@ -30,13 +32,15 @@ static void set_malformed(struct packet *packet, enum malformed_cause cause)
     packet->malformed_cause = (uint8_t)cause;
 }
 
-/* In two halves: GCC makes of one memset of this size a 'rep stos', which takes longer than all the
- * rest of decoding. */
+/* In pieces: GCC makes of a memset of more than 80 bytes a 'rep stos', which takes as long as a
+ * third of all decoding. */
 static inline void clear_packet(struct packet *packet)
 {
-    enum { HALF = sizeof *packet / 2 };
-    memset(packet, 0, HALF);
-    memset((uint8_t *)packet + HALF, 0, sizeof *packet - HALF);
+    enum { PIECE = 64, REST = sizeof *packet - 2 * PIECE };
+    static_assert(REST <= 80, "no 'rep stos'");
+    memset(packet, 0, PIECE);
+    memset((uint8_t *)packet + PIECE, 0, PIECE);
+    memset((uint8_t *)packet + 2 * PIECE, 0, REST);
 }
 
 /* 'fragment' is set where it is one. */

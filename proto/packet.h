@@ -120,7 +120,8 @@ enum packet_mark {
 enum packet_extra {
     PACKET_SHADOW = 1 << 0, /* a copy for a shard that is not its home: judged, counted nowhere */
     PACKET_CHANGE = 1 << 1, /* no packet: the payload is a change (proto/change.h) */
-    PACKET_HELD = 1 << 2,   /* a fragment that completes no datagram: billed, not judged */
+    PACKET_HELD = 1 << 2,   /* billed, not judged: a fragment that completes no datagram, or what no
+                               receiver would look into */
     PACKET_COMPLETES = 1 << 3, /* the fragment that completes its datagram: judged as that */
     PACKET_UNTRACKED = 1 << 4, /* by a rule: billed, and nothing that conntrack looks at */
     PACKET_LINK = 1 << 5,      /* a copy for a shard that is not its home: its link looks at it */

@@ -36,8 +36,8 @@ static void mark_fragment(struct packet *packet, const struct fragment *fragment
 }
 
 /* 'header_bytes' may be more than is captured, or than the whole packet if it is cut. */
-static void note_ipv4_fragment(const struct walk *walk, const uint8_t *header,
-                               uint32_t header_bytes)
+static __attribute__((noinline)) void
+note_ipv4_fragment(const struct walk *walk, const uint8_t *header, uint32_t header_bytes)
 {
     uint16_t field = read_be16(header + 6);
     walk->layers->is_fragment = true;
@@ -190,8 +190,8 @@ static bool lacks_headers(uint8_t protocol, uint32_t bytes)
 }
 
 /* 'is_complete': walk->at is behind all extension headers. */
-static void note_ipv6_fragment(const struct walk *walk, const struct extensions *extensions,
-                               bool is_complete)
+static __attribute__((noinline)) void
+note_ipv6_fragment(const struct walk *walk, const struct extensions *extensions, bool is_complete)
 {
     uint32_t ip_bytes = walk->packet->l3_bytes;
     uint32_t fragment_at = extensions->fragment_at - walk->ip_at;

@@ -3,7 +3,7 @@
 import random
 import zlib
 
-from support import capture, traffic, truth
+from support import capture, fragments, traffic, truth
 from support.capture import NANOSECONDS
 from support.case import each
 
@@ -42,6 +42,16 @@ def test_shards_and_batches_change_no_row_of_real_traffic(case, name):
     if not truth.corpus():
         case.skip(f"no capture corpus at {truth.shared()}/corpus ($WANMETER_SHARED)")
     expect_same_rows(case, [], ["--shards", "4", "--batch-packets", "7"], [truth.corpus() / name])
+
+
+@each(["no", "yes"])
+def test_shards_batches_and_workers_change_no_row_of_random_fragments(case, checksum):
+    files = [case.directory / f"fragments-{seed}.pcap" for seed in range(4)]
+    for seed, path in enumerate(files):
+        fragments.write(path, random.Random(seed), 2000)
+    how = ["--shards", "4", "--workers", "3", "--batch-packets", "7"]
+    expect_same_rows(case, ["--set", f"conntrack.checksum={checksum}"], how, files)
+    case.wanmeter.audit(database="other.db")
 
 
 @each([1, 2, 3])
