@@ -48,6 +48,7 @@ static inline void clear_layers(struct layers *layers)
 {
     layers->source_mac = layers->destination_mac = NULL;
     layers->vlan = layers->inner_vlan = layers->pppoe_session = layers->mpls_label = -1;
+    layers->pppoe_opened = layers->pppoe_closed = -1;
     layers->is_fragment = false;
     layers->transport = layers->network = NULL;
 }

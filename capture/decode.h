@@ -65,8 +65,10 @@ struct layers {
     int32_t vlan;       /* outermost 802.1Q or 802.1ad id */
     int32_t inner_vlan; /* the next one */
     int32_t pppoe_session;
-    int32_t mpls_label; /* outermost */
-    bool is_fragment;   /* also an IPv6 packet with a fragment header that is the whole datagram */
+    int32_t pppoe_opened; /* the session that a PADS confirms */
+    int32_t pppoe_closed; /* the session that a PADT ends */
+    int32_t mpls_label;   /* outermost */
+    bool is_fragment; /* also an IPv6 packet with a fragment header that is the whole datagram */
     struct fragment fragment; /* with is_fragment */
     const uint8_t *network;   /* the IP header within the frame; NULL: no usable one */
     uint32_t network_bytes;   /* captured of it and what follows, within the IP packet */

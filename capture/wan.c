@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/wan/pppoe_sessions.h"
 #include "capture/wan/wan_index.h"
 #include "capture/wan/wan_prefixes.h"
+#include "proto/filter.h"
 
 /* A match of a WAN, in the order of the file over all WANs. */
 struct rule {
     const struct config_wan_match *match;
     struct wan_prefixes local;
+    struct frame_filter *filter; /* NULL: none */
     int32_t zone;
     uint16_t wan;
     uint8_t number;    /* among its WAN's, from 0; WAN_MATCH_MAX: that or a later one */
@@ -35,6 +38,8 @@ struct wan_table {
     struct wan_index account_index;
     struct wan_prefixes local;
     uint16_t zone;
+    struct pppoe_sessions *sessions; /* NULL: none of the matches asks */
+    bool closes_sessions;
     bool needs_interface; /* some key is of the kind */
     bool needs_macs;
     bool is_empty; /* nothing is configured: all frames get the same */
@@ -48,6 +53,7 @@ struct keys {
     uint64_t source_mac;
     uint64_t destination_mac;
     const struct packet *packet;
+    const struct frame *frame;
 };
 
 /* In two loads: six bytes copied into a number and read back as eight make the processor wait. */
@@ -130,6 +136,9 @@ static int add_rule(struct wan_table *table, const struct config_wan *wan, uint1
     if (!has_exact_key(match))
         table->keyless[table->n_keyless++] = (uint32_t)table->n_rules;
     table->n_rules++;
+    char error[FILTER_ERROR_SIZE];
+    if (match->filter && frame_filter_create(match->filter, &rule->filter, error) < 0)
+        return -ENOMEM; /* that it compiles was checked with the configuration */
     return wan_prefixes_create(match->local_prefixes, match->n_local_prefixes, &rule->local);
 }
 
@@ -192,6 +201,16 @@ static int compile_accounts(struct wan_table *table, const struct config *config
     return 0;
 }
 
+static int create_sessions(struct wan_table *table, const struct config *config)
+{
+    bool is_wanted = false;
+    for (size_t i = 0; i < table->n_rules; i++)
+        is_wanted |= table->rules[i].match->n_pppoe_concentrators > 0;
+    table->needs_macs |= is_wanted;
+    table->closes_sessions = config->capture.pppoe_padt;
+    return is_wanted ? pppoe_sessions_create(&table->sessions) : 0;
+}
+
 int wan_table_create(const struct config *config, struct wan_table **out)
 {
     struct wan_table *table = calloc(1, sizeof *table);
@@ -209,6 +228,10 @@ int wan_table_create(const struct config *config, struct wan_table **out)
     table->needs_macs = wan_index_has(&table->account_index, WAN_KEY_MAC);
     for (size_t i = 0; i < table->n_rules; i++)
         table->needs_macs |= table->rules[i].match->n_gateway_macs > 0;
+    if (create_sessions(table, config) < 0) {
+        wan_table_destroy(table);
+        return -ENOMEM;
+    }
     table->is_empty = !table->n_rules && !table->n_sources && !table->account_index.kinds &&
                       !wan_prefixes_has_any(&table->local);
     *out = table;
@@ -219,9 +242,12 @@ void wan_table_destroy(struct wan_table *table)
 {
     if (!table)
         return;
-    for (size_t i = 0; i < table->n_rules; i++)
+    for (size_t i = 0; i < table->n_rules; i++) {
         wan_prefixes_destroy(&table->rules[i].local);
+        frame_filter_destroy(table->rules[i].filter);
+    }
     wan_prefixes_destroy(&table->local);
+    pppoe_sessions_destroy(table->sessions);
     wan_index_destroy(&table->rule_index);
     wan_index_destroy(&table->source_index);
     wan_index_destroy(&table->account_index);
@@ -241,7 +267,28 @@ static bool has_mac(const struct config_wan_match *match, uint64_t mac)
     return false;
 }
 
-static bool holds(const struct rule *rule, const struct keys *keys)
+/* Which end the concentrator that opened the frame's session is. */
+static enum direction concentrator_direction(const struct wan_table *table,
+                                             const struct config_wan_match *match,
+                                             const struct keys *keys)
+{
+    const struct layers *layers = keys->layers;
+    if (layers->pppoe_session < 0 || !layers->source_mac || !layers->destination_mac)
+        return DIRECTION_NONE;
+    uint16_t id = (uint16_t)layers->pppoe_session;
+    for (size_t i = 0; i < match->n_pppoe_concentrators; i++) {
+        uint64_t mac = mac_value(match->pppoe_concentrators[i].bytes);
+        if (!pppoe_sessions_has(table->sessions, mac, id))
+            continue;
+        if (mac == keys->destination_mac)
+            return DIRECTION_UP;
+        if (mac == keys->source_mac)
+            return DIRECTION_DOWN;
+    }
+    return DIRECTION_NONE;
+}
+
+static bool holds(const struct wan_table *table, const struct rule *rule, const struct keys *keys)
 {
     const struct config_wan_match *match = rule->match;
     const struct layers *layers = keys->layers;
@@ -255,8 +302,15 @@ static bool holds(const struct rule *rule, const struct keys *keys)
     if (match->n_gateway_macs && !(layers->source_mac && has_mac(match, keys->source_mac)) &&
         !(layers->destination_mac && has_mac(match, keys->destination_mac)))
         return false;
-    return !wan_prefixes_has_any(&rule->local) ||
-           wan_prefixes_direction(&rule->local, keys->packet) != DIRECTION_NONE;
+    if (match->n_pppoe_concentrators &&
+        concentrator_direction(table, match, keys) == DIRECTION_NONE)
+        return false;
+    if (wan_prefixes_has_any(&rule->local) &&
+        wan_prefixes_direction(&rule->local, keys->packet) == DIRECTION_NONE)
+        return false;
+    const struct frame *frame = keys->frame;
+    return !rule->filter || frame_filter_matches(rule->filter, frame->link_type, frame->bytes,
+                                                 frame->captured_bytes, frame->wire_bytes);
 }
 
 /* The first rule that holds of those filed under the key, if it is before 'best'; else 'best'. */
@@ -267,7 +321,7 @@ static uint32_t best_under(const struct wan_table *table, enum wan_key kind, uin
     const struct wan_index_entry *entry =
         wan_index_has(index, kind) ? wan_index_first(index, kind, value) : NULL;
     for (; entry && entry->place < best; entry = wan_index_next(index, entry))
-        if (holds(&table->rules[entry->place], keys))
+        if (holds(table, &table->rules[entry->place], keys))
             return entry->place;
     return best;
 }
@@ -293,7 +347,7 @@ static const struct rule *find_rule(const struct wan_table *table, const struct 
         best = best_under(table, WAN_KEY_MAC, keys->destination_mac, keys, best);
     best = best_under(table, WAN_KEY_INTERFACE, keys->interface_hash, keys, best);
     for (size_t i = 0; i < table->n_keyless && table->keyless[i] < best; i++)
-        if (holds(&table->rules[table->keyless[i]], keys))
+        if (holds(table, &table->rules[table->keyless[i]], keys))
             best = table->keyless[i];
     return best < table->n_rules ? &table->rules[best] : NULL;
 }
@@ -322,6 +376,8 @@ static enum direction find_direction(const struct wan_table *table, const struct
         if (keys->layers->source_mac && has_mac(rule->match, keys->source_mac))
             return DIRECTION_DOWN;
     }
+    if (rule && rule->match->n_pppoe_concentrators)
+        return concentrator_direction(table, rule->match, keys);
     enum direction direction =
         rule ? wan_prefixes_direction(&rule->local, keys->packet) : DIRECTION_NONE;
     return direction != DIRECTION_NONE ? direction
@@ -368,7 +424,22 @@ static void apply(const struct wan_table *table, const struct keys *keys, struct
         packet->l2_account = find_account(table, keys);
 }
 
-void wan_table_apply(const struct wan_table *table, const struct frame *frame,
+/* Whoever of the two ends a session: one of them is the concentrator. */
+static void note_sessions(struct wan_table *table, const struct keys *keys)
+{
+    const struct layers *layers = keys->layers;
+    if (!layers->source_mac || !layers->destination_mac)
+        return;
+    if (layers->pppoe_opened >= 0)
+        pppoe_sessions_open(table->sessions, keys->source_mac, (uint16_t)layers->pppoe_opened);
+    if (layers->pppoe_closed >= 0 && table->closes_sessions) {
+        uint16_t id = (uint16_t)layers->pppoe_closed;
+        pppoe_sessions_close(table->sessions, keys->source_mac, id);
+        pppoe_sessions_close(table->sessions, keys->destination_mac, id);
+    }
+}
+
+void wan_table_apply(struct wan_table *table, const struct frame *frame,
                      const struct layers *layers, struct packet *packet)
 {
     packet->wan = 0;
@@ -378,12 +449,15 @@ void wan_table_apply(const struct wan_table *table, const struct frame *frame,
     packet->l2_account = 0;
     if (table->is_empty)
         return;
-    struct keys keys = {.layers = layers, .interface = frame->interface, .packet = packet};
+    struct keys keys = {
+        .layers = layers, .interface = frame->interface, .packet = packet, .frame = frame};
     if (table->needs_interface)
         keys.interface_hash = name_value(frame->interface);
     if (table->needs_macs && layers->source_mac)
         keys.source_mac = mac_value(layers->source_mac);
     if (table->needs_macs && layers->destination_mac)
         keys.destination_mac = mac_value(layers->destination_mac);
+    if (table->sessions)
+        note_sessions(table, &keys);
     apply(table, &keys, packet);
 }

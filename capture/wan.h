@@ -7,11 +7,13 @@
  * The WANs are tried in the order of the file, their matches in order; the first that holds wins.
  * In a match every key that is set must hold: interface, vlan, inner_vlan, pppoe_session,
  * mpls_label as equal; gateway_macs: one of them is the frame's source or destination;
- * local_prefixes: exactly one of the addresses is inside. None: WAN 0, still counted. Direction,
- * first that decides: the WAN's or the source's fixed direction; destination MAC is a gateway's:
- * up, source MAC: down; source inside the match's local prefixes and destination outside: up, the
- * reverse: down; the same by the top-level local_prefixes; else none. A packet without WAN has its
- * direction by the source's or the top-level prefixes.
+ * pppoe_concentrators: the frame is of a PPPoE session that one of them has opened, as its PADS
+ * said (and no PADT since); local_prefixes: exactly one of the addresses is inside; filter: the
+ * pcap-filter expression takes the frame as captured (mirror carriers and all). None: WAN 0, still
+ * counted. Direction, first that decides: the WAN's or the source's fixed direction; destination
+ * MAC is a gateway's: up, source MAC: down; source inside the match's local prefixes and
+ * destination outside: up, the reverse: down; the same by the top-level local_prefixes; else none.
+ * A packet without WAN has its direction by the source's or the top-level prefixes.
  *
  * The zone is the WAN's, else that of the configured source whose interface the frame has (live, or
  * by name in a capture), else the configuration's. l2_account is the first account, in the order of
@@ -36,7 +38,7 @@ struct wan_table;
 int wan_table_create(const struct config *config, struct wan_table **out);
 void wan_table_destroy(struct wan_table *table);
 
-void wan_table_apply(const struct wan_table *table, const struct frame *frame,
+void wan_table_apply(struct wan_table *table, const struct frame *frame,
                      const struct layers *layers, struct packet *packet);
 
 #endif

@@ -67,6 +67,9 @@ struct config_wan_match {
     size_t n_gateway_macs;
     struct config_prefix *local_prefixes;
     size_t n_local_prefixes;
+    struct config_mac *pppoe_concentrators; /* of PPPoE sessions whose PADS was seen */
+    size_t n_pppoe_concentrators;
+    char *filter; /* pcap-filter expression over the frame as captured */
 };
 
 struct config_wan {
@@ -190,8 +193,8 @@ struct config {
     size_t n_rules;
     struct config_helper *helpers;
     size_t n_helpers;
-    char *label_file;               /* a connlabel.conf; empty: none */
-    struct config_text_list labels; /* "BIT NAME" */
+    char *label_file;                      /* a connlabel.conf; empty: none */
+    struct config_text_list labels;        /* "BIT NAME" */
     struct config_text_list sticky_labels; /* names: of bits that no write clears */
 
     struct {
@@ -205,6 +208,7 @@ struct config {
         int64_t ring_bytes;          /* live: the kernel's ring */
         int64_t fragments_max;       /* datagrams remembered */
         int64_t fragment_timeout_ns; /* packet time */
+        bool pppoe_padt;             /* a session is over with its PADT */
         int64_t duplicate_window_ns; /* copies of a packet within it are class duplicate; 0: off */
         int64_t time_jump_max_ns;    /* a lone packet further off than this is class bad_time */
         char *rss_key;               /* "random", "microsoft" or 80 hexadecimal digits */

@@ -181,3 +181,74 @@ void filter_header_make(const struct packet *packet, bool is_swapped, struct fil
     header->size +=
         put_transport(packet, is_swapped, transport_bytes, header->bytes + header->size);
 }
+
+/* ---- whole frames ---- */
+
+struct frame_filter {
+    const char *expression;
+    size_t n;
+    struct {
+        int link_type;
+        bool fits;
+        struct bpf_program program;
+    } programs[FRAME_FILTER_LINK_TYPES_MAX];
+};
+
+int frame_filter_create(const char *expression, struct frame_filter **out,
+                        char error[FILTER_ERROR_SIZE])
+{
+    struct frame_filter *filter = calloc(1, sizeof *filter);
+    if (!filter)
+        return -ENOMEM;
+    filter->expression = expression;
+    int result = compile(DLT_EN10MB, expression, &filter->programs[0].program, error);
+    if (result < 0) {
+        free(filter);
+        return result;
+    }
+    filter->programs[0].link_type = DLT_EN10MB;
+    filter->programs[0].fits = true;
+    filter->n = 1;
+    *out = filter;
+    return 0;
+}
+
+void frame_filter_destroy(struct frame_filter *filter)
+{
+    if (!filter)
+        return;
+    for (size_t i = 0; i < filter->n; i++)
+        if (filter->programs[i].fits)
+            pcap_freecode(&filter->programs[i].program);
+    free(filter);
+}
+
+/* libpcap's number for what capture files call 'link_type': they differ for raw IP. */
+static int dlt_of(int link_type)
+{
+    enum { LINK_RAW = 101 };
+    return link_type == LINK_RAW ? DLT_RAW : link_type;
+}
+
+static const struct bpf_program *program_for(struct frame_filter *filter, int link_type)
+{
+    for (size_t i = 0; i < filter->n; i++)
+        if (filter->programs[i].link_type == link_type)
+            return filter->programs[i].fits ? &filter->programs[i].program : NULL;
+    if (filter->n == FRAME_FILTER_LINK_TYPES_MAX)
+        return NULL;
+    char error[FILTER_ERROR_SIZE];
+    size_t place = filter->n++;
+    filter->programs[place].link_type = link_type;
+    filter->programs[place].fits = compile(dlt_of(link_type), filter->expression,
+                                           &filter->programs[place].program, error) == 0;
+    return filter->programs[place].fits ? &filter->programs[place].program : NULL;
+}
+
+bool frame_filter_matches(struct frame_filter *filter, int link_type, const uint8_t *bytes,
+                          uint32_t captured_bytes, uint32_t wire_bytes)
+{
+    const struct bpf_program *program = program_for(filter, link_type);
+    struct pcap_pkthdr header = {.caplen = captured_bytes, .len = wire_bytes};
+    return program && pcap_offline_filter(program, &header, bytes) != 0;
+}

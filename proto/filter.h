@@ -45,4 +45,20 @@ void filter_header_make(const struct packet *packet, bool is_swapped, struct fil
 
 bool filter_matches(const struct filter *filter, const struct filter_header *header);
 
+/* An expression over whole frames, as the capture has them: 'ether', 'vlan', 'pppoes' and 'mpls'
+ * too. Compiled for each link type when the first frame of it comes; of a link type that the
+ * expression does not fit, no frame matches. */
+struct frame_filter;
+
+enum { FRAME_FILTER_LINK_TYPES_MAX = 8 };
+
+/* 0; -EINVAL: it does not compile for Ethernet: 'error' has libpcap's words; -ENOMEM. 'expression'
+ * is kept, not copied. */
+int frame_filter_create(const char *expression, struct frame_filter **out,
+                        char error[FILTER_ERROR_SIZE]);
+void frame_filter_destroy(struct frame_filter *filter); /* accepts NULL */
+
+bool frame_filter_matches(struct frame_filter *filter, int link_type, const uint8_t *bytes,
+                          uint32_t captured_bytes, uint32_t wire_bytes);
+
 #endif

@@ -158,8 +158,35 @@ static void check_class(const struct config *config, const char *name, struct co
                                                               .expected = "another name"});
 }
 
+static void check_wan_filter(const struct config *config, const struct config_wan *wan,
+                             const char *expression, struct config_errors *errors)
+{
+    struct frame_filter *filter;
+    char subject[CONFIG_NAME_MAX + 32], error[FILTER_ERROR_SIZE] = "out of memory";
+    if (frame_filter_create(expression, &filter, error) == 0) {
+        frame_filter_destroy(filter);
+        return;
+    }
+    snprintf(subject, sizeof subject, "wan '%.63s': filter", wan->name ? wan->name : "");
+    char place[CONFIG_PLACE_TEXT_SIZE];
+    config_place_text(config->path, wan->place, place);
+    config_errors_add(errors,
+                      &(struct config_report){
+                          .place = place, .subject = subject, .what = error, .got = expression});
+}
+
+static void check_wan_filters(const struct config *config, struct config_errors *errors)
+{
+    for (size_t i = 0; i < config->n_wans; i++)
+        for (size_t k = 0; k < config->wans[i].n_matches; k++)
+            if (config->wans[i].matches[k].filter)
+                check_wan_filter(config, &config->wans[i], config->wans[i].matches[k].filter,
+                                 errors);
+}
+
 void rule_check(const struct config *config, struct config_errors *errors)
 {
+    check_wan_filters(config, errors);
     for (size_t i = 0; i < config->classes.n; i++)
         check_class(config, config->classes.items[i], errors);
     for (size_t i = 0; i < config->n_rules; i++)

@@ -15,6 +15,7 @@ enum ethertype {
     ETHERTYPE_QINQ_9200 = 0x9200,
     ETHERTYPE_MPLS = 0x8847,
     ETHERTYPE_MPLS_MULTICAST = 0x8848,
+    ETHERTYPE_PPPOE_DISCOVERY = 0x8863,
     ETHERTYPE_PPPOE_SESSION = 0x8864,
 };
 
@@ -31,6 +32,8 @@ enum {
     LABEL_SIZE = 4,
     SNAP_SIZE = 8,
     PPPOE_SIZE = 6,
+    PPPOE_PADS = 0x65,
+    PPPOE_PADT = 0xa7,
     C_HDLC_SIZE = 4,
     SLL_SIZE = 16,
     SLL2_SIZE = 20,
@@ -100,13 +103,32 @@ static enum network ppp(struct walk *walk)
     }
 }
 
+static void note_discovery(struct layers *layers, const uint8_t *header)
+{
+    int32_t session = read_be16(header + 2);
+    if (header[1] == PPPOE_PADS && session != 0) /* 0: refused */
+        layers->pppoe_opened = session;
+    if (header[1] == PPPOE_PADT)
+        layers->pppoe_closed = session;
+}
+
+/* Discovery is no IP, and as long as it may be: a part of its header says nothing. */
+static enum network pppoe_discovery(struct walk *walk)
+{
+    if (walk->captured_bytes - walk->at >= PPPOE_SIZE)
+        note_discovery(walk->layers, walk->bytes + walk->at);
+    return NETWORK_NON_IP;
+}
+
 static enum network pppoe(struct walk *walk)
 {
     const uint8_t *header = walk_take(walk, PPPOE_SIZE);
     if (!header)
         return NETWORK_LINK_CUT;
-    if (header[1] != 0) /* PPP_ETHER has discovery, too: its codes are not 0 */
+    if (header[1] != 0) { /* PPP_ETHER has discovery, too: its codes are not 0 */
+        note_discovery(walk->layers, header);
         return NETWORK_NON_IP;
+    }
     if (walk->layers->pppoe_session < 0)
         walk->layers->pppoe_session = read_be16(header + 2);
     return ppp(walk);
@@ -153,6 +175,8 @@ static enum network by_ethertype(struct walk *walk, uint16_t ethertype)
         case ETHERTYPE_MPLS:
         case ETHERTYPE_MPLS_MULTICAST:
             return mpls(walk);
+        case ETHERTYPE_PPPOE_DISCOVERY:
+            return pppoe_discovery(walk);
         case ETHERTYPE_PPPOE_SESSION:
             return pppoe(walk);
         case ETHERTYPE_VLAN:

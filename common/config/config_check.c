@@ -182,6 +182,21 @@ static void check_overhead(const struct config *config, const struct config_wan 
                  .suggestion = suggestion.word});
 }
 
+/* What is learned from discovery is known to the worker that saw it. */
+static void check_concentrators(const struct config *config, const struct config_wan *wan,
+                                const char *subject, struct config_errors *errors)
+{
+    bool has_several = config->capture.workers > 1 || config->n_sources > 1;
+    for (size_t i = 0; i < config->n_sources; i++)
+        has_several |= config->sources[i].workers > 1;
+    for (size_t i = 0; i < wan->n_matches && has_several; i++)
+        if (wan->matches[i].n_pppoe_concentrators)
+            complain(config, errors, wan->place,
+                     (struct config_report){.subject = subject,
+                                            .what = "pppoe_concentrators with several workers",
+                                            .expected = "one worker, or gateway_macs"});
+}
+
 static void check_wan(const struct config *config, const struct config_wan *wan,
                       struct config_errors *errors)
 {
@@ -191,6 +206,7 @@ static void check_wan(const struct config *config, const struct config_wan *wan,
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         if (models[i] && models[i][0] != '\0')
             check_overhead(config, wan, models[i], subject, errors);
+    check_concentrators(config, wan, subject, errors);
     if (wan->n_matches == 0)
         complain(config, errors, wan->place,
                  (struct config_report){.subject = subject,

@@ -78,6 +78,13 @@ static const struct config_option wan_match_options[] = {
     {"local_prefixes", CONFIG_PREFIX_LIST,
      LIST(struct config_wan_match, local_prefixes, n_local_prefixes), .is_billing = true,
      .help = "Address blocks on this side: from one of them to elsewhere is up, the reverse down."},
+    {"pppoe_concentrators", CONFIG_MAC_LIST,
+     LIST(struct config_wan_match, pppoe_concentrators, n_pppoe_concentrators), .is_billing = true,
+     .help = "PPPoE sessions that one of these access concentrators has opened, learned from its "
+             "PADS: all packets of the line must come by one worker."},
+    {"filter", CONFIG_TEXT, FIELD(struct config_wan_match, filter), .min = 1,
+     .max = CONFIG_TEXT_MAX, .is_billing = true,
+     .help = "A pcap-filter expression over the frame as captured, for what no key above says."},
 };
 
 static const struct config_table wan_match_table = {
@@ -260,6 +267,8 @@ static const struct config_option options[] = {
     DURATION_OPTION("capture.fragment_timeout", capture.fragment_timeout_ns, "30s", 1 * MS,
                     10 * MIN, .is_billing = true,
                     .help = "How long, in packet time, fragments wait for their first one."),
+    BOOL_OPTION("capture.pppoe_padt", capture.pppoe_padt, "yes", .is_billing = true,
+                .help = "Whether a PADT ends a session that was learned (pppoe_concentrators)."),
     DURATION_OPTION("capture.duplicate_window", capture.duplicate_window_ns, "0s", 0, 1 * S,
                     .is_billing = true,
                     .help = "A copy of a packet, seen this long after it at most, is class "

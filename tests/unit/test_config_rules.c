@@ -253,9 +253,20 @@ static void test_a_text_with_rules_read_again_gives_the_same_text(void **state)
     free(again);
 }
 
+static void test_a_wans_filter_compiles(void **state)
+{
+    (void)state;
+    assert_error(
+        "wans: [{name: w, match: {filter: \"vlan 10 and ether src 02:00:00:00:00:01\"}}]\n", "");
+    assert_error(
+        "wans: [{name: w, match: {filter: \"vlan ten\"}}]\n",
+        "f:1:8: wan 'w': filter: can't parse filter expression: syntax error (got 'vlan ten')");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_wans_filter_compiles),
         cmocka_unit_test(test_every_attribute_is_taken),
         cmocka_unit_test(test_what_is_wrong_is_pointed_at),
         cmocka_unit_test(test_labels_have_values_of_at_most_128_bits_or_names),
