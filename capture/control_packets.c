@@ -106,6 +106,12 @@ bool control_packets_has(const struct control_packets *control, const struct pac
     return false;
 }
 
+bool control_packets_may_open(const struct packet *packet)
+{
+    return packet->parts & PACKET_PART_TCP && packet->class_index == CLASS_CONNECTION &&
+           (packet->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
 /* A data offset that cannot be, or whose header is cut, leaves no payload. */
 static uint32_t header_bytes_of(const struct layers *layers, uint8_t protocol)
 {

@@ -26,6 +26,10 @@ void control_packets_destroy(struct control_packets *control); /* accepts NULL *
 /* 'packet': its ports are settled. */
 bool control_packets_has(const struct control_packets *control, const struct packet *packet);
 
+/* Whether it may be the first packet of a TCP connection that a control connection announced: a
+ * SYN. Every shard has to know of it, so that what was expected is used up in all at once. */
+bool control_packets_may_open(const struct packet *packet);
+
 /* Lets the packet carry what follows its TCP or UDP header, up to PACKET_PAYLOAD_MAX; borrowed from
  * the frame. */
 void control_packets_add_payload(const struct layers *layers, struct packet *packet);

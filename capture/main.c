@@ -89,6 +89,8 @@ static void on_packet(void *state, struct packet *packet)
     uint16_t copies = packet->header_bytes ? PACKET_LINK : 0;
     if (capture->control && control_packets_has(capture->control, packet))
         copies |= PACKET_SHADOW;
+    else if (capture->control && control_packets_may_open(packet))
+        copies |= PACKET_OPENING;
     check(capture, outlet_add(&capture->outlet, packet, shard, copies));
 }
 

@@ -125,7 +125,9 @@ enum packet_extra {
     PACKET_COMPLETES = 1 << 3, /* the fragment that completes its datagram: judged as that */
     PACKET_UNTRACKED = 1 << 4, /* by a rule: billed, and nothing that conntrack looks at */
     PACKET_LINK = 1 << 5,      /* a copy for a shard that is not its home: its link looks at it */
-    PACKET_EXTRA_ALL = (1 << 6) - 1,
+    PACKET_OPENING = 1 << 6,   /* a copy, for a shard that is not its home, of what may open a
+                                connection: uses up what was expected */
+    PACKET_EXTRA_ALL = (1 << 7) - 1,
 };
 
 enum { WAN_MATCH_MAX = 254 };
@@ -275,7 +277,7 @@ size_t packet_encoded_size(const uint8_t *base);
 /* Whether it is counted: it is no copy, and no change. */
 static inline bool packet_is_counted(const struct packet *packet)
 {
-    return (packet->extra & (PACKET_SHADOW | PACKET_CHANGE | PACKET_LINK)) == 0;
+    return (packet->extra & (PACKET_SHADOW | PACKET_CHANGE | PACKET_LINK | PACKET_OPENING)) == 0;
 }
 
 static inline bool packet_is_ip(const struct packet *packet)

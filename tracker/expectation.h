@@ -14,7 +14,8 @@
  * could be confused with another master's is refused.
  *
  * One that fits a single tuple is used up by its connection, as in the kernel. One that fits many
- * serves until it is over: the connections that it fits may belong to different shards, and none
+ * serves until it is over, or the caller removes it (one of TCP with the first SYN that fits): the
+ * connections that it fits may belong to different shards, and without a word to all of them none
  * could know of the other's (docs/adr). Not thread-safe.
  * Source: Linux nf_conntrack_expect.c (6.18). */
 #ifndef WANMETER_TRACKER_EXPECTATION_H

@@ -329,11 +329,18 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
     charge->billed_bytes = charge_for(flows, step.connection, step.direction, packet);
     count(flows, step.connection, step.direction, packet, charge->billed_bytes);
     take_effect(flows, &step);
+    if (flows->helpers)
+        flow_use_up_expectation(flows, packet);
     flow_note_judgement(flows, &step);
     tell_progress(flows, &step);
     charge->account = step.connection->account;
     leave(flows, &step);
     return FLOW_COUNTED;
+}
+
+void flow_table_note_opening(struct flow_table *flows, const struct packet *packet)
+{
+    flow_use_up_expectation(flows, packet);
 }
 
 void flow_table_add_shadow(struct flow_table *flows, const struct packet *packet,
@@ -343,6 +350,8 @@ void flow_table_add_shadow(struct flow_table *flows, const struct packet *packet
     if (!enter(flows, key, &step))
         return;
     take_effect(flows, &step);
+    if (flows->helpers)
+        flow_use_up_expectation(flows, packet);
     leave(flows, &step);
 }
 

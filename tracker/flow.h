@@ -94,6 +94,9 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
 void flow_table_add_shadow(struct flow_table *flows, const struct packet *packet,
                            const struct flow_key *key);
 
+/* A SYN whose home is another shard (PACKET_OPENING): what it was expected by is used up. */
+void flow_table_note_opening(struct flow_table *flows, const struct packet *packet);
+
 /* What connection tracking says of a packet; a rule's ct_state has the same words. */
 enum ct_state {
     CT_NEW = 1 << 0,

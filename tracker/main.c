@@ -124,6 +124,8 @@ static void on_aside(struct tracker *tracker, const struct packet *packet,
         on_change(tracker, packet);
     if (packet->extra & PACKET_LINK)
         link_table_observe(tracker->links, packet);
+    if (packet->extra & PACKET_OPENING)
+        flow_table_note_opening(tracker->flows, packet);
     if (packet->extra & PACKET_SHADOW && packet->class_index == CLASS_CONNECTION)
         flow_table_add_shadow(tracker->flows, packet, key);
 }

@@ -60,10 +60,9 @@ struct expectation_counters flow_expectation_counters(const struct flow_table *f
 /* ---- a connection that was expected ---- */
 
 /* As the packet's sender writes it; of a known call with both its ids. */
-static void key_of_first(const struct connection *connection, const struct packet *packet,
+static void key_of_first(const struct tuple *tuple, const struct packet *packet,
                          struct expectation_key *key)
 {
-    const struct tuple *tuple = &connection->tuple;
     bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
     *key = (struct expectation_key){
         .source_port = is_high ? tuple->high_port : tuple->low_port,
@@ -99,11 +98,28 @@ void flow_meet_expectation(struct flow_table *flows, struct step *step)
         return;
     struct connection *connection = step->connection;
     struct expectation_key key;
-    key_of_first(connection, step->packet, &key);
+    key_of_first(&connection->tuple, step->packet, &key);
     helpers->met = expectation_table_find(helpers->expectations, &key, step->packet->clock_ns);
     if (!helpers->met)
         return;
     inherit(flows, connection, helpers->met->master);
+}
+
+void flow_use_up_expectation(struct flow_table *flows, const struct packet *packet)
+{
+    struct flow_helpers *helpers = flows->helpers;
+    bool is_syn = packet->parts & PACKET_PART_TCP &&
+                  (packet->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+    if (!helpers || !is_syn || expectation_table_count(helpers->expectations) == 0)
+        return;
+    struct tuple tuple;
+    struct expectation_key key;
+    tuple_of_packet(packet, &tuple);
+    key_of_first(&tuple, packet, &key);
+    struct expectation *found =
+        expectation_table_find(helpers->expectations, &key, packet->clock_ns);
+    if (found && !found->is_lasting)
+        expectation_table_remove(helpers->expectations, found);
 }
 
 /* As if it had not been expected: it is no connection. */

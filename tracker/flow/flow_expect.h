@@ -15,6 +15,11 @@ void flow_helpers_destroy(struct flow_helpers *helpers); /* accepts NULL */
  * master, mark, labels. */
 void flow_meet_expectation(struct flow_table *flows, struct step *step);
 
+/* A SYN uses up the expectation that it fits, in every shard at its place in time, whatever becomes
+ * of it there. Other packets that begin a TCP connection, and those of other protocols, do not: no
+ * shard but their own knows of them. */
+void flow_use_up_expectation(struct flow_table *flows, const struct packet *packet);
+
 /* Its first packet was judged: takes that back where it began no connection, else gives the
  * connection the helper of its port, if the rules gave it none. */
 void flow_settle_helper(struct flow_table *flows, struct step *step);
