@@ -34,6 +34,7 @@ enum exit_code cmd_seal(int argc, char **argv);
 enum exit_code cmd_sql(int argc, char **argv);
 enum exit_code cmd_config(int argc, char **argv);
 enum exit_code cmd_overhead(int argc, char **argv);
+enum exit_code cmd_account(int argc, char **argv);
 enum exit_code cmd_label(int argc, char **argv);
 enum exit_code cmd_timeout(int argc, char **argv);
 enum exit_code cmd_flowlabel(int argc, char **argv);

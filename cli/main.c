@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"config", "check a configuration, print an example or the reference", cmd_config},
     {"overhead", "what a packet costs on a link, by model", cmd_overhead},
     {"flowlabel", "leases of IPv6 flow labels, of a running daemon", cmd_flowlabel},
+    {"account", "who pays for which addresses, in a running daemon", cmd_account},
     {"label", "names of label bits, of a running daemon", cmd_label},
     {"timeout", "timeouts with a name, and the defaults, of a running daemon", cmd_timeout},
     {"invoice", "what an account pays for a period", cmd_invoice},

@@ -348,7 +348,8 @@ static int open_publisher(struct exporter *exporter)
         .context = {.epoch = uplink_epoch(),
                     .config = config,
                     .protocol_names = exporter->protocol_names,
-                    .labels = store_label_names(exporter->store)},
+                    .labels = store_label_names(exporter->store),
+                    .accounts = store_account_names(exporter->store)},
         .endpoint = endpoint_of(exporter, config->events.endpoint, "events.sock", events),
         .control_endpoint =
             endpoint_of(exporter, config->events.control_endpoint, "control.sock", control),

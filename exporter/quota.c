@@ -63,6 +63,7 @@ int quota_create(const struct config *config, struct quota **out)
     if (!quota)
         return -ENOMEM;
     quota->n_accounts = config->n_accounts + 1;
+    quota->accounts_room = quota->n_accounts;
     quota->generation = 1;
     quota->tariffs = calloc(config->n_tariffs + 1, sizeof *quota->tariffs);
     int result = quota->tariffs ? 0 : -ENOMEM;
@@ -88,6 +89,38 @@ void quota_destroy(struct quota *quota)
     free(quota->tariffs);
     free(quota->marks);
     free(quota);
+}
+
+static int tariff_grow(struct quota_tariff *tariff, size_t n, size_t room)
+{
+    bool *has_account = reallocarray(tariff->has_account, room, sizeof *has_account);
+    if (!has_account)
+        return -ENOMEM;
+    tariff->has_account = has_account;
+    struct quota_state *states = reallocarray(tariff->states, room, sizeof *states);
+    if (!states)
+        return -ENOMEM;
+    tariff->states = states;
+    memset(states + n, 0, (room - n) * sizeof *states);
+    return 0;
+}
+
+int quota_add_account(struct quota *quota, const char *name)
+{
+    int result = 0;
+    if (quota->n_accounts == quota->accounts_room) {
+        size_t room = 2 * quota->accounts_room;
+        for (size_t i = 0; result == 0 && i < quota->n_tariffs; i++)
+            result = tariff_grow(&quota->tariffs[i], quota->n_accounts, room);
+        if (result < 0)
+            return result;
+        quota->accounts_room = room;
+    }
+    for (size_t i = 0; i < quota->n_tariffs; i++)
+        quota->tariffs[i].has_account[quota->n_accounts] =
+            config_tariff_covers(&quota->tariffs[i].tariff->accounts, name);
+    quota->n_accounts++;
+    return 0;
 }
 
 void quota_forget(struct quota *quota)

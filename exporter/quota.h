@@ -45,9 +45,9 @@ struct quota_state {
 /* A tariff with a quota. */
 struct quota_tariff {
     const struct config_tariff *tariff;
-    int64_t row_id; /* in the database */
-    bool *has_wan;  /* by its number in records */
-    bool *has_account;
+    int64_t row_id;                              /* in the database */
+    bool *has_wan;                               /* by its number in records */
+    bool *has_account;                           /* by the account's number, as states */
     struct quota_state *states;                  /* by the account's number; touched as used */
     int32_t percents[CONFIG_QUOTA_PERCENTS_MAX]; /* ascending */
     size_t n_percents;
@@ -65,6 +65,7 @@ struct quota {
     struct quota_tariff *tariffs;
     size_t n_tariffs;
     size_t n_accounts; /* with the one that is none */
+    size_t accounts_room;
     uint32_t generation;
     struct quota_mark *marks;
     size_t n_marks;
@@ -74,6 +75,10 @@ struct quota {
 /* 0 or -ENOMEM. 'config' is kept, not copied. n_tariffs 0: there is nothing to watch. */
 int quota_create(const struct config *config, struct quota **out);
 void quota_destroy(struct quota *quota); /* accepts NULL */
+
+/* The next account, of which the configuration does not know. Pointers to states are over. 0 or
+ * -ENOMEM. */
+int quota_add_account(struct quota *quota, const char *name);
 
 /* Nothing in memory is known to be in the database any more. */
 void quota_forget(struct quota *quota);

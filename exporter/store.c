@@ -187,6 +187,7 @@ void store_close(struct store *store)
     for (int i = 0; i < STORE_PROTOCOLS; i++)
         free(store->protocol_names[i]);
     free(store->streams);
+    account_names_deinit(&store->account_names);
     free(store->account_ids);
     free(store->wan_ids);
     free(store->model_ids);

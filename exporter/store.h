@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/account_names.h"
 #include "common/config.h"
 #include "common/labels.h"
 #include "proto/message.h"
@@ -106,6 +107,9 @@ int store_find_applied(struct store *store, uint32_t shard, struct high_water **
 
 /* The database's name of an IANA protocol number; "unknown". Valid until store_close(). */
 const char *store_protocol_name(const struct store *store, uint8_t protocol);
+
+/* The accounts that there are, for events; valid as long as the store. */
+const struct account_names *store_account_names(const struct store *store);
 
 /* The names of label bits as they stand, for events; valid as long as the store. */
 const struct label_names *store_label_names(const struct store *store);

@@ -31,6 +31,8 @@ const char *topic_kind_name(unsigned kind)
 
 const char *event_account_name(const struct event_context *context, uint16_t account)
 {
+    if (context->accounts)
+        return account_names_of(context->accounts, account);
     bool is_known = account > 0 && account <= context->config->n_accounts;
     return is_known ? context->config->accounts[account - 1].name : "none";
 }

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/account_names.h"
 #include "common/config.h"
 #include "common/labels.h"
 #include "proto/message.h"
@@ -62,8 +63,9 @@ struct event {
 struct event_context {
     uint64_t epoch; /* of the exporter */
     const struct config *config;
-    const char *const *protocol_names; /* by IANA number, 256 of them */
-    const struct label_names *labels;  /* NULL: none has a name */
+    const char *const *protocol_names;    /* by IANA number, 256 of them */
+    const struct label_names *labels;     /* NULL: none has a name */
+    const struct account_names *accounts; /* NULL: the configuration's, no others */
 };
 
 /* A WAN's or account's name by its number in records (0: "none"); a class's. */

@@ -53,6 +53,24 @@ int seal_names_load(sqlite3 *db, struct seal_name_list *list)
     return result;
 }
 
+int seal_names_put(struct seal_name_list *list, enum seal_name_table table, int64_t number,
+                   const char *name)
+{
+    if (number < 0 || number >= NUMBER_MAX)
+        return SQLITE_OK; /* as one that was loaded */
+    if (number >= list->n[table]) {
+        int64_t n = number + number / 2 + 1;
+        uint64_t *names = reallocarray(list->names[table], (size_t)n, sizeof *names);
+        if (!names)
+            return SQLITE_NOMEM;
+        memset(names + list->n[table], 0, (size_t)(n - list->n[table]) * sizeof *names);
+        list->names[table] = names;
+        list->n[table] = n;
+    }
+    list->names[table][number] = seal_name(name);
+    return SQLITE_OK;
+}
+
 void seal_names_free(struct seal_name_list *list)
 {
     for (int i = 0; i < SEAL_NAME_TABLES; i++)

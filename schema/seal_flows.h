@@ -27,6 +27,11 @@ struct seal_name_list {
 
 /* SQLITE_OK, SQLITE_NOMEM or another result of SQLite's. */
 int seal_names_load(sqlite3 *db, struct seal_name_list *list);
+
+/* A name that was added since; also in place of another. SQLITE_OK or SQLITE_NOMEM. */
+int seal_names_put(struct seal_name_list *list, enum seal_name_table table, int64_t number,
+                   const char *name);
+
 void seal_names_free(struct seal_name_list *list); /* accepts a zeroed one */
 
 /* By the numbers of the database. */

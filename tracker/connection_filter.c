@@ -179,13 +179,8 @@ static bool read_wan(struct reading *reading)
 
 static bool read_account(struct reading *reading)
 {
-    const struct config *config = reading->names->config;
-    for (size_t i = 0; i < config->n_accounts; i++)
-        if (strcmp(config->accounts[i].name, reading->value) == 0) {
-            reading->filter->account = (uint16_t)(i + 1);
-            return true;
-        }
-    return strcmp(reading->value, "none") == 0;
+    reading->filter->account = account_names_find(reading->names->accounts, reading->value);
+    return reading->filter->account || strcmp(reading->value, "none") == 0;
 }
 
 /* Without NAT the reply's source is the original's destination. */

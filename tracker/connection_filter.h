@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/account_names.h"
 #include "common/config.h"
 #include "common/labels.h"
 #include "tracker/connection_table.h"
@@ -34,6 +35,7 @@ struct connection_filter {
 struct connection_names {
     const struct config *config;
     const struct label_names *labels;
+    const struct account_names *accounts;
 };
 
 enum { CONNECTION_FILTER_ERROR_SIZE = 200 };

@@ -153,8 +153,11 @@ struct __attribute__((aligned(64))) connection {
     uint8_t wan_match;    /* of the WAN's, of the record's first packet */
     uint8_t is_held_only; /* all its packets are of one end and were not judged (PACKET_HELD) */
 
-    uint32_t slot; /* the table's own: CONNECTION_SLOT_USED, or the free list */
-    uint32_t hash; /* the table's own: which bucket */
+    uint32_t slot;            /* the table's own: CONNECTION_SLOT_USED, or the free list */
+    uint32_t hash;            /* the table's own: which bucket */
+    uint32_t account_changes; /* how many there had been when 'account' was chosen */
+    bool is_account_fixed;    /* by the link layer, a lease or a rule: no change of them moves it */
+    uint8_t first_direction;  /* of the first packet */
 
     union __attribute__((aligned(64))) {
         struct tcp_track tcp;

@@ -27,6 +27,22 @@ static void apply_to_connections(const struct control *control, const struct cha
     flow_table_change(control->flows, &control->names, change, result);
 }
 
+/* ---- accounts ---- */
+
+static void apply_to_accounts(const struct control *control, const struct change *change,
+                              struct change_result *result)
+{
+    account_table_change(control->accounts, change, result);
+    if (result->error == 0)
+        flow_table_accounts_changed(control->flows);
+}
+
+static void answer_accounts(const struct control *control, const struct control_request *request,
+                            struct control_reply *reply)
+{
+    account_table_query(control->accounts, request, reply);
+}
+
 /* ---- labels ---- */
 
 static void apply_to_labels(const struct control *control, const struct change *change,
@@ -74,6 +90,7 @@ static void answer_flow_labels(const struct control *control, const struct contr
 
 static const struct door doors[] = {
     {"ct", apply_to_connections, query_connection},
+    {"account", apply_to_accounts, answer_accounts},
     {"label", apply_to_labels, answer_labels},
     {"timeout", apply_to_timeouts, answer_timeouts},
     {"flowlabel", apply_to_flow_labels, answer_flow_labels},

@@ -10,12 +10,14 @@
 #include "common/bus.h"
 #include "proto/change.h"
 #include "proto/control.h"
+#include "tracker/account.h"
 #include "tracker/connection_filter.h"
 #include "tracker/flow.h"
 
 /* Where changes and questions go; borrowed. */
 struct control {
     struct flow_table *flows;
+    struct account_table *accounts;
     struct connection_names names;
     const struct bus *bus; /* NULL: none */
     uint32_t shard;

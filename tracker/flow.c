@@ -122,7 +122,7 @@ static void set_timer(struct flow_table *flows, struct connection *connection)
 }
 
 /* What it has counted before is kept with it, for who asks for its totals. */
-static void cut_interim(struct flow_table *flows, struct connection *connection, int64_t time_ns)
+void flow_cut_interim(struct flow_table *flows, struct connection *connection, int64_t time_ns)
 {
     if (flow_is_connection(connection))
         connection_table_extra(flows->connections, connection);
@@ -148,7 +148,7 @@ bool flow_settle(struct flow_table *flows, struct connection *connection, int64_
     bool is_interim_due =
         connection->interim_ns <= clock_ns && connection->interim_ns < connection->expires_ns;
     if (is_interim_due && flow_record_is_begun(connection))
-        cut_interim(flows, connection, connection->interim_ns);
+        flow_cut_interim(flows, connection, connection->interim_ns);
     if (!is_over)
         return true;
     end_in_time(flows, connection);
@@ -223,7 +223,7 @@ static void count(struct flow_table *flows, struct connection *connection, unsig
 {
     struct connection_counters *counters = &connection->counters[direction];
     if (counters->packets == RECORD_PACKETS_MAX)
-        cut_interim(flows, connection, packet->clock_ns);
+        flow_cut_interim(flows, connection, packet->clock_ns);
     if (!flow_record_is_begun(connection)) {
         connection->first_ns = packet->time_ns;
         connection->wan = packet->wan;
@@ -326,6 +326,8 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
         flows->judgement = (struct flow_judgement){0};
         return FLOW_OVERFLOW;
     }
+    if (step.connection->account_changes != flows->account_changes)
+        flow_renew_account(flows, step.connection, packet->clock_ns);
     charge->billed_bytes = charge_for(flows, step.connection, step.direction, packet);
     count(flows, step.connection, step.direction, packet, charge->billed_bytes);
     take_effect(flows, &step);

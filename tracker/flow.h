@@ -13,7 +13,8 @@
  * Whether a flow is over is a question of clocks only: it is over when the stream's clock reaches
  * its expiry. It does not matter when that is noticed, by its timer or by its next packet, so
  * records are the same whatever the shards, batches or speed. The same holds for interim records:
- * each flow has its own phase (from its id) within the interval.
+ * each flow has its own phase (from its id) within the interval. A flow whose account changes gets
+ * one more, at the first packet that the new account pays for.
  *
  * A flow whose packets are all INVALID or untracked is no connection (STATE_NONE). The packet that
  * begins a connection begins a flow: what there was on its tuple ends ('reopened'), so that a
@@ -141,6 +142,9 @@ struct label_table *flow_table_labels(const struct flow_table *flows);
 struct flow_label_table *flow_table_flow_labels(const struct flow_table *flows);
 
 int64_t flow_table_clock_ns(const struct flow_table *flows);
+
+/* After a change of the accounts: each flow is asked for its own again, with its next packet. */
+void flow_table_accounts_changed(struct flow_table *flows);
 
 /* The timeouts that are in force. */
 struct timeout_policies *flow_table_timeout_policies(const struct flow_table *flows);

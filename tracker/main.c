@@ -1,4 +1,5 @@
 /* wanmeter-tracker: one shard: packets in, usage and flow records out. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "proto/account_change.h"
 #include "proto/change.h"
 #include "proto/downlink.h"
 #include "proto/seal.h"
@@ -100,6 +102,25 @@ static void on_near(void *state, const struct packet *packet, const struct flow_
         flow_table_prefetch(tracker->flows, key);
 }
 
+/* The first shard tells of all changes, the others of what was done in them alone. A new account's
+ * name goes ahead of the records that have its number, in every shard. */
+static bool is_told(const struct tracker *tracker, const struct change *change,
+                    const struct change_result *result)
+{
+    bool is_in_one_shard = strcmp(change->words[0], "ct") == 0;
+    bool is_recorded = is_in_one_shard || tracker->arguments.shard == 0;
+    bool has_name = result->error == 0 && account_change_name(change);
+    return has_name || (is_recorded && !change->is_restored);
+}
+
+/* An earlier run's change that does not go with today's configuration. */
+static void warn_of_refused(const struct change *change, const struct change_result *result)
+{
+    if (account_change_is(change) && change->n_words > 2)
+        log_warning("not restored: account %s %s: %s", change->words[1], change->words[2],
+                    result->answer);
+}
+
 /* A change that somebody asked for, at its place among the packets. */
 static void on_change(struct tracker *tracker, const struct packet *packet)
 {
@@ -111,9 +132,12 @@ static void on_change(struct tracker *tracker, const struct packet *packet)
     }
     control_apply(&tracker->control, &change, &result);
     query_note(tracker->query, &change, &result);
-    bool is_in_one_shard = strcmp(change.words[0], "ct") == 0; /* others are alike in all */
-    if (!change.is_restored && (is_in_one_shard || tracker->arguments.shard == 0))
+    if (is_told(tracker, &change, &result))
         output_add_change(tracker->output, &change, &result);
+    if (account_change_is(&change) && result.error == ENOMEM)
+        fail(tracker, "no memory for a change of the accounts");
+    if (change.is_restored && result.error && tracker->arguments.shard == 0)
+        warn_of_refused(&change, &result);
 }
 
 /* What is not counted here: a change, or a packet whose home is another shard. */
@@ -422,7 +446,9 @@ static int open_tables(struct tracker *tracker)
     if (result == 0)
         tracker->control = (struct control){
             .flows = tracker->flows,
-            .names = {config, label_table_names(flow_table_labels(tracker->flows))},
+            .accounts = tracker->accounts,
+            .names = {config, label_table_names(flow_table_labels(tracker->flows)),
+                      account_table_names(tracker->accounts)},
             .bus = tracker->bus,
             .shard = tracker->arguments.shard,
         };

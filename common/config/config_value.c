@@ -141,7 +141,7 @@ static bool complain_prefix(const char *what, struct config_complaint *complaint
     return false;
 }
 
-static bool read_prefix(const char *text, struct config_prefix *prefix,
+bool config_prefix_read(const char *text, struct config_prefix *prefix,
                         struct config_complaint *complaint)
 {
     char address[ADDRESS_TEXT_SIZE];
@@ -269,7 +269,7 @@ static bool read_item(const struct config_option *option, const char *text, void
     int64_t value;
     switch (option->type) {
     case CONFIG_PREFIX_LIST:
-        return read_prefix(text, item, complaint);
+        return config_prefix_read(text, item, complaint);
     case CONFIG_MAC_LIST:
         return read_mac(text, item, complaint);
     case CONFIG_INTEGER_LIST:

@@ -40,6 +40,10 @@ void config_value_write(const struct config_option *option, const void *object, 
 /* "auto, up, down" from "auto up down". */
 void config_words_text(const char *words, char *out, size_t size);
 
+/* An address, or ADDRESS/LENGTH without host bits. */
+bool config_prefix_read(const char *text, struct config_prefix *prefix,
+                        struct config_complaint *complaint);
+
 /* "10.0.0.0/8" in 'out'. */
 enum { CONFIG_PREFIX_TEXT_SIZE = 50 };
 void config_prefix_text(const struct config_prefix *prefix, char out[CONFIG_PREFIX_TEXT_SIZE]);

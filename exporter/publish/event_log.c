@@ -43,9 +43,28 @@ void event_log_deinit(struct event_log *log)
     *log = (struct event_log){0};
 }
 
+/* Accounts come while the run goes on. */
+static int grow(struct event_log *log, size_t n_accounts)
+{
+    size_t n = TOPIC_KIND_N * n_accounts, n_before = TOPIC_KIND_N * log->n_accounts;
+    struct topic *topics = reallocarray(log->topics, n, sizeof *topics);
+    if (!topics)
+        return -ENOMEM;
+    memset(topics + n_before, 0, (n - n_before) * sizeof *topics);
+    log->topics = topics;
+    uint32_t *used = reallocarray(log->used, n, sizeof *used);
+    if (!used)
+        return -ENOMEM;
+    log->used = used;
+    log->n_accounts = n_accounts;
+    return 0;
+}
+
 static struct topic *find_topic(struct event_log *log, enum topic_kind kind, uint16_t account)
 {
-    size_t index = (size_t)kind * log->n_accounts + (account < log->n_accounts ? account : 0);
+    if (account >= log->n_accounts && grow(log, 2 * ((size_t)account + 1)) < 0)
+        return NULL;
+    size_t index = (size_t)account * TOPIC_KIND_N + kind;
     struct topic *topic = &log->topics[index];
     if (topic->name)
         return topic;

@@ -22,8 +22,8 @@ struct topic {
 
 struct event_log {
     const struct event_context *context;
-    struct topic *topics; /* by kind, then account number */
-    size_t n_accounts;    /* with the one that is "none" */
+    struct topic *topics; /* by account number, then kind */
+    size_t n_accounts;    /* there is room for; with the one that is "none" */
     uint32_t *used;       /* indices into topics, in order of their first event */
     size_t n_used;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/config/config_utf8.h"
+#include "proto/account_change.h"
 #include "proto/change.h"
 #include "proto/label_change.h"
 
@@ -47,11 +48,19 @@ static size_t words_json(const struct change *change, char json[WORDS_JSON_SIZE]
     return (size_t)(at - json);
 }
 
-static int add_change(struct store *store, const struct change_line *line)
+/* Every shard names new accounts; the change is one row. What was restored has its row. */
+static bool is_to_record(const struct change *change, uint32_t shard)
+{
+    return !change->is_restored && !(account_change_is(change) && shard != 0);
+}
+
+static int add_change(struct store *store, const struct change_line *line, uint32_t shard)
 {
     struct change change;
     char json[WORDS_JSON_SIZE];
     change_decode(line->change, line->change_bytes, &change); /* checked before */
+    if (!is_to_record(&change, shard))
+        return 0;
     sqlite3_stmt *add = store->statements[STATEMENT_CHANGE_ADD];
     store_bind_integer(add, 1, store->run_id);
     store_bind_integer(add, 2, (int64_t)change.id);
@@ -72,6 +81,28 @@ int store_add_changes(struct store *store, const struct message *message)
 {
     int result = 0;
     for (size_t i = 0; result == 0 && i < message->n_changes; i++)
-        result = add_change(store, &message->changes[i]);
+        result = add_change(store, &message->changes[i], message->stream.shard);
     return result;
+}
+
+/* All shards give new accounts their numbers in one order, and each tells of them in that order: a
+ * name that is not known yet is the next one, whichever shard tells of it first. */
+int store_learn_accounts(struct store *store, const struct message *message)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < message->n_changes; i++) {
+        const struct change_line *line = &message->changes[i];
+        struct change change;
+        if (line->error || !change_decode(line->change, line->change_bytes, &change))
+            continue;
+        const char *name = account_change_name(&change);
+        if (name && account_names_find(&store->account_names, name) == 0)
+            result = store_add_account(store, name);
+    }
+    return result;
+}
+
+const struct account_names *store_account_names(const struct store *store)
+{
+    return &store->account_names;
 }

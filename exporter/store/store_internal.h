@@ -80,7 +80,8 @@ struct store {
 
     /* Configuration index + 1 (0: none) to the row's id. */
     int64_t *account_ids;
-    size_t n_accounts;
+    size_t account_ids_room;
+    struct account_names account_names;
     int64_t *wan_ids;
     int64_t *model_ids; /* by WAN * DIRECTION_N + direction: the overhead model */
     size_t n_wans;
@@ -155,6 +156,12 @@ struct store_model {
 
 /* Empty, with its hash, for a name that is no model. */
 void store_model_definition(const char *name, struct store_model *model);
+
+/* store_run.c: the row and number of an account that has none yet. */
+int store_add_account(struct store *store, const char *name);
+
+/* store_change.c: before the records of a message. */
+int store_learn_accounts(struct store *store, const struct message *message);
 
 /* store_label.c: the configuration's names of label bits, from the next flow record on; and what a
  * change makes of them. */

@@ -274,12 +274,12 @@ static int check_names(struct store *store, const struct message *message)
         wan = flow.wan > wan ? flow.wan : wan;
         class_index = flow.class_index > class_index ? flow.class_index : class_index;
     }
-    if (account > store->n_accounts || wan > store->n_wans || class_index >= store->n_classes)
+    if (account > store->account_names.n || wan > store->n_wans || class_index >= store->n_classes)
         return store_fail(store, -EBADMSG,
                           "batch %lld of %s names account %u of %zu, WAN %u of %zu, class %u of "
                           "%zu: the tracker has another configuration",
                           (long long)message->seq, message->stream.producer, account,
-                          store->n_accounts, wan, store->n_wans, class_index, store->n_classes);
+                          store->account_names.n, wan, store->n_wans, class_index, store->n_classes);
     return 0;
 }
 
@@ -309,7 +309,9 @@ static int move_marks(struct store *store, const struct message *message)
 int store_apply(struct store *store, const struct message *message)
 {
     assert(store->has_transaction && store->account_ids && message->kind == MESSAGE_RECORDS);
-    int result = check_names(store, message);
+    int result = store_learn_accounts(store, message);
+    if (result == 0)
+        result = check_names(store, message);
     if (result == 0)
         result = store_seals_know(store);
     if (result == 0)

@@ -66,6 +66,11 @@ static int find_or_add(struct store *store, const struct name_statements *statem
     return result;
 }
 
+static int fail_memory(struct store *store)
+{
+    return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
+}
+
 /* ids[0] stays 0: the row "none". */
 static int put_accounts(struct store *store, const struct config *config)
 {
@@ -75,6 +80,40 @@ static int put_accounts(struct store *store, const struct config *config)
         result =
             find_or_add(store, &statements, config->accounts[i].name, &store->account_ids[i + 1]);
     finalize_names(&statements);
+    return result;
+}
+
+static int make_account_room(struct store *store, size_t n)
+{
+    if (n <= store->account_ids_room)
+        return 0;
+    size_t room = 2 * n;
+    int64_t *ids = reallocarray(store->account_ids, room, sizeof *ids);
+    if (!ids)
+        return -ENOMEM;
+    store->account_ids = ids;
+    store->account_ids_room = room;
+    return 0;
+}
+
+int store_add_account(struct store *store, const char *name)
+{
+    struct name_statements statements;
+    int64_t id = 0;
+    int number = account_names_add(&store->account_names, name);
+    if (number == -ENOMEM || (number > 0 && make_account_room(store, (size_t)number + 1) < 0))
+        return fail_memory(store);
+    if (number < 0)
+        return store_fail(store, -EBADMSG, "a change names account '%s'", name);
+    int result = prepare_names(store, NAMES_ACCOUNT, &statements);
+    if (result == 0)
+        result = find_or_add(store, &statements, name, &id);
+    finalize_names(&statements);
+    store->account_ids[number] = id;
+    if (result == 0 && seal_names_put(&store->seals.names, SEAL_NAMES_ACCOUNT, id, name) != 0)
+        result = fail_memory(store);
+    if (result == 0 && store->quota && quota_add_account(store->quota->quota, name) < 0)
+        result = fail_memory(store);
     return result;
 }
 
@@ -126,14 +165,15 @@ static int put_classes(struct store *store, const struct config *config)
 static int make_room(struct store *store, const struct config *config)
 {
     assert(!store->account_ids); /* once a store */
-    store->n_accounts = config->n_accounts;
     store->n_wans = config->n_wans;
-    store->account_ids = calloc(config->n_accounts + 1, sizeof *store->account_ids);
+    store->account_ids_room = config->n_accounts + 1;
+    store->account_ids = calloc(store->account_ids_room, sizeof *store->account_ids);
     store->wan_ids = calloc(config->n_wans + 1, sizeof *store->wan_ids);
     store->model_ids = calloc((config->n_wans + 1) * DIRECTION_N, sizeof *store->model_ids);
-    return store->account_ids && store->wan_ids && store->model_ids
+    bool has_names = account_names_init(&store->account_names, config) == 0;
+    return has_names && store->account_ids && store->wan_ids && store->model_ids
                ? 0
-               : store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
+               : fail_memory(store);
 }
 
 static void hex_text(const uint8_t hash[CONFIG_SHA256_SIZE], char text[2 * CONFIG_SHA256_SIZE + 1])

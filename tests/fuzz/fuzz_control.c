@@ -106,7 +106,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (flow_table_create(&options, &flows) < 0)
         abort();
     struct control control = {.flows = flows,
-                              .names = {&config, label_table_names(flow_table_labels(flows))}};
+                              .accounts = accounts,
+                              .names = {&config, label_table_names(flow_table_labels(flows)),
+                                        account_table_names(accounts)}};
     open_connections(flows);
     apply(&control, &request);
     ask(&control, &request);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ enum { ACCOUNTS = 400, PREFIXES_EACH = 3 };
 struct world {
     struct config config;
     struct config_account accounts[ACCOUNTS];
+    char names[ACCOUNTS][8];
     struct config_prefix prefixes[ACCOUNTS][PREFIXES_EACH];
     struct account_table *table;
 };
@@ -49,6 +51,8 @@ static void world_open(struct world *world, unsigned n_accounts)
     world->config.accounts = world->accounts;
     world->config.n_accounts = n_accounts;
     for (unsigned i = 0; i < n_accounts; i++) {
+        snprintf(world->names[i], sizeof world->names[i], "a%u", i);
+        world->accounts[i].name = world->names[i];
         world->accounts[i].prefixes = world->prefixes[i];
         world->accounts[i].n_prefixes = PREFIXES_EACH;
         for (unsigned k = 0; k < PREFIXES_EACH; k++) {
@@ -133,9 +137,9 @@ static struct account_table *table_of_three(void)
         {.address = {0x20, 0x01, 0x0d, 0xb8}, .family = 6, .length = 32},
     };
     struct config_account accounts[] = {
-        {.prefixes = &prefixes[0], .n_prefixes = 1},
-        {.prefixes = &prefixes[1], .n_prefixes = 1},
-        {.prefixes = &prefixes[2], .n_prefixes = 1},
+        {.name = (char[]){"a"}, .prefixes = &prefixes[0], .n_prefixes = 1},
+        {.name = (char[]){"b"}, .prefixes = &prefixes[1], .n_prefixes = 1},
+        {.name = (char[]){"c"}, .prefixes = &prefixes[2], .n_prefixes = 1},
     };
     struct config config = {.accounts = accounts, .n_accounts = 3};
     struct account_table *table;

@@ -64,7 +64,8 @@ static int open_world(void **state)
     if (result == 0)
         result = flow_table_create(&options, &world->flows);
     world->names = (struct connection_names){&world->config,
-                                             label_table_names(flow_table_labels(world->flows))};
+                                             label_table_names(flow_table_labels(world->flows)),
+                                             account_table_names(world->accounts)};
     return result;
 }
 

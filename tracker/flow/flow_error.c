@@ -54,5 +54,5 @@ uint16_t flow_table_account_about(const struct flow_table *flows, const struct p
         return account_of_packet(flows->accounts, packet);
     if (!*wan)
         *wan = connection->wan;
-    return connection->account;
+    return flow_account_now(flows, connection);
 }

@@ -17,6 +17,7 @@ struct flow_table {
     struct protocol_context context; /* with the timeouts that no policy replaces */
     struct timeout_policies *policies;
     const struct account_table *accounts;
+    uint32_t account_changes; /* that there have been */
     struct link_table *links;
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
@@ -97,7 +98,17 @@ int flow_open_policies(struct flow_table *flows);
 void flow_give_policy(const struct flow_table *flows, struct connection *connection,
                       const char *name);
 
+/* flow_account.c: who pays from the next packet on. */
+uint16_t flow_account_now(const struct flow_table *flows, const struct connection *connection);
+
+/* For the flow's packet at 'clock_ns', before it is counted. */
+void flow_renew_account(struct flow_table *flows, struct connection *connection, int64_t clock_ns);
+
 /* flow.c: the connection's end, and what is due by the clock. */
+
+/* An interim record of what was counted so far. */
+void flow_cut_interim(struct flow_table *flows, struct connection *connection, int64_t time_ns);
+
 void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,
               int64_t time_ns);
 

@@ -32,8 +32,10 @@ static void meet_lease(const struct flow_table *flows, const struct packet *pack
                        struct connection *connection)
 {
     const struct lease *lease = flow_label_find(flows->flow_labels, packet);
-    if (lease && lease->account)
+    if (lease && lease->account) {
         connection->account = lease->account;
+        connection->is_account_fixed = true;
+    }
     if (lease && lease->class_index != CLASS_CONNECTION)
         connection->class_index = lease->class_index;
 }
@@ -53,6 +55,9 @@ struct connection *flow_open(struct flow_table *flows, const struct flow_key *ke
     connection->expires_ns = INT64_MAX;
     connection->interim_ns = INT64_MAX;
     connection->account = account_of_packet(flows->accounts, packet);
+    connection->account_changes = flows->account_changes;
+    connection->is_account_fixed = packet->l2_account != 0;
+    connection->first_direction = packet->direction;
     connection->wan = packet->wan;
     connection->wan_match = packet->wan_match;
     connection->original_end = (uint8_t)original_end_of(&key->tuple, packet);

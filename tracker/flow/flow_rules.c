@@ -19,8 +19,10 @@ void flow_meet_rules(struct flow_table *flows, struct step *step, struct connect
     step->is_looked_up = has_match && !(outcome->attributes & CT_ACTION_COMMIT);
     bool is_billed =
         flow_record_is_begun(connection); /* by fragments: their account and class stay */
-    if (outcome->attributes & CT_ACTION_ACCOUNT && !is_billed)
+    if (outcome->attributes & CT_ACTION_ACCOUNT && !is_billed) {
         connection->account = outcome->account;
+        connection->is_account_fixed = true;
+    }
     if (outcome->attributes & CT_ACTION_CLASS && !is_billed)
         connection->class_index = outcome->class_index;
     if (outcome->attributes & CT_ACTION_TIMEOUT)

@@ -75,8 +75,10 @@ static void list(const struct control *control, const struct control_request *re
 {
     const char *names[PROTOCOLS];
     fill_protocol_names(names);
-    struct event_context context = {
-        .config = control->names.config, .protocol_names = names, .labels = control->names.labels};
+    struct event_context context = {.config = control->names.config,
+                                    .protocol_names = names,
+                                    .labels = control->names.labels,
+                                    .accounts = control->names.accounts};
     struct look look;
     if (!look_begin(control, request, &look, reply))
         return;
