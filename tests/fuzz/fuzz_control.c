@@ -30,12 +30,13 @@ static bool read_lines(const uint8_t *bytes, size_t size, struct control_request
     return request->n_words > 0;
 }
 
-static void open_connections(struct flow_table *flows)
+/* The same ones, if they are still there. */
+static void open_connections(struct flow_table *flows, int64_t clock_ns)
 {
     for (uint32_t i = 0; i < CONNECTIONS; i++) {
         struct packet packet = {
-            .time_ns = i,
-            .clock_ns = i,
+            .time_ns = clock_ns + i,
+            .clock_ns = clock_ns + i,
             .source_port = (uint16_t)(1000 + i),
             .destination_port = 53,
             .protocol = 17,
@@ -93,10 +94,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (!control_request_decode(bytes, size, &request) && !read_lines(bytes, size, &request))
         return 0;
     struct config config;
+    struct config_prefix prefix = {.address = {10}, .family = 4, .length = 8};
+    struct config_account house = {.name = (char[]){"house"}, .prefixes = &prefix, .n_prefixes = 1};
     struct account_table *accounts;
     struct link_table *links;
     struct flow_table *flows;
     config_init(&config);
+    config.accounts = &house;
+    config.n_accounts = 1;
     if (account_table_create(&config, &accounts) < 0 || link_table_create(&config, &links) < 0)
         abort();
     struct flow_options options = {.config = &config,
@@ -109,12 +114,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                               .accounts = accounts,
                               .names = {&config, label_table_names(flow_table_labels(flows)),
                                         account_table_names(accounts)}};
-    open_connections(flows);
+    open_connections(flows, 0);
     apply(&control, &request);
     ask(&control, &request);
+    open_connections(flows, CONNECTIONS);
     flow_table_destroy(flows);
     link_table_destroy(links);
     account_table_destroy(accounts);
+    config.accounts = NULL; /* ours */
+    config.n_accounts = 0;
     config_deinit(&config);
     return 0;
 }
