@@ -16,7 +16,7 @@ enum { ACCOUNTS = 400, PREFIXES_EACH = 3 };
 struct world {
     struct config config;
     struct config_account accounts[ACCOUNTS];
-    char names[ACCOUNTS][8];
+    char names[ACCOUNTS][16];
     struct config_prefix prefixes[ACCOUNTS][PREFIXES_EACH];
     struct account_table *table;
 };
