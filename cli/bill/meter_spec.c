@@ -165,7 +165,9 @@ static void write_accounts(const struct config *config, FILE *out)
     fprintf(
         out,
         "\n## Accounts\n\n%zu accounts, by address block (the longest wins), MAC, VLAN or PPPoE "
-        "session; what is\nno account's is account `none`.\n",
+        "session; what is\nno account's is account `none`. Which addresses were changed while it "
+        "was "
+        "metered, and when, is in\nthe database (`change`).\n",
         config->n_accounts);
 }
 
