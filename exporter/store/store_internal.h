@@ -34,6 +34,15 @@ enum store_statement {
     STATEMENT_N,
 };
 
+enum { STORE_FLOW_COLUMNS_MAX = 64 };
+
+/* What a parameter of STATEMENT_FLOW_ADD was bound to; it keeps that from one record to the next.
+ */
+struct store_bound {
+    enum { BOUND_UNKNOWN, BOUND_NULL, BOUND_INTEGER } kind;
+    int64_t integer;
+};
+
 /* A stream as it stands within the open transaction. */
 struct store_stream {
     int64_t row_id;
@@ -71,6 +80,7 @@ enum { STORE_CLASSES_MAX = CONFIG_CLASS_FIRST + CONFIG_CLASSES_MAX };
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_N];
+    struct store_bound flow_bound[STORE_FLOW_COLUMNS_MAX]; /* by position */
     char *path;
     char *lock_path;
     int lock_descriptor; /* -1: none */

@@ -56,6 +56,35 @@ static int add_usage(struct store *store, const struct message *message)
 
 /* ---- flow records ---- */
 
+/* One row's values, bound from the first column to the last. Most are those of the row before. */
+struct flow_row {
+    sqlite3_stmt *add;
+    struct store_bound *bound;
+    int position;
+};
+
+static void put_integer(struct flow_row *row, int64_t value)
+{
+    int position = row->position++;
+    struct store_bound *bound = &row->bound[position];
+    if (bound->kind == BOUND_INTEGER && bound->integer == value)
+        return;
+    *bound = (struct store_bound){BOUND_INTEGER, value};
+    store_bind_integer(row->add, position, value);
+}
+
+static void put_optional(struct flow_row *row, bool is_there, int64_t value)
+{
+    if (is_there) {
+        put_integer(row, value);
+        return;
+    }
+    int position = row->position++;
+    if (row->bound[position].kind != BOUND_NULL)
+        store_bind_null(row->add, position);
+    row->bound[position].kind = BOUND_NULL;
+}
+
 /* 192.0.2.1 is 0xc0000201. */
 static int64_t ipv4_number(const uint8_t address[4])
 {
@@ -63,54 +92,49 @@ static int64_t ipv4_number(const uint8_t address[4])
            address[3];
 }
 
-static void bind_address(sqlite3_stmt *add, int position, const struct flow_record *flow,
-                         const uint8_t address[16], char text[ADDRESS_TEXT_SIZE])
+static void put_address(struct flow_row *row, const struct flow_record *flow,
+                        const uint8_t address[16], char text[ADDRESS_TEXT_SIZE])
 {
-    if (flow->ip_version == 4)
-        store_bind_integer(add, position, ipv4_number(address));
-    else
-        store_bind_text(add, position, text, address_text(6, address, text));
+    if (flow->ip_version == 4) {
+        put_integer(row, ipv4_number(address));
+        return;
+    }
+    int position = row->position++;
+    row->bound[position].kind = BOUND_UNKNOWN;
+    store_bind_text(row->add, position, text, address_text(6, address, text));
 }
 
-static void bind_optional(sqlite3_stmt *add, int position, bool is_there, int64_t value)
-{
-    if (is_there)
-        store_bind_integer(add, position, value);
-    else
-        store_bind_null(add, position);
-}
-
-static int bind_tuple(sqlite3_stmt *add, int position, const struct flow_record *flow)
+static void put_tuple(struct flow_row *row, const struct flow_record *flow)
 {
     bool is_icmp = flow->protocol == PROTOCOL_ICMP || flow->protocol == PROTOCOL_ICMPV6;
-    bind_optional(add, position++, flow->has_ports, flow->source_port);
-    bind_optional(add, position++, flow->has_ports, flow->destination_port);
-    store_bind_integer(add, position++, flow->protocol);
-    bind_optional(add, position++, is_icmp, flow->icmp_type);
-    bind_optional(add, position++, is_icmp, flow->icmp_code);
-    store_bind_integer(add, position++, flow->zone);
-    return position;
+    put_optional(row, flow->has_ports, flow->source_port);
+    put_optional(row, flow->has_ports, flow->destination_port);
+    put_integer(row, flow->protocol);
+    put_optional(row, is_icmp, flow->icmp_type);
+    put_optional(row, is_icmp, flow->icmp_code);
+    put_integer(row, flow->zone);
 }
 
-static int bind_labels(sqlite3_stmt *add, int position, const struct flow_record *flow)
+static void put_labels(struct flow_row *row, const struct flow_record *flow)
 {
     static const uint8_t none[sizeof flow->labels];
-    if (memcmp(flow->labels, none, sizeof none) == 0)
-        store_bind_null(add, position++);
-    else
-        store_bind_blob(add, position++, flow->labels, sizeof flow->labels);
-    return position;
+    if (memcmp(flow->labels, none, sizeof none) == 0) {
+        put_optional(row, false, 0);
+        return;
+    }
+    int position = row->position++;
+    row->bound[position].kind = BOUND_UNKNOWN;
+    store_bind_blob(row->add, position, flow->labels, sizeof flow->labels);
 }
 
-static int bind_counters(sqlite3_stmt *add, int position, const struct flow_counters *counters)
+static void put_counters(struct flow_row *row, const struct flow_counters *counters)
 {
-    store_bind_integer(add, position++, (int64_t)counters->packets);
-    store_bind_integer(add, position++, (int64_t)counters->l2_bytes);
-    store_bind_integer(add, position++, (int64_t)counters->l3_bytes);
-    store_bind_integer(add, position++, (int64_t)counters->billed_bytes);
-    store_bind_integer(add, position++, (int64_t)counters->ct_packets);
-    store_bind_integer(add, position++, (int64_t)counters->ct_l3_bytes);
-    return position;
+    put_integer(row, (int64_t)counters->packets);
+    put_integer(row, (int64_t)counters->l2_bytes);
+    put_integer(row, (int64_t)counters->l3_bytes);
+    put_integer(row, (int64_t)counters->billed_bytes);
+    put_integer(row, (int64_t)counters->ct_packets);
+    put_integer(row, (int64_t)counters->ct_l3_bytes);
 }
 
 static bool counters_fit(const struct flow_record *flow)
@@ -124,7 +148,38 @@ static bool counters_fit(const struct flow_record *flow)
     return store_fits(bits);
 }
 
-/* In the order of STATEMENT_FLOW_ADD. */
+/* In the order of STATEMENT_FLOW_ADD. 'texts' have to stay until it has run. */
+static void put_flow(struct flow_row *row, const struct store *store,
+                     const struct flow_record *flow, char texts[2][ADDRESS_TEXT_SIZE])
+{
+    put_integer(row, (int64_t)flow->id);
+    put_optional(row, flow->master_id != 0, (int64_t)flow->master_id);
+    put_integer(row, flow->start_ns);
+    put_integer(row, flow->first_ns);
+    put_integer(row, flow->last_ns);
+    put_address(row, flow, flow->source_address, texts[0]);
+    put_address(row, flow, flow->destination_address, texts[1]);
+    put_tuple(row, flow);
+    put_integer(row, store->wan_ids[flow->wan]);
+    put_integer(row, store->account_ids[flow->account]);
+    put_integer(row, store->class_ids[flow->class_index]);
+    put_integer(row, flow->state);
+    put_integer(row, flow->status);
+    put_integer(row, flow->mark);
+    put_labels(row, flow);
+    put_counters(row, &flow->counters[FLOW_ORIGINAL]);
+    put_counters(row, &flow->counters[FLOW_REPLY]);
+    put_integer(row, (int64_t)flow->invalid_packets);
+    put_integer(row, flow->wan_changes);
+    put_integer(row, flow->flow_label[FLOW_ORIGINAL]);
+    put_integer(row, flow->flow_label[FLOW_REPLY]);
+    put_integer(row, flow->flow_label_changes);
+    put_integer(row, flow->merged_packets);
+    put_integer(row, flow->wan_match);
+    put_integer(row, flow->kind);
+    put_integer(row, flow->end_reason);
+}
+
 static int add_flow(struct store *store, const struct flow_record *flow)
 {
     if (!counters_fit(flow))
@@ -134,36 +189,12 @@ static int add_flow(struct store *store, const struct flow_record *flow)
     if (result < 0)
         return result;
     sqlite3_stmt *add = store->statements[STATEMENT_FLOW_ADD];
-    char source_text[ADDRESS_TEXT_SIZE], destination_text[ADDRESS_TEXT_SIZE];
-    int position = 1;
-    store_bind_integer(add, position++, (int64_t)flow->id);
-    bind_optional(add, position++, flow->master_id != 0, (int64_t)flow->master_id);
-    store_bind_integer(add, position++, flow->start_ns);
-    store_bind_integer(add, position++, flow->first_ns);
-    store_bind_integer(add, position++, flow->last_ns);
-    bind_address(add, position++, flow, flow->source_address, source_text);
-    bind_address(add, position++, flow, flow->destination_address, destination_text);
-    position = bind_tuple(add, position, flow);
-    store_bind_integer(add, position++, store->wan_ids[flow->wan]);
-    store_bind_integer(add, position++, store->account_ids[flow->account]);
-    store_bind_integer(add, position++, store->class_ids[flow->class_index]);
-    store_bind_integer(add, position++, flow->state);
-    store_bind_integer(add, position++, flow->status);
-    store_bind_integer(add, position++, flow->mark);
-    position = bind_labels(add, position, flow);
-    position = bind_counters(add, position, &flow->counters[FLOW_ORIGINAL]);
-    position = bind_counters(add, position, &flow->counters[FLOW_REPLY]);
-    store_bind_integer(add, position++, (int64_t)flow->invalid_packets);
-    store_bind_integer(add, position++, flow->wan_changes);
-    store_bind_integer(add, position++, flow->flow_label[FLOW_ORIGINAL]);
-    store_bind_integer(add, position++, flow->flow_label[FLOW_REPLY]);
-    store_bind_integer(add, position++, flow->flow_label_changes);
-    store_bind_integer(add, position++, flow->merged_packets);
-    store_bind_integer(add, position++, flow->wan_match);
-    store_bind_integer(add, position++, flow->kind);
-    store_bind_integer(add, position++, flow->end_reason);
-    store_bind_integer(add, position++, seal->number);
-    assert(position - 1 == sqlite3_bind_parameter_count(add));
+    struct flow_row row = {.add = add, .bound = store->flow_bound, .position = 1};
+    char texts[2][ADDRESS_TEXT_SIZE];
+    put_flow(&row, store, flow, texts);
+    put_integer(&row, seal->number);
+    assert(row.position - 1 == sqlite3_bind_parameter_count(add) &&
+           row.position <= STORE_FLOW_COLUMNS_MAX);
     result = store_run_statement(store, STATEMENT_FLOW_ADD, "cannot add a flow record");
     if (result == 0)
         store_seal_flow(store, seal, flow);
@@ -182,6 +213,14 @@ static int add_flows(struct store *store, const struct message *message)
 }
 
 /* ---- losses and sources ---- */
+
+static void bind_optional(sqlite3_stmt *add, int position, bool is_there, int64_t value)
+{
+    if (is_there)
+        store_bind_integer(add, position, value);
+    else
+        store_bind_null(add, position);
+}
 
 static void bind_text(sqlite3_stmt *statement, int position, const char *text)
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *const statement_sql[STATEMENT_N] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
@@ -104,6 +105,7 @@ void store_finalize(struct store *store)
         sqlite3_finalize(store->statements[i]);
         store->statements[i] = NULL;
     }
+    memset(store->flow_bound, 0, sizeof store->flow_bound);
 }
 
 int store_run_statement(struct store *store, enum store_statement statement, const char *what)
