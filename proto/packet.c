@@ -19,6 +19,8 @@ enum {
     CLOCK_SIZE = 8,
     LABEL_SIZE = 4,
     L2_SIZE = 4,
+    PARTS_SIZE_MAX = PACKET_BASE_SIZE + IPV6_SIZE + TCP_SIZE + SCTP_SIZE + ICMP_SIZE + INNER_SIZE +
+                     CLOCK_SIZE + LABEL_SIZE + L2_SIZE,
 };
 
 static_assert(sizeof(struct packet_tcp) == TCP_SIZE, "packed as it is");
@@ -256,8 +258,9 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
     if (size < PACKET_BASE_SIZE)
         return PACKET_TRUNCATED;
     bool is_extended = bytes[OFFSET_CLASS] & EXTENSION_MARK;
-    if ((is_extended && size < PACKET_BASE_SIZE + PACKET_EXTENSION_SIZE) ||
-        size < packet_encoded_size(bytes))
+    if (is_extended && size < PACKET_BASE_SIZE + PACKET_EXTENSION_SIZE)
+        return PACKET_TRUNCATED;
+    if ((is_extended || size < PARTS_SIZE_MAX) && size < packet_encoded_size(bytes))
         return PACKET_TRUNCATED;
 
     memset(packet, 0, sizeof *packet);

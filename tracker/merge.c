@@ -42,6 +42,7 @@ struct merge {
     struct merge_handlers handlers;
     size_t n_inputs;
     struct input *inputs;
+    size_t taken_bytes_most; /* of an input */
     char error[ERROR_MAX];
 };
 
@@ -228,6 +229,8 @@ static void give(struct merge *merge, struct input *input)
 {
     const struct ahead *ahead = &input->ahead[input->next++];
     input->taken_bytes += ahead->size;
+    if (input->taken_bytes > merge->taken_bytes_most)
+        merge->taken_bytes_most = input->taken_bytes;
     input->applied.packets_into_next++;
     if (packet_is_counted(&ahead->packet)) {
         input->applied.totals.packets++;
@@ -332,15 +335,12 @@ int64_t merge_applied_seq(const struct merge *merge, size_t index)
 
 size_t merge_taken_bytes(const struct merge *merge)
 {
-    size_t most = 0;
-    for (size_t i = 0; i < merge->n_inputs; i++)
-        if (merge->inputs[i].taken_bytes > most)
-            most = merge->inputs[i].taken_bytes;
-    return most;
+    return merge->taken_bytes_most;
 }
 
 void merge_taken_reset(struct merge *merge)
 {
     for (size_t i = 0; i < merge->n_inputs; i++)
         merge->inputs[i].taken_bytes = 0;
+    merge->taken_bytes_most = 0;
 }
