@@ -11,7 +11,8 @@ enum exit_code {
     EXIT_CODE_OK = 0,
     EXIT_CODE_RUNTIME = 1,     /* something failed while it ran: a file, a process, a full disk */
     EXIT_CODE_USAGE = 2,       /* the command line, the configuration or the database is wrong */
-    EXIT_CODE_LOSS = 3,        /* done, but loss is declared or not all input was read */
+    EXIT_CODE_LOSS = 3,        /* done, but loss is declared, not all input was read, or the doctor
+                                  found something */
     EXIT_CODE_MISMATCH = 4,    /* the audit does not add up */
     EXIT_CODE_UNREACHABLE = 5, /* no daemon answers */
 };
@@ -42,5 +43,6 @@ enum exit_code cmd_invoice(int argc, char **argv);
 enum exit_code cmd_rerate(int argc, char **argv);
 enum exit_code cmd_meter_spec(int argc, char **argv);
 enum exit_code cmd_reconcile(int argc, char **argv);
+enum exit_code cmd_doctor(int argc, char **argv);
 
 #endif

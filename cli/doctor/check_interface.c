@@ -1,0 +1,166 @@
+/* An interface that is captured: is it there, whole, and silent? */
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cli/doctor/doctor.h"
+
+enum {
+    MTU_USUAL = 1500,
+    TAG_SIZE = 4,   /* 802.1Q's second, an MPLS label: what an MTU does not leave room for */
+    PPPOE_SIZE = 8, /* with PPP's protocol */
+    LINE_SIZE = 256,
+    PATH_SIZE = 128,
+    LOWER_UP = 0x10000, /* IFF_LOWER_UP of linux/if.h: there is a carrier */
+};
+
+int doctor_open(struct doctor *doctor, const struct config *config)
+{
+    *doctor = (struct doctor){.config = config, .descriptor = -1};
+    int result = links_read(&doctor->links);
+    if (result == 0) {
+        doctor->descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        result = doctor->descriptor < 0 ? -errno : 0;
+    }
+    if (result != 0)
+        doctor_close(doctor);
+    return result;
+}
+
+void doctor_close(struct doctor *doctor)
+{
+    if (doctor->descriptor >= 0)
+        close(doctor->descriptor);
+    links_deinit(&doctor->links);
+    findings_deinit(&doctor->findings);
+}
+
+static void check_link(struct doctor *doctor, const struct link *link)
+{
+    struct finding *finding = finding_add(&doctor->findings, FINDING_LINK, link->name);
+    if ((link->flags & IFF_UP) == 0) {
+        finding_tell(finding, FINDING_WRONG, "down");
+        finding_mend(finding, "ip link set dev %s up", link->name);
+    } else if ((link->flags & LOWER_UP) == 0) {
+        finding_tell(finding, FINDING_WRONG, "up, without carrier");
+    } else {
+        finding_tell(finding, FINDING_OK, "up");
+    }
+}
+
+/* Of the packets of all WANs with what stands between Ethernet's header, one tag and them. */
+static uint32_t mtu_needed(const struct config *config)
+{
+    int32_t needed = config->n_wans == 0 ? MTU_USUAL : 0;
+    for (size_t i = 0; i < config->n_wans; i++) {
+        const struct config_wan *wan = &config->wans[i];
+        int32_t inside = 0;
+        for (size_t j = 0; j < wan->n_matches; j++) {
+            const struct config_wan_match *match = &wan->matches[j];
+            int32_t between = (match->inner_vlan >= 0 ? TAG_SIZE : 0) +
+                              (match->mpls_label >= 0 ? TAG_SIZE : 0) +
+                              (match->pppoe_session >= 0 ? PPPOE_SIZE : 0);
+            inside = between > inside ? between : inside;
+        }
+        int32_t length = wan->mtu > 0 ? wan->mtu + inside : MTU_USUAL;
+        needed = length > needed ? length : needed;
+    }
+    return (uint32_t)needed;
+}
+
+static void check_mtu(struct doctor *doctor, const struct link *link)
+{
+    uint32_t needed = mtu_needed(doctor->config);
+    bool is_short = link->mtu < needed;
+    struct finding *finding = finding_add(&doctor->findings, FINDING_MTU, link->name);
+    finding_tell(finding, is_short ? FINDING_WRONG : FINDING_OK, "%u, at least %u are needed",
+                 link->mtu, needed);
+    if (is_short)
+        finding_mend(finding, "ip link set dev %s mtu %u", link->name, needed);
+}
+
+/* Does somebody capture all that comes by this interface? */
+static bool is_captured(int index)
+{
+    FILE *sockets = fopen("/proc/net/packet", "re");
+    char line[LINE_SIZE];
+    bool is_found = false;
+    while (sockets != NULL && fgets(line, sizeof line, sockets) != NULL) {
+        unsigned protocol;
+        int interface;
+        is_found = is_found || (sscanf(line, "%*s %*s %*s %x %d", &protocol, &interface) == 2 &&
+                                protocol == ETH_P_ALL && interface == index);
+    }
+    if (sockets != NULL)
+        fclose(sockets);
+    return is_found;
+}
+
+static void check_promiscuous(struct doctor *doctor, const struct link *link)
+{
+    struct finding *finding = finding_add(&doctor->findings, FINDING_PROMISCUOUS, link->name);
+    if (link->promiscuity > 0) {
+        finding_tell(finding, FINDING_OK, "on");
+    } else if (is_captured(link->index)) {
+        finding_tell(finding, FINDING_WRONG, "off, while something captures");
+        finding_mend(finding, "ip link set dev %s promisc on", link->name);
+    } else {
+        finding_tell(finding, FINDING_OK, "off, until a capture sets it");
+    }
+}
+
+/* sysctl(8) takes a dot in a name for a separator unless it is written as a slash. */
+static void mend_ipv6(struct finding *finding, const char *interface)
+{
+    char name[IF_NAMESIZE];
+    size_t i = 0;
+    for (; interface[i] != '\0' && i + 1 < sizeof name; i++)
+        name[i] = interface[i] == '.' ? '/' : interface[i];
+    name[i] = '\0';
+    finding_mend(finding, "sysctl -w net.ipv6.conf.%s.disable_ipv6=1", name);
+}
+
+static void check_ipv6(struct doctor *doctor, const struct link *link, bool is_dedicated)
+{
+    struct finding *finding = finding_add(&doctor->findings, FINDING_IPV6, link->name);
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", link->name);
+    FILE *setting = fopen(path, "re");
+    if (setting == NULL && errno != ENOENT) {
+        finding_tell(finding, FINDING_UNKNOWN, "%s: %s", path, strerror(errno));
+        return;
+    }
+    bool is_on = setting != NULL && fgetc(setting) == '0';
+    if (setting != NULL)
+        fclose(setting);
+    if (!is_on) {
+        finding_tell(finding, FINDING_OK, "off");
+    } else if (!is_dedicated) {
+        finding_tell(finding, FINDING_OK, "on, and this machine uses the interface itself");
+    } else {
+        finding_tell(finding, FINDING_WRONG, "on");
+        mend_ipv6(finding, link->name);
+    }
+}
+
+void doctor_check_interface(struct doctor *doctor, const char *interface)
+{
+    const struct link *link = links_find(&doctor->links, interface);
+    if (link == NULL) {
+        struct finding *finding = finding_add(&doctor->findings, FINDING_LINK, interface);
+        finding_tell(finding, FINDING_WRONG, "no such interface");
+        return;
+    }
+    bool is_dedicated =
+        link->master == 0 && (link->flags & IFF_LOOPBACK) == 0 && !link_has_address(link);
+    check_link(doctor, link);
+    check_mtu(doctor, link);
+    check_promiscuous(doctor, link);
+    check_ipv6(doctor, link, is_dedicated);
+    doctor_check_offloads(doctor, link, is_dedicated);
+}
