@@ -187,6 +187,11 @@ struct connection *connection_table_due(struct connection_table *table, int64_t 
     return timer_wheel_due(&table->wheel, now_ns);
 }
 
+bool connection_table_may_be_due(const struct connection_table *table, int64_t now_ns)
+{
+    return timer_wheel_may_be_due(&table->wheel, now_ns);
+}
+
 struct connection *connection_table_victim(struct connection_table *table)
 {
     uint32_t n_looks = table->n_touched < VICTIM_LOOKS_MAX ? table->n_touched : VICTIM_LOOKS_MAX;

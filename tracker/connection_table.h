@@ -224,6 +224,9 @@ void connection_table_set_timer(struct connection_table *table, struct connectio
  * counts as the largest so far). Order is not by time: callers must not depend on it. */
 struct connection *connection_table_due(struct connection_table *table, int64_t now_ns);
 
+/* False: connection_table_due() would find none. Costs next to nothing. */
+bool connection_table_may_be_due(const struct connection_table *table, int64_t now_ns);
+
 /* Whom to evict for a new connection: one that never became assured among a bounded number looked
  * at (round robin); NULL: none there. */
 struct connection *connection_table_victim(struct connection_table *table);

@@ -173,18 +173,17 @@ void link_table_charge(struct link_table *links, const struct packet *packet,
                        const struct link_flow *flow, struct link_charge *charge)
 {
     struct link *link = link_of(links, packet);
-    charge->is_merged = false;
     uint32_t l3_bytes = packet->l3_bytes;
     uint32_t max = packet_max(link, packet, flow);
-    if (max && l3_bytes > max) {
-        uint32_t header = segment_header(packet);
-        charge->is_merged = header > 0 && header < max;
+    uint32_t header = max && l3_bytes > max ? segment_header(packet) : 0;
+    charge->is_merged = header > 0 && header < max;
+    if (link->is_plain && !charge->is_merged) { /* nearly all are */
+        charge->billed_bytes = overhead_billed_parts(&link->model, l3_bytes);
+        return;
     }
     uint64_t parts;
     if (charge->is_merged)
-        parts = segments_parts(&link->model, l3_bytes, segment_header(packet), max);
-    else if (link->is_plain)
-        parts = overhead_billed_parts(&link->model, l3_bytes);
+        parts = segments_parts(&link->model, l3_bytes, header, max);
     else
         parts = overhead_billed_parts(&link->model, compressed_bytes(link, packet, flow));
     charge->billed_bytes = link->unit == PARTS ? parts : whole_bytes(link, parts, flow);

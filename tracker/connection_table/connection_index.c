@@ -82,14 +82,13 @@ static uint64_t lanes_equal(uint64_t word, uint16_t tag)
     return (difference - ones) & ~difference & (ones << 15);
 }
 
-/* The slots of 'bucket' that may have 'tag', as the top bits of lanes, 4 lanes a word. */
-static void bucket_match(const struct bucket *bucket, uint16_t tag, uint64_t matches[TAG_WORDS])
+/* The slots of 4 * 'word' and after that may have 'tag', as the top bits of lanes. */
+static inline uint64_t bucket_match(const struct bucket *bucket, unsigned word, uint16_t tag)
 {
-    uint64_t words[TAG_WORDS];
-    memcpy(words, bucket, sizeof(words));
-    matches[0] = lanes_equal(words[0], tag);
-    matches[1] = lanes_equal(words[1], tag);
-    matches[2] = lanes_equal(words[2], tag) & 0x80008000; /* the upper lanes are 'next' */
+    uint64_t lanes;
+    memcpy(&lanes, (const uint8_t *)bucket + word * sizeof(lanes), sizeof(lanes));
+    uint64_t matches = lanes_equal(lanes, tag);
+    return word == TAG_WORDS - 1 ? matches & 0x80008000 : matches; /* the upper are 'next' */
 }
 
 static bool tuples_are_equal(const struct tuple *a, const struct tuple *b)
@@ -108,11 +107,10 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
     uint16_t tag = hash_tag(hash);
     const struct bucket *bucket = connection_index_bucket(index, hash);
     for (; bucket != NULL; bucket = bucket_next(index, bucket)) {
-        uint64_t matches[TAG_WORDS];
-        bucket_match(bucket, tag, matches);
         for (unsigned word = 0; word < TAG_WORDS; word++) {
-            for (; matches[word] != 0; matches[word] &= matches[word] - 1) {
-                unsigned slot = word * 4 + (unsigned)__builtin_ctzll(matches[word]) / 16;
+            uint64_t matches = bucket_match(bucket, word, tag);
+            for (; matches != 0; matches &= matches - 1) {
+                unsigned slot = word * 4 + (unsigned)__builtin_ctzll(matches) / 16;
                 uint32_t place = bucket->places[slot];
                 if (bucket->tags[slot] == tag && tuples_are_equal(&index->slab[place].tuple, tuple))
                     return place;
@@ -125,11 +123,11 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
 uint32_t connection_index_candidate(const struct connection_index *index, uint64_t hash)
 {
     const struct bucket *bucket = connection_index_bucket(index, hash);
-    uint64_t matches[TAG_WORDS];
-    bucket_match(bucket, hash_tag(hash), matches);
+    uint16_t tag = hash_tag(hash);
     for (unsigned word = 0; word < TAG_WORDS; word++) {
-        if (matches[word] != 0)
-            return bucket->places[word * 4 + (unsigned)__builtin_ctzll(matches[word]) / 16];
+        uint64_t matches = bucket_match(bucket, word, tag);
+        if (matches != 0)
+            return bucket->places[word * 4 + (unsigned)__builtin_ctzll(matches) / 16];
     }
     return CONNECTION_INDEX_NONE;
 }

@@ -265,6 +265,11 @@ static struct connection *wheel_take_due(struct timer_wheel *wheel, int64_t now_
     return NULL;
 }
 
+bool timer_wheel_may_be_due(const struct timer_wheel *wheel, int64_t now_ns)
+{
+    return time_of_ns(now_ns) >= wheel->next;
+}
+
 struct connection *timer_wheel_due(struct timer_wheel *wheel, int64_t now_ns)
 {
     uint64_t now = time_of_ns(now_ns);

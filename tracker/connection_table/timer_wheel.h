@@ -70,6 +70,9 @@ void timer_wheel_add_place(struct timer_wheel *wheel);
 
 void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection, int64_t at_ns);
 
+/* False: timer_wheel_due() would find none. Asked for each packet. */
+bool timer_wheel_may_be_due(const struct timer_wheel *wheel, int64_t now_ns);
+
 /* See connection_table_due(). */
 struct connection *timer_wheel_due(struct timer_wheel *wheel, int64_t now_ns);
 

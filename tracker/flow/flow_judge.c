@@ -101,16 +101,16 @@ void flow_apply(struct flow_table *flows, const struct step *step)
 {
     struct connection *connection = step->connection;
     int64_t clock_ns = step->packet->clock_ns;
+    bool is_taken = is_accepted(step->verdict);
     if (step->verdict == VERDICT_ACCEPT || step->verdict == VERDICT_CLOSE)
         count_as_conntrack(connection, step->direction, step->packet);
     if (step->verdict == VERDICT_INVALID)
         connection->invalid_packets++;
-    if (is_accepted(step->verdict))
+    if (is_taken)
         connection->status |= STATUS_CONFIRMED;
-    if (is_accepted(step->verdict) && step->is_opened)
+    if (is_taken && step->is_opened)
         flow_write_rules(flows, connection);
-    if (is_accepted(step->verdict) && step->direction == FLOW_REPLY &&
-        step->verdict != VERDICT_CLOSE)
+    if (is_taken && step->direction == FLOW_REPLY && step->verdict != VERDICT_CLOSE)
         see_reply(flows, step);
     if (step->timeout_ns)
         connection->expires_ns =
