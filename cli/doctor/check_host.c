@@ -48,7 +48,7 @@ static void check_ring(struct doctor *doctor, int64_t n_workers)
                                    : ring <= available / n_workers ? FINDING_RISK
                                                                    : FINDING_WRONG;
     finding_tell(finding, verdict,
-                 "%" PRId64 " workers, %" PRId64 " MiB each, of %" PRId64 " MiB available",
+                 "workers: %" PRId64 ", %" PRId64 " MiB each, of %" PRId64 " MiB available",
                  n_workers, ring / MIB, available / MIB);
     if (verdict != FINDING_OK && most >= MIB)
         finding_mend(finding, "capture.ring: at most %" PRId64 "MiB", most / MIB);

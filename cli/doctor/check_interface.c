@@ -53,35 +53,50 @@ static void check_link(struct doctor *doctor, const struct link *link)
     }
 }
 
-/* Of the packets of all WANs with what stands between Ethernet's header, one tag and them. */
-static uint32_t mtu_needed(const struct config *config)
+/* What stands between Ethernet's header with one tag and a packet of the WAN's, where it comes by
+ * this interface; -1: it does not. */
+static int32_t room_between(const struct config_wan *wan, const char *interface)
 {
-    int32_t needed = config->n_wans == 0 ? MTU_USUAL : 0;
+    int32_t most = -1;
+    for (size_t i = 0; i < wan->n_matches; i++) {
+        const struct config_wan_match *match = &wan->matches[i];
+        if (match->interface != NULL && strcmp(match->interface, interface) != 0)
+            continue;
+        int32_t between = (match->inner_vlan >= 0 ? TAG_SIZE : 0) +
+                          (match->mpls_label >= 0 ? TAG_SIZE : 0) +
+                          (match->pppoe_session >= 0 ? PPPOE_SIZE : 0);
+        most = between > most ? between : most;
+    }
+    return most;
+}
+
+/* The MTU that the WANs' own ask for; 0: none of them says. */
+static uint32_t mtu_needed(const struct config *config, const char *interface)
+{
+    int32_t needed = 0;
     for (size_t i = 0; i < config->n_wans; i++) {
-        const struct config_wan *wan = &config->wans[i];
-        int32_t inside = 0;
-        for (size_t j = 0; j < wan->n_matches; j++) {
-            const struct config_wan_match *match = &wan->matches[j];
-            int32_t between = (match->inner_vlan >= 0 ? TAG_SIZE : 0) +
-                              (match->mpls_label >= 0 ? TAG_SIZE : 0) +
-                              (match->pppoe_session >= 0 ? PPPOE_SIZE : 0);
-            inside = between > inside ? between : inside;
-        }
-        int32_t length = wan->mtu > 0 ? wan->mtu + inside : MTU_USUAL;
-        needed = length > needed ? length : needed;
+        int32_t between = room_between(&config->wans[i], interface);
+        int32_t length = config->wans[i].mtu + between;
+        if (between >= 0 && config->wans[i].mtu > 0 && length > needed)
+            needed = length;
     }
     return (uint32_t)needed;
 }
 
-static void check_mtu(struct doctor *doctor, const struct link *link)
+/* Without a WAN's word, an interface of this machine's own is as its link is; a mirror port should
+ * take what is usual. */
+static void check_mtu(struct doctor *doctor, const struct link *link, bool is_dedicated)
 {
-    uint32_t needed = mtu_needed(doctor->config);
-    bool is_short = link->mtu < needed;
+    uint32_t said = mtu_needed(doctor->config, link->name);
+    uint32_t needed = said > 0 || !is_dedicated ? said : MTU_USUAL;
     struct finding *finding = finding_add(&doctor->findings, FINDING_MTU, link->name);
-    finding_tell(finding, is_short ? FINDING_WRONG : FINDING_OK, "%u, at least %u are needed",
-                 link->mtu, needed);
-    if (is_short)
-        finding_mend(finding, "ip link set dev %s mtu %u", link->name, needed);
+    if (link->mtu >= needed) {
+        finding_tell(finding, FINDING_OK, "%u", link->mtu);
+        return;
+    }
+    finding_tell(finding, said > 0 ? FINDING_WRONG : FINDING_RISK, "%u, at least %u %s", link->mtu,
+                 needed, said > 0 ? "are needed" : "are usual");
+    finding_mend(finding, "ip link set dev %s mtu %u", link->name, needed);
 }
 
 /* Does somebody capture all that comes by this interface? */
@@ -159,7 +174,7 @@ void doctor_check_interface(struct doctor *doctor, const char *interface)
     bool is_dedicated =
         link->master == 0 && (link->flags & IFF_LOOPBACK) == 0 && !link_has_address(link);
     check_link(doctor, link);
-    check_mtu(doctor, link);
+    check_mtu(doctor, link, is_dedicated);
     check_promiscuous(doctor, link);
     check_ipv6(doctor, link, is_dedicated);
     doctor_check_offloads(doctor, link, is_dedicated);

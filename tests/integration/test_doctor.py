@@ -25,7 +25,7 @@ def test_what_is_found_is_mended_by_the_commands_that_are_printed(case):
     ipv6("tap0").write_text("0")
     found = look(case, "-i", "tap0", check=3)
     assert {check: row["verdict"] for (_, check), row in found.items()} == {
-        "link": "wrong", "mtu": "wrong", "ipv6": "wrong", "receive_offloads": "wrong", "send_offloads": "risk",
+        "link": "wrong", "mtu": "risk", "ipv6": "wrong", "receive_offloads": "wrong", "send_offloads": "risk",
         "vlan_offloads": "risk"}, found
     for row in found.values():
         run(row["mend"])
@@ -117,12 +117,21 @@ def test_the_offloads_of_what_carries_an_interface_are_found(case, kind):
 
 def test_the_longest_packet_of_a_wan_must_fit(case):
     enter(case)
-    config = case.write("site.yaml", "sources:\n  - interface: tap0\nwans:\n  - name: fibre\n    mtu: 1500\n    match:\n"
-                                     "      - pppoe_session: 7\n        inner_vlan: 3\n")
+    wan = "  - name: {}\n    mtu: {}\n    match:\n      - interface: {}\n        pppoe_session: 7\n        inner_vlan: 3\n"
+    config = case.write("site.yaml", "sources:\n  - interface: tap0\nwans:\n" + wan.format("fibre", 1500, "tap0") +
+                        wan.format("other", 9000, "tap9"))
     row = look(case, "--config", config, check=3)["tap0", "mtu"]
-    assert row["mend"] == "ip link set dev tap0 mtu 1512", row
+    assert (row["verdict"], row["mend"]) == ("wrong", "ip link set dev tap0 mtu 1512"), row
     run(row["mend"])
     assert ("tap0", "mtu") not in look(case, "--config", config, check=3)
+
+
+def test_an_interface_that_this_machine_uses_may_be_as_narrow_as_its_link(case):
+    enter(case)
+    run("ip link set dev tap0 mtu 1400")
+    assert look(case, "-i", "tap0", check=3)["tap0", "mtu"]["verdict"] == "risk"
+    run("ip address add 192.0.2.1/24 dev tap0")
+    assert ("tap0", "mtu") not in look(case, "-i", "tap0", check=3)
 
 
 def test_an_interface_with_a_dot_in_its_name_is_mended_too(case):
