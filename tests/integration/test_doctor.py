@@ -5,8 +5,10 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
+from integration.test_live import start, stop
 from support import capture, network, traffic
 from support.case import each
 
@@ -43,6 +45,71 @@ def test_an_offload_is_found_when_it_is_on(case, word):
     assert list(found) == [("tap0", OFFLOADS[word])], found
     assert found["tap0", OFFLOADS[word]]["mend"] == f"ethtool -K tap0 {word} off"
     assert look(case, "-i", "tap0", "--ignore", OFFLOADS[word], check=0) == {}
+
+
+SITE = """\
+sources:
+  - interface: tap0
+wans:
+  - name: fibre
+    mtu: 1500
+    match:
+      - interface: tap0
+        local_prefixes: [192.0.2.1/32]
+"""
+NEIGHBOUR = """\
+import socket, subprocess
+print("here", flush=True)
+input()
+for words in ("ip address add 192.0.2.2/24 dev tap1", "ip link set dev tap1 up"):
+    subprocess.run(words.split(), check=True)
+with socket.create_server(("192.0.2.2", 7777)) as server:
+    print("listening", flush=True)
+    while True:
+        with server.accept()[0] as peer:
+            while peer.recv(65536):
+                pass
+"""
+
+
+def test_after_the_commands_a_sender_is_captured_packet_by_packet(case):
+    """Data that the capturing machine sends to a neighbour: merged packets before, none after."""
+    enter(case)
+    run("ip address add 192.0.2.1/24 dev tap0")
+    with subprocess.Popen(["unshare", "-n", sys.executable, "-c", NEIGHBOUR], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as neighbour:
+        try:
+            expect(neighbour, "here")
+            run(f"ip link set dev tap1 netns {neighbour.pid}")
+            print(file=neighbour.stdin, flush=True)
+            expect(neighbour, "listening")
+            before = transfer(case, "before.db")
+            for row in look(case, "-i", "tap0", check=3).values():
+                run(row["mend"])
+            after = transfer(case, "after.db")
+        finally:
+            neighbour.kill()
+    assert before[0] > 0 and before[1] > 1_514, before
+    assert after[0] == 0 and after[1] <= 1_514, after
+
+
+def expect(process, word):
+    assert process.stdout.readline().strip() == word
+
+
+def transfer(case, database):
+    """(merged packets, mean bytes of a packet with data) of a megabyte that is sent"""
+    monitor = start(case, SITE, "--database", database)
+    with socket.create_connection(("192.0.2.2", 7777)) as peer:
+        peer.sendall(bytes(1_000_000))
+        peer.shutdown(socket.SHUT_WR)
+        assert peer.recv(1) == b""
+    stop(monitor)
+    case.wanmeter.audit(database=database)
+    merged, size, packets = case.query("SELECT sum(merged_packets), sum(orig_l2_bytes), sum(orig_packets) FROM flow "
+                                       "WHERE orig_dst_port = 7777", database=database)[0]
+    assert size > 1_000_000
+    return merged, size // packets
 
 
 def test_what_the_driver_cannot_switch_has_no_command(case):
