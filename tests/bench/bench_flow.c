@@ -10,7 +10,14 @@
 
 #include "tracker/flow.h"
 
-enum { PACKETS = 4096000, AHEAD = 16, CHUNK = 4096, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
+enum {
+    PACKETS = 4096000,
+    AHEAD = 16,
+    CHUNK = 4096,
+    PROTOCOL_TCP = 6,
+    PROTOCOL_UDP = 17,
+    PROTOCOL_OTHER = 253
+};
 
 static struct account_table *accounts;
 static struct link_table *links;
@@ -99,6 +106,7 @@ int main(void)
     for (uint32_t n_connections = 1024; n_connections <= 1048576; n_connections *= 1024) {
         bench(&config, "tcp", PROTOCOL_TCP, n_connections);
         bench(&config, "udp", PROTOCOL_UDP, n_connections);
+        bench(&config, "generic", PROTOCOL_OTHER, n_connections); /* without states of its own */
     }
     link_table_destroy(links);
     account_table_destroy(accounts);
