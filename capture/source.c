@@ -252,7 +252,7 @@ size_t source_totals(const struct source *source, struct source_total *totals, s
     }
     size_t n = source->n_files < max ? source->n_files : max;
     for (size_t i = 0; i < n; i++)
-        totals[i] = source->files[i]->total;
+        totals[i] = *source_file_total(source->files[i]);
     return n;
 }
 

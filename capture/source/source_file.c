@@ -163,14 +163,21 @@ int source_file_create(const char *argument, uint32_t source_index, int64_t time
     file->input.descriptor = -1;
     if ((result = open_input(file, error)) < 0)
         goto failed;
-    /* An input without an identity (a pipe) has zeros. */
-    source_file_identity(argument, file->total.sha256);
     *out = file;
     return 0;
 
 failed:
     source_file_destroy(file);
     return result;
+}
+
+/* An input without an identity (a pipe) has zeros. */
+const struct source_total *source_file_total(struct source_file *file)
+{
+    if (!file->is_identified)
+        source_file_identity(file->path, file->total.sha256);
+    file->is_identified = true;
+    return &file->total;
 }
 
 void source_file_destroy(struct source_file *file)

@@ -40,8 +40,9 @@ struct source_file {
 
     struct time_check check;
     char *path;
-    char *interface; /* NAME of "NAME=PATH", or the path's last part */
-    struct source_total total;
+    char *interface;           /* NAME of "NAME=PATH", or the path's last part */
+    struct source_total total; /* read it with source_file_total() */
+    bool is_identified;        /* 'total' has the hash: whoever only looks at the file needs none */
 
     /* A doubtful frame, and what was read behind it. */
     struct frame held;
@@ -59,6 +60,9 @@ struct source_file {
 int source_file_create(const char *argument, uint32_t source_index, int64_t time_jump_max_ns,
                        struct source_file **out, char error[SOURCE_ERROR_MAX]);
 void source_file_destroy(struct source_file *file); /* accepts NULL */
+
+/* What it has given so far, and what file it is; that is found out when first asked for. */
+const struct source_total *source_file_total(struct source_file *file);
 
 /* SOURCE_FRAME, SOURCE_NOTHING, SOURCE_LOSS (file->loss says which; SOURCE_END follows),
  * SOURCE_END.
