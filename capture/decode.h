@@ -11,9 +11,10 @@
  *
  * Counts the outermost IP packet, unless its carrier is named in 'decapsulate:'. Nothing is read
  * past captured_bytes; lengths come from headers and the wire length, never from the captured
- * length. With 'verifies_checksums' a wrong IPv4 header (or a length of 0, which only a sender's
- * own capture shows) makes a packet PACKET_HELD, as its receiver would not look into it, and a
- * wrong transport checksum of a packet that is all captured PACKET_MARK_BAD_CHECKSUM. Not decided
+ * length. An IPv4 length of 0, which only a sender's own capture shows, makes a packet PACKET_HELD,
+ * as its receiver would not look into it; so does a wrong IPv4 header with 'verifies_checksums',
+ * and a wrong transport checksum of a packet that is all captured makes it
+ * PACKET_MARK_BAD_CHECKSUM. Not decided
  * here: WAN, zone, direction (wan.h), a later fragment's ports (fragment.h), rss (rss.h), clock_ns.
  * Not thread-safe: one decoder a process. */
 #ifndef WANMETER_CAPTURE_DECODE_H

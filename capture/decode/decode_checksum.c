@@ -124,21 +124,13 @@ bool checksum_is_right(const struct packet *packet, const uint8_t *bytes, uint32
     }
 }
 
-/* Is the header one that its receiver looks behind? A length of 0 is none on the wire. */
+/* Is the header one that its receiver looks behind? */
 static bool is_ipv4_header_right(const struct walk *walk)
 {
     const uint8_t *header = walk->bytes + walk->ip_at;
     uint32_t header_bytes = (header[0] & 0xfu) * 4;
     bool is_captured = walk->captured_bytes - walk->ip_at >= header_bytes;
-    return read_be16(header + 2) != 0 &&
-           (!is_captured || folded(sum_of(header, header_bytes)) == SUM_IS_RIGHT);
-}
-
-/* Without a jumbo payload option a payload length of 0 is none: no header follows. */
-static bool is_ipv6_empty(const struct walk *walk)
-{
-    const uint8_t *header = walk->bytes + walk->ip_at;
-    return read_be16(header + 4) == 0 && header[6] != PROTOCOL_HOP_BY_HOP;
+    return !is_captured || folded(sum_of(header, header_bytes)) == SUM_IS_RIGHT;
 }
 
 void checksum_verify(struct walk *walk)
@@ -150,8 +142,6 @@ void checksum_verify(struct walk *walk)
     bool is_longer_than_frame = packet->l3_bytes > walk->wire_bytes - walk->ip_at;
     if (is_longer_than_frame || (is_ipv4 && !is_ipv4_header_right(walk)))
         packet->extra |= PACKET_HELD;
-    else if (!is_ipv4 && is_ipv6_empty(walk))
-        packet->is_invalid = true;
     else if (!walk->layers->is_fragment && walk->ip_end - walk->ip_at == packet->l3_bytes &&
              !checksum_is_right(packet, walk->bytes + walk->at, walk->ip_end - walk->at))
         packet->marks |= PACKET_MARK_BAD_CHECKSUM;

@@ -65,12 +65,14 @@ static enum malformed_cause ipv4_decode(struct walk *walk)
     if (walk->captured_bytes - walk->at < IPV4_HEADER_MIN || header_bytes < IPV4_HEADER_MIN)
         return MALFORMED_IP_HEADER;
     uint32_t l3_bytes = read_be16(header + 2);
-    if (l3_bytes == 0)
+    struct packet *packet = walk->packet;
+    if (l3_bytes == 0) {
         l3_bytes = walk->wire_bytes - walk->at;
+        packet->extra |= PACKET_HELD; /* its receiver looks no further */
+    }
     if (l3_bytes < header_bytes)
         return MALFORMED_IP_LENGTH;
 
-    struct packet *packet = walk->packet;
     packet->marks |= PACKET_MARK_IPV4;
     packet->protocol = header[9];
     memcpy(packet->source_address, header + 12, 4);
@@ -224,7 +226,9 @@ static enum malformed_cause ipv6_decode(struct walk *walk)
     packet->flow_label = read_be32(header) & FLOW_LABEL_MASK;
     memcpy(packet->source_address, header + 8, 16);
     memcpy(packet->destination_address, header + 24, 16);
-    set_ip_end(walk, ipv6_length(walk, read_be16(header + 4), next_header));
+    uint16_t payload_bytes = read_be16(header + 4);
+    set_ip_end(walk, ipv6_length(walk, payload_bytes, next_header));
+    packet->is_invalid |= payload_bytes == 0 && next_header != PROTOCOL_HOP_BY_HOP;
     walk->at += IPV6_HEADER_SIZE;
 
     struct extensions extensions;

@@ -43,18 +43,13 @@ MODES = {
     "checksum": ([], [CHECKSUM]),
 }
 
-LENGTH_0 = "an IP length of 0 (segmentation offload, BIG TCP): the kernel drops it, wanmeter bills it"
 LINK = "a link layer that the kernel's side of the comparison does not read"
 
 # By capture: why, and in which modes.
 CORPUS_DIFFERENCES = {
-    "ndpi__thrift.pcap": (LENGTH_0, "default liberal no-loose"),
     "suricata-verify__bug-4810-pppoe-session-http.pcap": (LINK, "default liberal no-loose checksum"),
     "suricata-verify__defrag-bug-6887-defrag-ppp-ipv6-tcp-frag-ppp-ipv6-tcp.pcap": (LINK, "default liberal checksum"),
-    "tcpdump__bigtcp-ipv4.pcap": (LENGTH_0, "default liberal"),
-    "tcpdump__bigtcp-ipv6.pcap": (LENGTH_0, "default liberal"),
     "tcpdump__mpls-traceroute.pcap": (LINK, "default liberal no-loose checksum"),
-    "zeek__krb-kerberos_tso.pcapng": (LENGTH_0, "default liberal no-loose"),
 }
 
 
