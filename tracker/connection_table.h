@@ -158,6 +158,7 @@ struct __attribute__((aligned(64))) connection {
     uint32_t account_changes; /* how many there had been when 'account' was chosen */
     bool is_account_fixed;    /* by the link layer, a lease or a rule: no change of them moves it */
     uint8_t first_direction;  /* of the first packet */
+    bool is_untold;           /* fragments opened it: its event NEW is still to be told */
 
     union __attribute__((aligned(64))) {
         struct tcp_track tcp;

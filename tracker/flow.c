@@ -246,13 +246,15 @@ static void count(struct flow_table *flows, struct connection *connection, unsig
 }
 
 /* Tells NEW, or UPDATE where the status or the state of a protocol that has states is another than
- * before. */
+ * before. What fragments opened waits: it may become a connection. */
 static void tell_progress(const struct flow_table *flows, const struct step *step)
 {
-    const struct connection *connection = step->connection;
+    struct connection *connection = step->connection;
     bool has_moved = connection->state != step->state_before && connection->state >= STATE_SYN_SENT;
-    if (step->is_opened)
-        flow_record_tell(&flows->sink, connection, EVENT_NEW, step->packet->clock_ns);
+    if (step->is_opened && connection->is_held_only)
+        connection->is_untold = true;
+    else if (step->is_opened)
+        flow_record_tell_new(&flows->sink, connection, step->packet->clock_ns);
     else if (has_moved || connection->status != step->status_before)
         flow_record_tell(&flows->sink, connection, EVENT_UPDATE, step->packet->clock_ns);
 }

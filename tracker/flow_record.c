@@ -104,9 +104,18 @@ void flow_record_tell(const struct flow_sink *sink, const struct connection *con
     sink->on_event(sink->state, &event);
 }
 
+void flow_record_tell_new(const struct flow_sink *sink, struct connection *connection,
+                          int64_t time_ns)
+{
+    connection->is_untold = false;
+    flow_record_tell(sink, connection, EVENT_NEW, time_ns);
+}
+
 void flow_record_cut(const struct flow_sink *sink, struct connection *connection,
                      enum end_reason reason, int64_t time_ns)
 {
+    if (connection->is_untold)
+        flow_record_tell_new(sink, connection, time_ns);
     struct connection_event event;
     struct flow_record *record = &event.flow;
     begin_event(connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, time_ns, &event);

@@ -1,6 +1,6 @@
 /* flow_record: what a flow tells of itself: its records, and its connection's events.
  *
- *     flow_record_tell(&sink, connection, EVENT_NEW, clock_ns);
+ *     flow_record_tell_new(&sink, connection, clock_ns);
  *     if (flow_record_is_begun(connection))
  *         flow_record_cut(&sink, connection, END_NONE, clock_ns); */
 #ifndef WANMETER_TRACKER_FLOW_RECORD_H
@@ -23,6 +23,10 @@ void flow_record_describe(const struct connection *connection, int64_t clock_ns,
 /* An event that no record goes with. */
 void flow_record_tell(const struct flow_sink *sink, const struct connection *connection,
                       enum event_kind kind, int64_t time_ns);
+
+/* EVENT_NEW, once a flow. */
+void flow_record_tell_new(const struct flow_sink *sink, struct connection *connection,
+                          int64_t time_ns);
 
 /* Gives what was counted since the record before, with its event, and begins anew. END_NONE: an
  * interim record. */
