@@ -90,9 +90,12 @@ int64_t seal_next_ns(int64_t clock_ns)
     return opens_ns < closes_ns ? opens_ns : closes_ns;
 }
 
-int64_t seal_start_ns(int32_t number)
+int64_t seal_start_ns(int64_t number)
 {
-    return number * (SEAL_SECONDS * ns_a_second);
+    int64_t start_ns;
+    if (__builtin_mul_overflow(number, SEAL_SECONDS * ns_a_second, &start_ns))
+        return number < 0 ? INT64_MIN : INT64_MAX;
+    return start_ns;
 }
 
 /* ---- flow records ---- */

@@ -52,8 +52,9 @@ int32_t seal_for(int64_t slot_ns, int64_t clock_ns);
 /* From when on the clock seal_for() may answer something else for the same slot. */
 int64_t seal_next_ns(int64_t clock_ns);
 
-/* ns since 1970 */
-int64_t seal_start_ns(int32_t number);
+/* ns since 1970; INT64_MIN, INT64_MAX: of a number that no time has (in a database that somebody
+ * changed). */
+int64_t seal_start_ns(int64_t number);
 
 /* ---- flow records ---- */
 

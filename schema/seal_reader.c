@@ -40,8 +40,8 @@ void seal_reader_begin(struct seal_reader *reader, int32_t number)
         sqlite3_bind_int(reader->statements[i], 1, number);
     }
     /* The slots around 1970 are rounded towards it: a seal more than its own covers them all. */
-    sqlite3_bind_int64(reader->statements[SEAL_USAGE], 2, seal_start_ns(number - 1));
-    sqlite3_bind_int64(reader->statements[SEAL_USAGE], 3, seal_start_ns(number + 1));
+    sqlite3_bind_int64(reader->statements[SEAL_USAGE], 2, seal_start_ns((int64_t)number - 1));
+    sqlite3_bind_int64(reader->statements[SEAL_USAGE], 3, seal_start_ns((int64_t)number + 1));
     reader->seal = (struct seal){.number = number};
     reader->part = SEAL_USAGE;
     seal_lines_init(&reader->lines);

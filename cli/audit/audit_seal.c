@@ -355,7 +355,7 @@ void audit_seal_text(const struct seal_finding *finding, char text[AUDIT_SEAL_TE
 {
     char start[MOMENT_TEXT_SIZE] = "?";
     if (finding->number == (int32_t)finding->number)
-        moment_format(seal_start_ns((int32_t)finding->number), start);
+        moment_format(seal_start_ns(finding->number), start);
     size_t length =
         (size_t)snprintf(text, AUDIT_SEAL_TEXT_SIZE, "%" PRId64 " of %s:", finding->number, start);
     const char *separator = " ";
@@ -379,7 +379,7 @@ void audit_seal_print(const struct seal_audit *audit, FILE *out)
     }
     if (audit->n_seals > 0 && audit->n_findings == 0) {
         char end[MOMENT_TEXT_SIZE];
-        moment_format(seal_start_ns(audit->last_number + 1), end);
+        moment_format(seal_start_ns((int64_t)audit->last_number + 1), end);
         fprintf(out, "seals     %" PRId64 " hold, the last until %s\n", audit->n_seals, end);
     }
 }

@@ -56,6 +56,7 @@ static void test_a_time_is_in_the_seal_that_it_is_between_the_ends_of(void **sta
     assert_int_equal(seal_of(-1), -1);
     assert_int_equal(seal_of(0), 0);
     assert_true(seal_of(INT64_MIN) < seal_of(INT64_MAX));
+    assert_true(seal_start_ns(INT32_MIN) == INT64_MIN && seal_start_ns(INT32_MAX) == INT64_MAX);
     assert_int_equal(seal_open_at(INT64_MIN), seal_of(INT64_MIN));
 }
 

@@ -398,27 +398,26 @@ static size_t first_cell(const struct store_case *c, const struct image *image, 
     return (page - 1) * image->page_size + ((size_t)header[5] << 8 | header[6]);
 }
 
+/* One bit of each byte. */
 static void flip_all(struct store_case *c, const struct image *image, const char *table)
 {
     uint8_t before[crypto_hash_sha256_BYTES], after[crypto_hash_sha256_BYTES];
     size_t end, n_changing = 0;
     assert_true(read_sealed(c->path, before));
     for (size_t at = first_cell(c, image, table, &end); at < end; at++) {
-        for (size_t bit = at % 2; bit < 8; bit += 2) {
-            poke(c->path, at, image->bytes[at] ^ (uint8_t)(1 << bit));
-            bool is_readable = read_sealed(c->path, after);
-            if (is_readable && memcmp(before, after, sizeof before) == 0)
-                continue; /* a row number, or what no seal is about */
-            n_changing++;
-            if (!is_found(c->path))
-                fail_msg("%s: byte %zu, bit %zu: not found", table, at, bit);
-        }
+        size_t bit = at % 8;
+        poke(c->path, at, image->bytes[at] ^ (uint8_t)(1 << bit));
+        bool is_readable = read_sealed(c->path, after);
+        bool is_the_same = is_readable && memcmp(before, after, sizeof before) == 0;
+        n_changing += !is_the_same; /* the others: a row number, or what no seal is about */
+        if (!is_the_same && !is_found(c->path))
+            fail_msg("%s: byte %zu, bit %zu: not found", table, at, bit);
         poke(c->path, at, image->bytes[at]);
     }
-    assert_true(n_changing > 200);
+    assert_true(n_changing > 50);
 }
 
-static void test_each_flipped_bit_of_what_is_sealed_is_found(void **state)
+static void test_a_flipped_bit_of_what_is_sealed_is_found(void **state)
 {
     struct store_case *c = *state;
     static const char *const tables[] = {"usage_slot", "flow_record", "loss_line", "period_seal"};
@@ -484,7 +483,7 @@ int main(void)
         CASE(test_a_rollback_is_forgotten_by_the_seals_too),
         CASE(test_seals_do_not_depend_on_batches_restarts_or_when_they_are_made),
         CASE(test_what_is_counted_is_the_same_with_corrections_as_without),
-        CASE(test_each_flipped_bit_of_what_is_sealed_is_found),
+        CASE(test_a_flipped_bit_of_what_is_sealed_is_found),
         CASE(test_the_audit_names_the_seal_and_what_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
