@@ -9,10 +9,11 @@
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "exporter/jobs.h"
+#include "exporter/ledger.h"
 #include "exporter/publish.h"
 #include "exporter/store.h"
 #include "proto/downlink.h"
-#include "proto/seal.h"
 #include "proto/uplink.h"
 
 enum {
@@ -21,20 +22,12 @@ enum {
     UNSUBSCRIBE_MS = 2000, /* how long subscribers may take to read to the bye */
     ENDPOINT_SIZE = 512,
     NS_PER_MS = 1000000,
-    SEAL_ROWS_A_TURN = 8192, /* read for closing seals, some 20 ms */
 };
 
 enum phase {
     PHASE_WAITING, /* for subscribers: trackers get no welcome yet */
     PHASE_RUNNING,
     PHASE_PARTING, /* all is committed and told: wait for the goodbyes */
-};
-
-/* One tracker's stream. */
-struct input {
-    int64_t applied_seq;  /* within the open transaction, or committed */
-    int64_t watermark_ns; /* no later batch has an earlier clock */
-    bool has_ended;
 };
 
 struct exporter {
@@ -44,28 +37,30 @@ struct exporter {
     struct downlink *input;
     struct publisher *publisher;
     struct store *store;
+    struct ledger *ledger;
     const char *protocol_names[STORE_PROTOCOLS];
 
     enum phase phase;
     uint64_t phase_since_ms;
-    struct input inputs[SHARDS_MAX];
     struct high_water *resume; /* what the last welcome carried */
-    size_t n_rows;             /* in the open transaction */
-    uint64_t begun_ms;         /* when it began */
-    bool has_heard;            /* a batch came since the turn before */
     int n_signals;
     int status;
 };
 
 /* ---- the records' way ---- */
 
+/* Its cause was logged. */
+static void stop(struct exporter *exporter)
+{
+    exporter->status = 1;
+    loop_stop(exporter->loop);
+}
+
 static void fail(struct exporter *exporter, const char *what)
 {
     if (exporter->status == 0)
         log_error("%s", what);
-    exporter->status = 1;
-    store_rollback(exporter->store);
-    loop_stop(exporter->loop);
+    stop(exporter);
 }
 
 static int64_t wall_time_ns(void)
@@ -75,19 +70,33 @@ static int64_t wall_time_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* The first seal that some tracker may still bring packets of. */
-static int32_t seal_open(const struct exporter *exporter)
+/* A batch's whole way: into the open transaction; committed, to subscribers, while its tracker
+ * forgets it. */
+static void on_batch(void *state, size_t index, struct message *message)
 {
-    int64_t watermark_ns = INT64_MAX;
-    for (uint32_t i = 0; i < exporter->arguments.n_shards; i++)
-        if (exporter->inputs[i].watermark_ns < watermark_ns)
-            watermark_ns = exporter->inputs[i].watermark_ns;
-    return seal_open_at(watermark_ns);
+    struct exporter *exporter = state;
+    (void)index; /* the shard */
+    if (exporter->status)
+        return; /* what was on the way when the run failed: not acknowledged */
+    if (message->kind != MESSAGE_RECORDS)
+        fail(exporter, "a tracker sent packets");
+    else if (ledger_put(exporter->ledger, message, loop_now_ms(exporter->loop)) < 0)
+        stop(exporter);
 }
 
-static bool is_seal_due(const struct exporter *exporter)
+static int on_applied(void *state, const struct message *message)
 {
-    return store_is_seal_due(exporter->store, seal_open(exporter));
+    struct exporter *exporter = state;
+    int result = publisher_add(exporter->publisher, message);
+    if (result < 0)
+        log_error("no memory for events");
+    return result;
+}
+
+static void on_safe(void *state, uint32_t shard, int64_t seq)
+{
+    struct exporter *exporter = state;
+    downlink_commit(exporter->input, shard, seq);
 }
 
 static int add_quotas(struct exporter *exporter)
@@ -110,69 +119,15 @@ static int add_quotas(struct exporter *exporter)
     return result;
 }
 
-/* After this the trackers may forget what is committed, and subscribers may hear of it. */
-static void commit(struct exporter *exporter)
-{
-    if (is_seal_due(exporter) &&
-        store_seal(exporter->store, seal_open(exporter), wall_time_ns(), SEAL_ROWS_A_TURN) < 0) {
-        fail(exporter, store_error(exporter->store));
-        return;
-    }
-    if (store_commit(exporter->store) < 0) {
-        fail(exporter, store_error(exporter->store));
-        return;
-    }
-    exporter->n_rows = 0;
-    for (uint32_t i = 0; i < exporter->arguments.n_shards; i++)
-        downlink_commit(exporter->input, i, exporter->inputs[i].applied_seq);
-    if (add_quotas(exporter) < 0 || publisher_flush(exporter->publisher) < 0)
-        fail(exporter, "no memory for events");
-}
-
-static bool is_transaction_full(const struct exporter *exporter)
-{
-    const struct config *config = &exporter->arguments.config;
-    uint64_t age_ms = loop_now_ms(exporter->loop) - exporter->begun_ms;
-    return exporter->n_rows >= (size_t)config->exporter.commit_rows ||
-           age_ms >= (uint64_t)(config->exporter.commit_interval_ns / NS_PER_MS);
-}
-
-static int apply(struct exporter *exporter, const struct message *message)
-{
-    int result = 0;
-    if (!store_has_transaction(exporter->store)) {
-        exporter->begun_ms = loop_now_ms(exporter->loop);
-        result = store_begin(exporter->store);
-    }
-    return result == 0 ? store_apply(exporter->store, message) : result;
-}
-
-/* A batch's whole way: into the open transaction, and from there, once committed, to subscribers.
- */
-static void on_batch(void *state, size_t index, struct message *message)
+static int on_committed(void *state)
 {
     struct exporter *exporter = state;
-    if (exporter->status)
-        return; /* what was on the way when the run failed: not acknowledged */
-    if (message->kind != MESSAGE_RECORDS) {
-        fail(exporter, "a tracker sent packets");
-        return;
-    }
-    if (apply(exporter, message) < 0) {
-        fail(exporter, store_error(exporter->store));
-        return;
-    }
-    if (publisher_add(exporter->publisher, message) < 0) {
-        fail(exporter, "no memory for events");
-        return;
-    }
-    exporter->inputs[index].applied_seq = message->seq;
-    exporter->inputs[index].watermark_ns = message->watermark_ns;
-    exporter->inputs[index].has_ended = message->end_of_stream;
-    exporter->has_heard = true;
-    exporter->n_rows += message->n_usage + message->n_flows + message->n_losses + message->n_events;
-    if (is_transaction_full(exporter))
-        commit(exporter);
+    int result = add_quotas(exporter);
+    if (result == 0)
+        result = publisher_flush(exporter->publisher);
+    if (result < 0)
+        log_error("no memory for events");
+    return result;
 }
 
 /* A tracker begins, or is back: what of it, and of the capture streams that lead to it, is here? */
@@ -185,10 +140,12 @@ static void on_hello(void *state, size_t index, const struct stream_id *stream,
     exporter->resume = NULL;
     if (exporter->status)
         return;
-    if (store_has_transaction(exporter->store))
-        commit(exporter);                               /* what is told is what is safe */
+    if (ledger_settle(exporter->ledger) < 0) { /* what is told is what is safe */
+        stop(exporter);
+        return;
+    }
     store_find_stream(exporter->store, stream, resume); /* not there: from its beginning */
-    exporter->inputs[index].applied_seq = resume->seq;
+    ledger_resume(exporter->ledger, (uint32_t)index, resume->seq);
     if (store_find_applied(exporter->store, stream->shard, &exporter->resume, n_applied) < 0)
         fail(exporter, store_error(exporter->store));
     *applied = exporter->resume;
@@ -220,35 +177,16 @@ static void wait_for_subscribers(struct exporter *exporter)
     enter(exporter, PHASE_RUNNING);
 }
 
-static bool has_ended(const struct exporter *exporter)
-{
-    for (uint32_t i = 0; i < exporter->arguments.n_shards; i++)
-        if (!exporter->inputs[i].has_ended)
-            return false;
-    return !store_has_transaction(exporter->store) && !is_seal_due(exporter);
-}
-
-/* Seals that one commit did not get to the end of. */
-static void seal_more(struct exporter *exporter)
-{
-    if (store_begin(exporter->store) < 0)
-        fail(exporter, store_error(exporter->store));
-    else
-        commit(exporter);
-    loop_again(exporter->loop);
-}
-
 static void run_input(struct exporter *exporter)
 {
-    /* Nothing waits on the socket: committing now costs nobody, and the trackers go on. */
-    if (store_has_transaction(exporter->store) && !exporter->has_heard)
-        commit(exporter);
-    else if (exporter->has_heard)
+    bool is_busy;
+    if (ledger_turn(exporter->ledger, loop_now_ms(exporter->loop), &is_busy) < 0) {
+        stop(exporter);
+        return;
+    }
+    if (is_busy)
         loop_again(exporter->loop);
-    exporter->has_heard = false;
-    if (!exporter->status && !store_has_transaction(exporter->store) && is_seal_due(exporter))
-        seal_more(exporter);
-    if (exporter->status || !has_ended(exporter))
+    if (!ledger_has_ended(exporter->ledger))
         return;
     if (store_finish_run(exporter->store, wall_time_ns()) < 0) {
         fail(exporter, store_error(exporter->store));
@@ -302,29 +240,39 @@ static void on_signal(void *state, int signal_number)
 
 /* ---- open, close ---- */
 
-static int open_database(struct exporter *exporter)
+static int open_store(struct exporter *exporter)
 {
     const struct config *config = &exporter->arguments.config;
     char error[STORE_ERROR_MAX];
     int result =
         store_open(config->database, config->exporter.checkpoint_bytes, &exporter->store, error);
-    if (result < 0)
+    if (result < 0) {
         log_error("%s", error);
-    return result;
-}
-
-static int open_store(struct exporter *exporter)
-{
-    const struct config *config = &exporter->arguments.config;
-    int result = open_database(exporter);
-    if (result < 0)
         return result;
+    }
     struct store_run run = {wall_time_ns(), WANMETER_VERSION, config};
     result = store_start_run(exporter->store, &run);
     if (result < 0)
         log_error("%s", store_error(exporter->store));
     for (unsigned i = 0; i < STORE_PROTOCOLS; i++)
         exporter->protocol_names[i] = store_protocol_name(exporter->store, (uint8_t)i);
+    return result;
+}
+
+static int open_ledger(struct exporter *exporter)
+{
+    struct ledger_options options = {
+        .store = exporter->store,
+        .config = &exporter->arguments.config,
+        .n_shards = exporter->arguments.n_shards,
+        .on_applied = on_applied,
+        .on_committed = on_committed,
+        .on_safe = on_safe,
+        .state = exporter,
+    };
+    int result = ledger_create(&options, &exporter->ledger);
+    if (result < 0)
+        log_error("cannot start: %s", strerror(-result));
     return result;
 }
 
@@ -394,11 +342,10 @@ static int open_loop(struct exporter *exporter)
 
 static int exporter_open(struct exporter *exporter)
 {
-    log_open("exporter");
     heap_keep_pages();
-    for (size_t i = 0; i < SHARDS_MAX; i++)
-        exporter->inputs[i] = (struct input){.applied_seq = -1, .watermark_ns = INT64_MIN};
     int result = open_store(exporter);
+    if (result == 0)
+        result = open_ledger(exporter);
     if (result == 0)
         result = open_loop(exporter);
     if (result == 0)
@@ -416,32 +363,10 @@ static void exporter_close(struct exporter *exporter)
     publisher_close(exporter->publisher);
     bus_destroy(exporter->bus);
     loop_destroy(exporter->loop);
+    ledger_destroy(exporter->ledger);
     store_close(exporter->store);
     free(exporter->resume);
     arguments_deinit(&exporter->arguments);
-}
-
-/* No run: closes the seals of all that the database has. */
-static int seal_all(struct exporter *exporter)
-{
-    log_open("exporter");
-    int32_t open_at = INT32_MIN;
-    int result = open_database(exporter);
-    if (result < 0)
-        return result;
-    result = store_resume_run(exporter->store);
-    if (result == 0)
-        result = store_seal_end(exporter->store, &open_at);
-    while (result == 0 && store_is_seal_due(exporter->store, open_at)) {
-        result = store_begin(exporter->store);
-        if (result == 0)
-            result = store_seal(exporter->store, open_at, wall_time_ns(), SEAL_ROWS_A_TURN);
-        if (result == 0)
-            result = store_commit(exporter->store);
-    }
-    if (result < 0)
-        log_error("%s", store_error(exporter->store));
-    return result;
 }
 
 static int run(struct exporter *exporter)
@@ -458,7 +383,9 @@ int main(int argc, char **argv)
     int status = arguments_read(argc, argv, "wanmeter-exporter", &exporter.arguments);
     if (status)
         return status;
-    if ((exporter.arguments.is_sealing ? seal_all(&exporter) : run(&exporter)) < 0)
+    log_open("exporter");
+    const struct config *config = &exporter.arguments.config;
+    if ((exporter.arguments.is_sealing ? jobs_seal(config) : run(&exporter)) < 0)
         exporter.status = 1;
     status = exporter.status;
     exporter_close(&exporter);
