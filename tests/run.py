@@ -4,7 +4,7 @@
     tests/run.py [--build DIR] [--sanitized DIR] [--jobs N] [--list] [PATTERN…]
 
 Two kinds of cases. Programs that meson knows (suites unit and fuzz), of the plain and the sanitizer build. And each
-function test_*(case) in tests/integration/*.py and tests/conformance/*.py, which drives the built programs; one marked
+function test_*(case) in tests/integration, tests/conformance and tests/faults, which drives the built programs; one marked
 @each(ITEMS) is a case for every item. Every such case runs in a process of its own, with a directory of its own, and
 fails too if it leaves a process or a socket behind.
 
@@ -92,7 +92,7 @@ def meson_result(label, entry):
 # --- cases that are Python functions ---
 
 def modules():
-    for folder in ("integration", "conformance"):
+    for folder in ("integration", "conformance", "faults"):
         for path in sorted((TESTS / folder).glob("test_*.py")):
             yield f"{folder}.{path.stem}"
 

@@ -1,0 +1,24 @@
+"""A live interface under pressure: what the kernel drops is a loss line, and the rest is counted."""
+
+from faults import crew, outcome, suite, wire
+from faults.load import Load, without_slots
+from support import network, traffic
+import signal
+
+
+def test_what_the_kernel_drops_for_a_tiny_ring_is_declared(case):
+    """The worker stands still while more than its ring holds is sent."""
+    options = suite.options()
+    wire.lay(case)
+    load = Load(options.seed, n_packets=options.choose(30_000, 300_000))
+    run = crew.live(case, config=traffic.CONFIG, sets=("capture.ring=1MiB",))
+    run.send("capture-0", signal.SIGSTOP)
+    network.send("mirror1", (packet.frame for packet in load.packets))
+    run.send("capture-0", signal.SIGCONT)
+    run.stop({3})
+    row = outcome.judge(case, "kernel drops, ring of 1 MiB", 1, load.usage(), verdicts=("bounded",),
+                        are_slots_known=False)
+    assert row.counted < row.generated
+    lost = case.query("SELECT sum(packets) FROM loss WHERE stage = 'kernel'")[0][0]
+    counted = sum(amounts[0] for amounts in without_slots(outcome.read_usage(case, "wanmeter.db")).values())
+    assert lost + counted == load.n_packets, (lost, counted, load.n_packets)
