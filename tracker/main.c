@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/arguments.h"
 #include "common/bus.h"
 #include "common/heap.h"
 #include "common/log.h"
@@ -12,78 +11,21 @@
 #include "proto/account_change.h"
 #include "proto/change.h"
 #include "proto/downlink.h"
-#include "proto/seal.h"
 #include "tracker/account.h"
-#include "tracker/control.h"
 #include "tracker/duplicate.h"
 #include "tracker/flow.h"
 #include "tracker/label.h"
 #include "tracker/link.h"
-#include "tracker/merge.h"
 #include "tracker/meter.h"
 #include "tracker/output.h"
 #include "tracker/query.h"
+#include "tracker/tracker.h"
 
 enum {
-    PACKETS_A_TURN = 8192,
-    FLOWS_A_TURN = 4096,
     OUTPUT_BYTES_MAX = 2 * 1024 * 1024, /* rows that make a commit point */
     OUTPUT_WINDOW_BYTES = 32 * 1024 * 1024,
     GOODBYE_TURN_MS = 50,
-    GOODBYE_MS = 5000, /* how long to wait for peers that do not say goodbye */
 };
-
-enum phase {
-    PHASE_WAITING, /* for the exporter to say where to resume */
-    PHASE_RUNNING,
-    PHASE_FINISHING, /* the input has ended: every flow ends */
-    PHASE_DRAINING,  /* everything is sent: wait until it is committed */
-    PHASE_PARTING,   /* acknowledged upstream: wait for the goodbyes */
-};
-
-/* Which batches of each worker a commit point has the effect of. */
-struct point {
-    int64_t seq; /* of the record batch */
-    int64_t applied_seq[WORKERS_MAX];
-};
-
-enum { POINTS_MAX = 4096 };
-
-struct tracker {
-    struct arguments arguments;
-    struct loop *loop;
-    struct bus *bus;
-    struct downlink *input;
-    struct merge *merge;
-    struct account_table *accounts;
-    struct link_table *links;
-    struct duplicate_table *duplicates; /* NULL: copies are not looked for */
-    struct flow_table *flows;
-    struct meter *meter;
-    struct output *output;
-    struct control control;
-    struct query *query;
-
-    enum phase phase;
-    struct high_water *resume; /* of the capture streams, as the exporter has them committed */
-    size_t n_resume;
-    struct point *points; /* not yet committed: a ring of POINTS_MAX */
-    size_t first_point, n_points;
-    size_t commit_bytes;
-    int64_t settled_ns;   /* all that is due by then has been done */
-    int64_t committed_ns; /* the last commit point's */
-    bool is_commit_due;
-    uint64_t parting_since_ms;
-    int status;
-    char name[32];
-};
-
-static void fail(struct tracker *tracker, const char *what)
-{
-    log_error("%s", what);
-    tracker->status = 1;
-    loop_stop(tracker->loop);
-}
 
 /* ---- the packet's way ---- */
 
@@ -127,7 +69,7 @@ static void on_change(struct tracker *tracker, const struct packet *packet)
     struct change change;
     struct change_result result;
     if (!change_decode(packet->payload, packet->payload_bytes, &change) || change.n_words == 0) {
-        fail(tracker, "a change does not decode");
+        tracker_fail(tracker, "a change does not decode");
         return;
     }
     control_apply(&tracker->control, &change, &result);
@@ -135,7 +77,7 @@ static void on_change(struct tracker *tracker, const struct packet *packet)
     if (is_told(tracker, &change, &result))
         output_add_change(tracker->output, &change, &result);
     if (account_change_is(&change) && result.error == ENOMEM)
-        fail(tracker, "no memory for a change of the accounts");
+        tracker_fail(tracker, "no memory for a change of the accounts");
     if (change.is_restored && result.error && tracker->arguments.shard == 0)
         warn_of_refused(&change, &result);
 }
@@ -218,7 +160,7 @@ static void on_batch_end(void *state, const struct message *batch)
         output_add_source(tracker->output, &batch->sources[i]);
 }
 
-static bool is_pausing(void *state)
+bool tracker_is_pausing(void *state)
 {
     const struct tracker *tracker = state;
     return meter_is_full(tracker->meter) ||
@@ -238,183 +180,6 @@ static void on_event(void *state, const struct connection_event *event)
     output_add_event(tracker->output, event);
 }
 
-static void on_usage(void *state, const struct usage_delta *delta)
-{
-    struct tracker *tracker = state;
-    output_add_usage(tracker->output, delta);
-}
-
-/* ---- commit points ---- */
-
-static void commit(struct tracker *tracker, bool end_of_stream)
-{
-    struct high_water marks[WORKERS_MAX];
-    meter_take(tracker->meter, on_usage, tracker);
-    struct commit_point point = {
-        .applied = marks,
-        .n_applied = merge_applied(tracker->merge, marks),
-        .watermark_ns = tracker->settled_ns,
-        .end_of_stream = end_of_stream,
-    };
-    int64_t seq = output_commit(tracker->output, &point);
-    if (seq < 0) {
-        fail(tracker, "no memory for a batch of records");
-        return;
-    }
-    size_t place = (tracker->first_point + tracker->n_points++) % POINTS_MAX;
-    tracker->points[place].seq = seq;
-    for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
-        tracker->points[place].applied_seq[i] = merge_applied_seq(tracker->merge, i);
-    merge_taken_reset(tracker->merge);
-    tracker->committed_ns = tracker->settled_ns;
-    tracker->is_commit_due = false;
-}
-
-/* The exporter has committed: what went into those batches can be forgotten upstream. */
-static void on_committed(void *state, int64_t seq)
-{
-    struct tracker *tracker = state;
-    while (tracker->n_points && tracker->points[tracker->first_point].seq <= seq) {
-        const struct point *point = &tracker->points[tracker->first_point];
-        for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
-            downlink_commit(tracker->input, i, point->applied_seq[i]);
-        tracker->first_point = (tracker->first_point + 1) % POINTS_MAX;
-        tracker->n_points--;
-    }
-}
-
-static bool can_commit(const struct tracker *tracker)
-{
-    return output_has_room(tracker->output) && tracker->n_points < POINTS_MAX;
-}
-
-/* ---- phases ---- */
-
-/* Gives the pipeline what it can take this turn. */
-static void run_input(struct tracker *tracker)
-{
-    if (is_pausing(tracker) || tracker->is_commit_due) {
-        if (!can_commit(tracker))
-            return; /* back-pressure: the exporter's acknowledgement wakes us */
-        commit(tracker, false);
-    }
-    enum merge_result result = merge_run(tracker->merge, PACKETS_A_TURN);
-    int64_t clock_ns = merge_clock_ns(tracker->merge);
-    bool has_more = flow_table_advance(tracker->flows, clock_ns);
-    if (!has_more)
-        tracker->settled_ns = clock_ns;
-    if (result == MERGE_BROKEN)
-        fail(tracker, merge_error(tracker->merge));
-    if (result == MERGE_ENDED)
-        tracker->phase = PHASE_FINISHING;
-    if (result == MERGE_MORE || result == MERGE_ENDED || has_more)
-        loop_again(tracker->loop);
-}
-
-static void finish_flows(struct tracker *tracker)
-{
-    if (!can_commit(tracker))
-        return;
-    bool has_more = flow_table_finish(tracker->flows, FLOWS_A_TURN);
-    if (!has_more)
-        tracker->settled_ns = merge_clock_ns(tracker->merge);
-    if (!has_more || is_pausing(tracker))
-        commit(tracker, !has_more);
-    if (!has_more)
-        tracker->phase = PHASE_DRAINING;
-    loop_again(tracker->loop);
-}
-
-static void part(struct tracker *tracker)
-{
-    bool is_late = loop_now_ms(tracker->loop) - tracker->parting_since_ms > GOODBYE_MS;
-    if (!downlink_is_done(tracker->input) && !is_late)
-        return;
-    output_say_bye(tracker->output);
-    loop_stop(tracker->loop);
-}
-
-/* Once a turn of the loop. */
-static void on_turn(void *state)
-{
-    struct tracker *tracker = state;
-    if (tracker->phase == PHASE_RUNNING)
-        run_input(tracker);
-    if (tracker->phase == PHASE_FINISHING)
-        finish_flows(tracker);
-    output_flush(tracker->output);
-    if (tracker->phase == PHASE_DRAINING && output_is_committed(tracker->output)) {
-        tracker->phase = PHASE_PARTING;
-        tracker->parting_since_ms = loop_now_ms(tracker->loop);
-    }
-    downlink_flush(tracker->input);
-    if (tracker->phase == PHASE_PARTING)
-        part(tracker);
-}
-
-/* Without a packet, the exporter is told of the clock only when that closes a seal. */
-static void on_commit_timer(void *state)
-{
-    struct tracker *tracker = state;
-    tracker->is_commit_due =
-        output_is_pending(tracker->output) || merge_taken_bytes(tracker->merge) > 0 ||
-        seal_open_at(tracker->settled_ns) > seal_open_at(tracker->committed_ns);
-}
-
-/* A turn now and then, for the goodbyes' time limit. */
-static void on_parting_timer(void *state)
-{
-    (void)state;
-}
-
-/* The supervisor ends a run from the capture side; a tracker goes on until its input has ended. */
-static void on_signal(void *state, int signal_number)
-{
-    (void)state;
-    (void)signal_number;
-}
-
-/* ---- peers ---- */
-
-/* The exporter knows what of each capture stream is committed. */
-static void on_welcome(void *state, const struct reply *reply)
-{
-    struct tracker *tracker = state;
-    if (tracker->phase != PHASE_WAITING)
-        return;
-    tracker->resume = calloc(reply->n_applied + 1, sizeof *tracker->resume);
-    if (!tracker->resume) {
-        fail(tracker, "no memory for the streams' marks");
-        return;
-    }
-    memcpy(tracker->resume, reply->applied, reply->n_applied * sizeof *tracker->resume);
-    tracker->n_resume = reply->n_applied;
-    tracker->phase = PHASE_RUNNING;
-    downlink_start(tracker->input);
-}
-
-static void on_hello(void *state, size_t index, const struct stream_id *stream,
-                     struct high_water *resume, const struct high_water **applied,
-                     size_t *n_applied)
-{
-    struct tracker *tracker = state;
-    (void)applied; /* a capture worker needs none */
-    (void)n_applied;
-    for (size_t i = 0; i < tracker->n_resume; i++)
-        if (stream_id_equal(&tracker->resume[i].stream, stream))
-            *resume = tracker->resume[i];
-    merge_begin(tracker->merge, index, resume);
-}
-
-static void on_batch(void *state, size_t index, struct message *message)
-{
-    struct tracker *tracker = state;
-    if (message->kind != MESSAGE_PACKETS)
-        fail(tracker, "a capture worker sent records");
-    else if (merge_push(tracker->merge, index, message) < 0)
-        fail(tracker, "no memory for a batch of packets");
-}
-
 /* ---- open, close ---- */
 
 static int open_tables(struct tracker *tracker)
@@ -432,8 +197,8 @@ static int open_tables(struct tracker *tracker)
     };
     if (flow_options.connections_max == 0)
         flow_options.connections_max = 1;
-    struct merge_handlers handlers = {on_ahead,     on_near,    on_packet,
-                                      on_batch_end, is_pausing, tracker};
+    struct merge_handlers handlers = {on_ahead,           on_near, on_packet, on_batch_end,
+                                      tracker_is_pausing, tracker};
     int result = account_table_create(config, &tracker->accounts);
     flow_options.accounts = tracker->accounts;
     if (result == 0)
@@ -468,8 +233,8 @@ static int open_output(struct tracker *tracker)
         .endpoint = endpoint,
         .stream = {.epoch = uplink_epoch(), .shard = tracker->arguments.shard},
         .window_bytes = OUTPUT_WINDOW_BYTES,
-        .on_committed = on_committed,
-        .on_welcome = on_welcome,
+        .on_committed = tracker_on_committed,
+        .on_welcome = tracker_on_welcome,
         .state = tracker,
     };
     snprintf(options.stream.producer, sizeof options.stream.producer, "%s", tracker->name);
@@ -487,8 +252,8 @@ static int open_input(struct tracker *tracker)
         .producer = "capture",
         .shard = tracker->arguments.shard,
         .n_streams = tracker->arguments.n_workers,
-        .on_hello = on_hello,
-        .on_batch = on_batch,
+        .on_hello = tracker_on_hello,
+        .on_batch = tracker_on_batch,
         .state = tracker,
     };
     return downlink_open(tracker->bus, &options, &tracker->input);
@@ -540,13 +305,13 @@ static int tracker_open(struct tracker *tracker)
     if (result == 0)
         result = open_query(tracker);
     if (result == 0)
-        result = loop_add_timer(tracker->loop, commit_ms, on_commit_timer, tracker);
+        result = loop_add_timer(tracker->loop, commit_ms, tracker_on_commit_timer, tracker);
     if (result == 0)
-        result = loop_add_timer(tracker->loop, GOODBYE_TURN_MS, on_parting_timer, tracker);
+        result = loop_add_timer(tracker->loop, GOODBYE_TURN_MS, tracker_on_parting_timer, tracker);
     if (result == 0)
-        result = loop_add_signals(tracker->loop, on_signal, tracker);
+        result = loop_add_signals(tracker->loop, tracker_on_signal, tracker);
     if (result == 0)
-        result = loop_add_turn(tracker->loop, on_turn, tracker);
+        result = loop_add_turn(tracker->loop, tracker_on_turn, tracker);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
     return result;

@@ -1,0 +1,53 @@
+/* Commit points: when a batch of records is cut, and what it lets the workers forget. */
+#include "proto/downlink.h"
+#include "tracker/meter.h"
+#include "tracker/output.h"
+#include "tracker/tracker.h"
+
+static void on_usage(void *state, const struct usage_delta *delta)
+{
+    struct tracker *tracker = state;
+    output_add_usage(tracker->output, delta);
+}
+
+void tracker_commit(struct tracker *tracker, bool end_of_stream)
+{
+    struct high_water marks[WORKERS_MAX];
+    meter_take(tracker->meter, on_usage, tracker);
+    struct commit_point point = {
+        .applied = marks,
+        .n_applied = merge_applied(tracker->merge, marks),
+        .watermark_ns = tracker->settled_ns,
+        .end_of_stream = end_of_stream,
+    };
+    int64_t seq = output_commit(tracker->output, &point);
+    if (seq < 0) {
+        tracker_fail(tracker, "no memory for a batch of records");
+        return;
+    }
+    size_t place = (tracker->first_point + tracker->n_points++) % POINTS_MAX;
+    tracker->points[place].seq = seq;
+    for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
+        tracker->points[place].applied_seq[i] = merge_applied_seq(tracker->merge, i);
+    merge_taken_reset(tracker->merge);
+    tracker->committed_ns = tracker->settled_ns;
+    tracker->is_commit_due = false;
+}
+
+/* The exporter has committed: what went into those batches can be forgotten upstream. */
+void tracker_on_committed(void *state, int64_t seq)
+{
+    struct tracker *tracker = state;
+    while (tracker->n_points && tracker->points[tracker->first_point].seq <= seq) {
+        const struct point *point = &tracker->points[tracker->first_point];
+        for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
+            downlink_commit(tracker->input, i, point->applied_seq[i]);
+        tracker->first_point = (tracker->first_point + 1) % POINTS_MAX;
+        tracker->n_points--;
+    }
+}
+
+bool tracker_can_commit(const struct tracker *tracker)
+{
+    return output_has_room(tracker->output) && tracker->n_points < POINTS_MAX;
+}

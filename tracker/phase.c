@@ -1,0 +1,149 @@
+/* What happens when: the phases of a tracker, and what its peers say. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "proto/downlink.h"
+#include "proto/seal.h"
+#include "tracker/flow.h"
+#include "tracker/output.h"
+#include "tracker/tracker.h"
+
+enum {
+    PACKETS_A_TURN = 8192,
+    FLOWS_A_TURN = 4096,
+    GOODBYE_MS = 5000, /* how long to wait for peers that do not say goodbye */
+};
+
+void tracker_fail(struct tracker *tracker, const char *what)
+{
+    log_error("%s", what);
+    tracker->status = 1;
+    loop_stop(tracker->loop);
+}
+
+/* Gives the pipeline what it can take this turn. */
+static void run_input(struct tracker *tracker)
+{
+    if (tracker_is_pausing(tracker) || tracker->is_commit_due) {
+        if (!tracker_can_commit(tracker))
+            return; /* back-pressure: the exporter's acknowledgement wakes us */
+        tracker_commit(tracker, false);
+    }
+    enum merge_result result = merge_run(tracker->merge, PACKETS_A_TURN);
+    int64_t clock_ns = merge_clock_ns(tracker->merge);
+    bool has_more = flow_table_advance(tracker->flows, clock_ns);
+    if (!has_more)
+        tracker->settled_ns = clock_ns;
+    if (result == MERGE_BROKEN)
+        tracker_fail(tracker, merge_error(tracker->merge));
+    if (result == MERGE_ENDED)
+        tracker->phase = PHASE_FINISHING;
+    if (result == MERGE_MORE || result == MERGE_ENDED || has_more)
+        loop_again(tracker->loop);
+}
+
+static void finish_flows(struct tracker *tracker)
+{
+    if (!tracker_can_commit(tracker))
+        return;
+    bool has_more = flow_table_finish(tracker->flows, FLOWS_A_TURN);
+    if (!has_more)
+        tracker->settled_ns = merge_clock_ns(tracker->merge);
+    if (!has_more || tracker_is_pausing(tracker))
+        tracker_commit(tracker, !has_more);
+    if (!has_more)
+        tracker->phase = PHASE_DRAINING;
+    loop_again(tracker->loop);
+}
+
+static void part(struct tracker *tracker)
+{
+    bool is_late = loop_now_ms(tracker->loop) - tracker->parting_since_ms > GOODBYE_MS;
+    if (!downlink_is_done(tracker->input) && !is_late)
+        return;
+    output_say_bye(tracker->output);
+    loop_stop(tracker->loop);
+}
+
+/* Once a turn of the loop. */
+void tracker_on_turn(void *state)
+{
+    struct tracker *tracker = state;
+    if (tracker->phase == PHASE_RUNNING)
+        run_input(tracker);
+    if (tracker->phase == PHASE_FINISHING)
+        finish_flows(tracker);
+    output_flush(tracker->output);
+    if (tracker->phase == PHASE_DRAINING && output_is_committed(tracker->output)) {
+        tracker->phase = PHASE_PARTING;
+        tracker->parting_since_ms = loop_now_ms(tracker->loop);
+    }
+    downlink_flush(tracker->input);
+    if (tracker->phase == PHASE_PARTING)
+        part(tracker);
+}
+
+/* Without a packet, the exporter is told of the clock only when that closes a seal. */
+void tracker_on_commit_timer(void *state)
+{
+    struct tracker *tracker = state;
+    tracker->is_commit_due =
+        output_is_pending(tracker->output) || merge_taken_bytes(tracker->merge) > 0 ||
+        seal_open_at(tracker->settled_ns) > seal_open_at(tracker->committed_ns);
+}
+
+/* A turn now and then, for the goodbyes' time limit. */
+void tracker_on_parting_timer(void *state)
+{
+    (void)state;
+}
+
+/* The supervisor ends a run from the capture side; a tracker goes on until its input has ended. */
+void tracker_on_signal(void *state, int signal_number)
+{
+    (void)state;
+    (void)signal_number;
+}
+
+/* ---- peers ---- */
+
+/* The exporter knows what of each capture stream is committed. */
+void tracker_on_welcome(void *state, const struct reply *reply)
+{
+    struct tracker *tracker = state;
+    if (tracker->phase != PHASE_WAITING)
+        return;
+    tracker->resume = calloc(reply->n_applied + 1, sizeof *tracker->resume);
+    if (!tracker->resume) {
+        tracker_fail(tracker, "no memory for the streams' marks");
+        return;
+    }
+    memcpy(tracker->resume, reply->applied, reply->n_applied * sizeof *tracker->resume);
+    tracker->n_resume = reply->n_applied;
+    tracker->phase = PHASE_RUNNING;
+    downlink_start(tracker->input);
+}
+
+void tracker_on_hello(void *state, size_t index, const struct stream_id *stream,
+                      struct high_water *resume, const struct high_water **applied,
+                      size_t *n_applied)
+{
+    struct tracker *tracker = state;
+    (void)applied; /* a capture worker needs none */
+    (void)n_applied;
+    for (size_t i = 0; i < tracker->n_resume; i++)
+        if (stream_id_equal(&tracker->resume[i].stream, stream))
+            *resume = tracker->resume[i];
+    merge_begin(tracker->merge, index, resume);
+}
+
+void tracker_on_batch(void *state, size_t index, struct message *message)
+{
+    struct tracker *tracker = state;
+    if (message->kind != MESSAGE_PACKETS)
+        tracker_fail(tracker, "a capture worker sent records");
+    else if (merge_push(tracker->merge, index, message) < 0)
+        tracker_fail(tracker, "no memory for a batch of packets");
+}

@@ -1,0 +1,94 @@
+/* tracker: the process's state, and what its parts call of one another.
+ *
+ * The packet's way is in main.c, commit points are in commit_point.c, and what happens when (the
+ * phases, what peers say) in phase.c. Only these include this. */
+#ifndef WANMETER_TRACKER_TRACKER_H
+#define WANMETER_TRACKER_TRACKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/arguments.h"
+#include "proto/message.h"
+#include "tracker/control.h"
+#include "tracker/merge.h"
+
+enum tracker_phase {
+    PHASE_WAITING, /* for the exporter to say where to resume */
+    PHASE_RUNNING,
+    PHASE_FINISHING, /* the input has ended: every flow ends */
+    PHASE_DRAINING,  /* everything is sent: wait until it is committed */
+    PHASE_PARTING,   /* acknowledged upstream: wait for the goodbyes */
+};
+
+/* Which batches of each worker a commit point has the effect of. */
+struct point {
+    int64_t seq; /* of the record batch */
+    int64_t applied_seq[WORKERS_MAX];
+};
+
+enum { POINTS_MAX = 4096 };
+
+struct tracker {
+    struct arguments arguments;
+    struct loop *loop;
+    struct bus *bus;
+    struct downlink *input;
+    struct merge *merge;
+    struct account_table *accounts;
+    struct link_table *links;
+    struct duplicate_table *duplicates; /* NULL: copies are not looked for */
+    struct flow_table *flows;
+    struct meter *meter;
+    struct output *output;
+    struct control control;
+    struct query *query;
+
+    enum tracker_phase phase;
+    struct high_water *resume; /* of the capture streams, as the exporter has them committed */
+    size_t n_resume;
+    struct point *points; /* not yet committed: a ring of POINTS_MAX */
+    size_t first_point, n_points;
+    size_t commit_bytes;
+    int64_t settled_ns;   /* all that is due by then has been done */
+    int64_t committed_ns; /* the last commit point's */
+    bool is_commit_due;
+    uint64_t parting_since_ms;
+    int status;
+    char name[32];
+};
+
+/* Ends the process with status 1. */
+void tracker_fail(struct tracker *tracker, const char *what);
+
+/* main.c: what has come since the last commit point makes one due. Of a 'struct tracker'. */
+bool tracker_is_pausing(void *state);
+
+/* ---- commit_point.c ---- */
+
+bool tracker_can_commit(const struct tracker *tracker);
+
+void tracker_commit(struct tracker *tracker, bool end_of_stream);
+
+/* The exporter has committed: what went into those batches can be forgotten upstream. */
+void tracker_on_committed(void *state, int64_t seq);
+
+/* ---- phase.c: handlers; 'state' is the struct tracker ---- */
+
+/* Once a turn of the loop. */
+void tracker_on_turn(void *state);
+
+void tracker_on_commit_timer(void *state);
+void tracker_on_parting_timer(void *state);
+void tracker_on_signal(void *state, int signal_number);
+
+/* The exporter knows what of each capture stream is committed. */
+void tracker_on_welcome(void *state, const struct reply *reply);
+
+void tracker_on_hello(void *state, size_t index, const struct stream_id *stream,
+                      struct high_water *resume, const struct high_water **applied,
+                      size_t *n_applied);
+void tracker_on_batch(void *state, size_t index, struct message *message);
+
+#endif
