@@ -214,6 +214,22 @@ note_ipv6_fragment(const struct walk *walk, const struct extensions *extensions,
     mark_fragment(walk->packet, &walk->layers->fragment);
 }
 
+/* Of an empty packet its receiver sees no header, whatever follows in the frame: does it look for
+ * one? Behind hop-by-hop options the length may be a jumbo payload's. */
+static bool needs_payload(uint8_t next_header)
+{
+    switch (next_header) {
+    case PROTOCOL_TCP:
+    case PROTOCOL_UDP:
+    case PROTOCOL_UDPLITE:
+    case PROTOCOL_ICMPV6:
+    case PROTOCOL_SCTP:
+        return true;
+    default:
+        return next_header != PROTOCOL_HOP_BY_HOP && is_extension(next_header);
+    }
+}
+
 static enum malformed_cause ipv6_decode(struct walk *walk)
 {
     const uint8_t *header = walk->bytes + walk->at;
@@ -228,7 +244,7 @@ static enum malformed_cause ipv6_decode(struct walk *walk)
     memcpy(packet->destination_address, header + 24, 16);
     uint16_t payload_bytes = read_be16(header + 4);
     set_ip_end(walk, ipv6_length(walk, payload_bytes, next_header));
-    packet->is_invalid |= payload_bytes == 0 && next_header != PROTOCOL_HOP_BY_HOP;
+    packet->is_invalid |= payload_bytes == 0 && needs_payload(next_header);
     walk->at += IPV6_HEADER_SIZE;
 
     struct extensions extensions;

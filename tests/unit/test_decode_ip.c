@@ -143,6 +143,29 @@ static void test_a_length_of_zero_is_the_rest_of_the_frame(void **state)
     }
 }
 
+/* Behind an IPv6 length of 0 conntrack sees nothing: a header that it looks for is missing. */
+static void test_an_empty_ipv6_packet_is_invalid_where_its_protocol_has_a_header(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t next_header;
+        bool is_invalid;
+    } cases[] = {{6, true},  {17, true}, {58, true},  {132, true}, {136, true}, {43, true},
+                 {60, true}, {0, false}, {47, false}, {33, false}, {50, false}, {103, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct made made = {.link_type = LINK_ETHERNET};
+        struct packet packet;
+        struct layers layers;
+        add_hex(&made, MACS "86dd");
+        add_ip(&made, 6, cases[i].next_header, 0);
+        put_be16(made.bytes + made.ip_at + 4, 0);
+        add_hex(&made, "0000000000000000" TCP_FIXED);
+        decode_cut(&plain, &made, made.size, (uint32_t)made.size, &packet, &layers);
+        if (packet.is_invalid != cases[i].is_invalid)
+            fail_msg("next header %u: invalid %d", cases[i].next_header, packet.is_invalid);
+    }
+}
+
 static void test_no_next_header_has_no_payload(void **state)
 {
     (void)state;
@@ -280,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_ports_are_not_read_from_padding),
         cmocka_unit_test(test_options_that_are_cut_leave_the_length),
         cmocka_unit_test(test_a_length_of_zero_is_the_rest_of_the_frame),
+        cmocka_unit_test(test_an_empty_ipv6_packet_is_invalid_where_its_protocol_has_a_header),
         cmocka_unit_test(test_no_next_header_has_no_payload),
         cmocka_unit_test(test_a_jumbo_payload_counts_as_far_as_the_wire_holds_it),
         cmocka_unit_test(test_the_flow_label_is_noted),
