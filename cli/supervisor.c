@@ -101,14 +101,28 @@ static bool has_upstream(const struct supervisor *supervisor, const struct proce
     return false;
 }
 
-/* It has ended well. Those upstream of it are about to: they have said goodbye, or wait for ever.
- */
-static void limit_upstream(struct supervisor *supervisor, const struct process *process)
+static const struct process *find_left_early(const struct supervisor *supervisor)
 {
-    if (!has_upstream(supervisor, process) || supervisor->kill_ns != 0)
+    for (size_t i = 0; i < supervisor->crew.n; i++) {
+        const struct process *process = &supervisor->crew.members[i].process;
+        if (process->pid == 0 && has_upstream(supervisor, process))
+            return process;
+    }
+    return NULL;
+}
+
+/* One has ended well. Those upstream of it are about to: they have said goodbye, or wait for ever.
+ * Once they have, those downstream take the time they need. */
+static void limit_upstream(struct supervisor *supervisor)
+{
+    const struct process *early = find_left_early(supervisor);
+    if (supervisor->is_failed)
         return;
-    supervisor->kill_ns = now_ns() + STOP_TIME_NS;
-    supervisor->left_early = process->name;
+    if (early == NULL)
+        supervisor->kill_ns = 0;
+    else if (supervisor->kill_ns == 0)
+        supervisor->kill_ns = now_ns() + STOP_TIME_NS;
+    supervisor->left_early = early != NULL ? early->name : NULL;
 }
 
 static void on_child(struct supervisor *supervisor)
@@ -120,7 +134,7 @@ static void on_child(struct supervisor *supervisor)
             continue;
         supervisor->n_running--;
         if (process_ended(process, status))
-            limit_upstream(supervisor, process);
+            limit_upstream(supervisor);
         else
             stop_all(supervisor);
     }

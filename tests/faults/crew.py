@@ -22,12 +22,12 @@ FINISH_S = 240
 
 
 class Run:
-    def __init__(self, case, *arguments, prefix=(), environment=None):
+    def __init__(self, case, *arguments, prefix=(), environment=None, program=None):
         self.case = case
         self.log = case.directory / f"log-{len(list(case.directory.glob('log-*')))}"
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
-                [*prefix, case.wanmeter.program, *map(str, arguments)], cwd=case.directory, stdin=subprocess.DEVNULL,
+                [*prefix, program or case.wanmeter.program, *map(str, arguments)], cwd=case.directory, stdin=subprocess.DEVNULL,
                 stdout=out, stderr=subprocess.STDOUT, env=dict(case.wanmeter.environment, **(environment or {})))
 
     def said(self):
@@ -138,3 +138,12 @@ def live(case, *, sets=(), config, workers=1, **how):
     run = Run(case, *arguments, **how)
     run.wait_until_said("ready: capturing", workers)
     return run
+
+
+def peak_bytes(pid):
+    """What it has had resident at most (VmHWM); None: it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")), None)

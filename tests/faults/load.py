@@ -87,14 +87,21 @@ def usage(packets):
     return {key: tuple(row) for key, row in sums.items()}
 
 
-def without_slots(rows):
-    """The same sums with slot 0: of what was sent live, whose time the kernel says."""
+def any_slot(key):
+    """Of what was sent live: the kernel says when it came."""
+    return (0, *key[1:])
+
+
+def folded(rows, fold):
+    """The sums of rows by fold(key)."""
     sums = {}
     for key, amounts in rows.items():
-        row = sums.setdefault((0, *key[1:]), [0] * len(amounts))
-        for n, amount in enumerate(amounts):
-            row[n] += amount
-    return {key: tuple(row) for key, row in sums.items()}
+        add(sums, fold(key), amounts)
+    return sums
+
+
+def add(sums, key, amounts):
+    sums[key] = tuple(map(sum, zip(sums.get(key, (0,) * len(amounts)), amounts, strict=True)))
 
 
 def total_usage(parts):
@@ -102,6 +109,5 @@ def total_usage(parts):
     sums = {}
     for part in parts:
         for key, amounts in usage(part).items():
-            before = sums.get(key, (0,) * len(amounts))
-            sums[key] = tuple(map(sum, zip(before, amounts, strict=True)))
+            add(sums, key, amounts)
     return sums

@@ -15,7 +15,7 @@ That no process is left is seen by support.case.
 import json
 from dataclasses import asdict, dataclass, replace
 
-from faults.load import without_slots
+from faults.load import folded
 
 MARK = "FAULT "     # begins a line of standard output that is a row for the table
 
@@ -38,12 +38,15 @@ def judge(case, fault, count, truth, **how):
     return tell(check(case, truth, **how), fault, count)
 
 
-def check(case, truth, *, verdicts=("exact",), database="wanmeter.db", are_slots_known=True):
-    """Asserts all of the above. 'verdicts': those that this fault may end in. Returns the row, without a name yet."""
+def check(case, truth, *, verdicts=("exact",), database="wanmeter.db", fold=None):
+    """Asserts all of the above. Returns the row, without a name yet.
+
+    'verdicts': those that this fault may end in. 'fold': a key of load.usage() to what is compared of it, where the
+    generator cannot know more (load.any_slot: of what was sent live)."""
     assert case.query("PRAGMA integrity_check", database=database) == [("ok",)]
     counted = read_usage(case, database)
-    if not are_slots_known:
-        counted, truth = without_slots(counted), without_slots(truth)
+    if fold:
+        counted, truth = folded(counted, fold), folded(truth, fold)
     missing = subtract(truth, counted)
     losses = case.query("SELECT stage, reason, packets, l2_bytes, l3_bytes, certainty, evidence FROM loss",
                         database=database)
