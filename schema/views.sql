@@ -24,7 +24,8 @@ SELECT
         ELSE 'interim'                                            -- may still grow
     END AS status,
     u.seal,                             -- the seal that it is in, or will be
-    CASE WHEN u.slot_ns / 900000000000 < u.seal THEN u.slot_ns / 900000000000 END AS corrects  -- a seal; NULL: none
+    CASE WHEN u.slot_ns / 900000000000 < u.seal THEN u.slot_ns / 900000000000 END AS corrects,  -- a seal; NULL: none
+    m.definition LIKE '%estimate(%' AS is_estimated  -- 1: what the link made of the headers is not known exactly
 FROM usage_slot AS u
 LEFT JOIN malformed_cause AS k ON k.number = u.cause
 LEFT JOIN account AS a ON a.id = u.account_id

@@ -173,3 +173,12 @@ def test_the_model_of_a_usage_row_is_named(case):
     case.wanmeter("replay", "--config", config, "in.pcap")
     models = set(case.query("SELECT DISTINCT wan, model FROM usage"))
     assert ("lte", "docsis") in models and ("adsl", "pppoe-llcsnap") in models
+
+
+def test_what_is_an_estimate_says_so(case):
+    capture.write_pcap(case.directory / "in.pcap", traffic.mix(seed=35, n_packets=200))
+    config = traffic.CONFIG.replace("pppoe-llcsnap", "rohc-rtp+ppp-hdlc")
+    case.wanmeter("replay", "--config", case.write("site.yaml", config), "in.pcap")
+    rows = case.query("SELECT DISTINCT wan, is_estimated, status FROM usage_record ORDER BY 1")
+    assert {wan for wan, is_estimated, _ in rows if is_estimated} == {"adsl"}
+    assert {is_estimated for _, is_estimated, _ in rows} == {0, 1}
