@@ -28,12 +28,15 @@ static void read_rest(struct database *database, struct audit *audit)
 {
     sqlite3_stmt *statement = database_prepare(
         database, "SELECT usage_packets, flow_packets, verdict = 'mismatch', (SELECT count(*) FROM "
-                  "audit_sources WHERE verdict = 'mismatch') FROM audit_flows");
+                  "audit_sources WHERE verdict = 'mismatch'), gap_packets, open_packets "
+                  "FROM audit_flows");
     if (database_step(database, statement)) {
         audit->usage_packets = sqlite3_column_int64(statement, 0);
         audit->flow_packets = sqlite3_column_int64(statement, 1);
         audit->are_flows_wrong = sqlite3_column_int(statement, 2) != 0;
         audit->n_wrong_sources = sqlite3_column_int64(statement, 3);
+        audit->gap_packets = sqlite3_column_int64(statement, 4);
+        audit->open_packets = sqlite3_column_int64(statement, 5);
     }
     sqlite3_finalize(statement);
 }
@@ -71,11 +74,12 @@ void audit_print_sums(const struct audit *audit, FILE *out)
                 ", difference %" PRId64 "\n",
                 unit_names[i], line->captured, line->counted, line->lost, line->difference);
     }
-    if (audit->are_flows_wrong)
+    if (audit->are_flows_wrong || audit->gap_packets != 0)
         fprintf(out,
-                "flows     usage has %" PRId64 " packets of connections, flow records have %" PRId64
-                " (view audit_flows)\n",
-                audit->usage_packets, audit->flow_packets);
+                "flows     usage %" PRId64 " packets = records %" PRId64 " + gaps %" PRId64
+                " + open %" PRId64 "%s (view audit_flows)\n",
+                audit->usage_packets, audit->flow_packets, audit->gap_packets, audit->open_packets,
+                audit->are_flows_wrong ? ": does not hold" : "");
     if (audit->n_wrong_sources > 0)
         fprintf(out,
                 "sources   %" PRId64 " workers read other than they sent on (view audit_sources)\n",

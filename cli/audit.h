@@ -22,9 +22,11 @@ struct audit {
         int64_t lost;
         int64_t difference;
     } lines[AUDIT_UNITS];
-    int64_t usage_packets; /* of class 'connection', and those of the flow records */
-    int64_t flow_packets;
-    bool are_flows_wrong;    /* the two differ, in packets or bytes, and should not */
+    int64_t usage_packets;   /* of the classes of flows, … */
+    int64_t flow_packets;    /* … those of the flow records, */
+    int64_t gap_packets;     /* what killed trackers left without a record, */
+    int64_t open_packets;    /* and what running ones have not told of yet */
+    bool are_flows_wrong;    /* they do not add up, in packets or bytes */
     int64_t n_wrong_sources; /* captures whose packets are not what their streams carried */
     char verdict[AUDIT_VERDICT_MAX + 1]; /* "exact", "bounded" or "mismatch" */
 };

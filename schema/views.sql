@@ -157,6 +157,22 @@ SELECT
 FROM loss_line AS l
 LEFT JOIN stream AS s ON s.id = l.stream_id;
 
+-- Counted in usage, and in no flow record: what a tracker that was killed had not told yet. Nothing is missing from a bill.
+CREATE VIEW flow_gap AS
+SELECT
+    g.first_ns,                         -- ns; not before
+    g.last_ns,                          -- ns; not after
+    s.producer || '/' || s.shard AS stream,
+    g.packets,                          -- packets
+    g.l2_bytes,                         -- bytes
+    g.l3_bytes,                         -- bytes
+    g.billed_bytes,                     -- bytes
+    s.epoch,
+    s.run_id,
+    g.seal                              -- the seal that it is in, or will be
+FROM gap_line AS g
+LEFT JOIN stream AS s ON s.id = g.stream_id;
+
 -- Quotas: which threshold was reached when.
 
 CREATE VIEW quota AS
@@ -272,7 +288,13 @@ SELECT
     first_ns || char(9) || last_ns || char(9) || stage || char(9) || reason || char(9) || coalesce(packets, 'unknown')
     || char(9) || coalesce(l2_bytes, 'unknown') || char(9) || coalesce(l3_bytes, 'unknown') || char(9) || certainty
     || char(9) || hex(evidence) AS line
-FROM loss_line;
+FROM loss_line
+UNION ALL
+SELECT
+    seal, first_ns,
+    first_ns || char(9) || last_ns || char(9) || 'flow_gap' || char(9) || packets || char(9) || l2_bytes || char(9)
+    || l3_bytes || char(9) || billed_bytes
+FROM gap_line;
 
 -- The proof: everything captured is counted or declared lost.
 --
@@ -287,8 +309,9 @@ SELECT
         AND packets IS NOT NULL AND l2_bytes IS NOT NULL AND l3_bytes IS NOT NULL AS is_in_totals
 FROM loss_line;
 
--- Flow records together are the usage of the classes of flows: 'connection', and those that rules give. While a run is
--- under way (or ended without a proper end, or wrote no flow records) there may be less in flow records, never more.
+-- Flow records together are the usage of the classes of flows ('connection', and those that rules give), but for what is
+-- still open in trackers, and for the gaps that killed ones left. A stream that has ended has nothing open. If some run
+-- wrote no flow records, there may be less in them, never more.
 CREATE VIEW audit_flows AS
 WITH
     u AS (
@@ -303,27 +326,45 @@ WITH
                coalesce(sum(orig_billed_bytes + reply_billed_bytes), 0) AS billed_bytes
         FROM flow_record
     ),
+    g AS (
+        SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes,
+               coalesce(sum(l3_bytes), 0) AS l3_bytes, coalesce(sum(billed_bytes), 0) AS billed_bytes
+        FROM gap_line
+    ),
+    o AS (
+        SELECT coalesce(sum(open_packets), 0) AS packets, coalesce(sum(open_l2_bytes), 0) AS l2_bytes,
+               coalesce(sum(open_l3_bytes), 0) AS l3_bytes, coalesce(sum(open_billed_bytes), 0) AS billed_bytes,
+               coalesce(max(closed AND (open_packets OR open_l2_bytes OR open_l3_bytes OR open_billed_bytes)), 0)
+                   AS is_late
+        FROM stream
+    ),
     r AS (
-        SELECT count(*) FILTER (WHERE finished_ns IS NULL OR NOT has_flow_records) = 0 AS is_compared FROM run
+        SELECT count(*) FILTER (WHERE NOT has_flow_records) = 0 AS is_compared FROM run
     ),
     d AS (
-        SELECT u.packets - f.packets AS packets, u.l2_bytes - f.l2_bytes AS l2_bytes,
-               u.l3_bytes - f.l3_bytes AS l3_bytes, u.billed_bytes - f.billed_bytes AS billed_bytes
-        FROM u, f
+        SELECT u.packets - f.packets - g.packets - o.packets AS packets,
+               u.l2_bytes - f.l2_bytes - g.l2_bytes - o.l2_bytes AS l2_bytes,
+               u.l3_bytes - f.l3_bytes - g.l3_bytes - o.l3_bytes AS l3_bytes,
+               u.billed_bytes - f.billed_bytes - g.billed_bytes - o.billed_bytes AS billed_bytes
+        FROM u, f, g, o
     )
 SELECT
-    u.packets AS usage_packets, f.packets AS flow_packets, d.packets AS difference_packets,  -- packets
-    u.l2_bytes AS usage_l2_bytes, f.l2_bytes AS flow_l2_bytes, d.l2_bytes AS difference_l2_bytes,  -- bytes
-    u.l3_bytes AS usage_l3_bytes, f.l3_bytes AS flow_l3_bytes, d.l3_bytes AS difference_l3_bytes,  -- bytes
-    u.billed_bytes AS usage_billed_bytes, f.billed_bytes AS flow_billed_bytes,  -- bytes
-    d.billed_bytes AS difference_billed_bytes,                                  -- bytes
+    u.packets AS usage_packets, f.packets AS flow_packets, g.packets AS gap_packets,    -- packets
+    o.packets AS open_packets, d.packets AS difference_packets,                         -- packets
+    u.l2_bytes AS usage_l2_bytes, f.l2_bytes AS flow_l2_bytes, g.l2_bytes AS gap_l2_bytes,  -- bytes
+    o.l2_bytes AS open_l2_bytes, d.l2_bytes AS difference_l2_bytes,                     -- bytes
+    u.l3_bytes AS usage_l3_bytes, f.l3_bytes AS flow_l3_bytes, g.l3_bytes AS gap_l3_bytes,  -- bytes
+    o.l3_bytes AS open_l3_bytes, d.l3_bytes AS difference_l3_bytes,                     -- bytes
+    u.billed_bytes AS usage_billed_bytes, f.billed_bytes AS flow_billed_bytes,          -- bytes
+    g.billed_bytes AS gap_billed_bytes, o.billed_bytes AS open_billed_bytes,            -- bytes
+    d.billed_bytes AS difference_billed_bytes,                                          -- bytes
     CASE
-        WHEN min(d.packets, d.l2_bytes, d.l3_bytes, d.billed_bytes) < 0 THEN 'mismatch'
+        WHEN min(d.packets, d.l2_bytes, d.l3_bytes, d.billed_bytes) < 0 OR o.is_late THEN 'mismatch'
         WHEN NOT r.is_compared THEN 'not_compared'
         WHEN max(d.packets, d.l2_bytes, d.l3_bytes, d.billed_bytes) > 0 THEN 'mismatch'
         ELSE 'equal'
     END AS verdict
-FROM u, f, r, d;
+FROM u, f, g, o, r, d;
 
 -- What each capture worker read from its sources, without the mirror carriers around it, is what its streams carried, once all its sources are read to the end.
 CREATE VIEW audit_sources AS

@@ -262,7 +262,7 @@ static bool check_unsealed(struct verifier *verifier)
     sqlite3_stmt *statement = database_prepare(
         verifier->database,
         "SELECT DISTINCT seal FROM (SELECT seal FROM usage_slot UNION ALL SELECT seal FROM "
-        "loss_line) WHERE seal <= :last AND seal NOT IN (SELECT number FROM period_seal)");
+        "seal_loss) WHERE seal <= :last AND seal NOT IN (SELECT number FROM period_seal)");
     if (statement != NULL)
         database_bind_integer(statement, ":last", verifier->audit->last_number);
     while (database_step(verifier->database, statement))

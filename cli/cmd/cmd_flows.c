@@ -10,6 +10,7 @@
 #include "cli/query.h"
 #include "common/address.h"
 #include "common/ct_action.h"
+#include "common/log.h"
 
 enum { QUERY_SIZE = 2048 };
 
@@ -145,6 +146,23 @@ static void write_query(const struct flows_options *options, char *query, size_t
              is_table ? table_columns : "*");
 }
 
+/* What has no row to be printed. */
+static void tell_gaps(struct database *database, const struct flows_options *options)
+{
+    sqlite3_stmt *statement = database_prepare(
+        database, "SELECT coalesce(sum(packets), 0) FROM flow_gap WHERE last_ns >= :from AND "
+                  "first_ns < :to");
+    if (statement != NULL) {
+        database_bind_integer(statement, ":from", options->from_ns);
+        database_bind_integer(statement, ":to", options->to_ns);
+    }
+    if (database_step(database, statement) && sqlite3_column_int64(statement, 0) > 0)
+        log_warning("%lld packets of this time are counted in usage and in no flow record: a "
+                    "tracker was killed (wanmeter losses)",
+                    (long long)sqlite3_column_int64(statement, 0));
+    sqlite3_finalize(statement);
+}
+
 enum exit_code cmd_flows(int argc, char **argv)
 {
     struct flows_options options = {
@@ -173,6 +191,8 @@ enum exit_code cmd_flows(int argc, char **argv)
         database_bind_text(statement, ":host", options.host[0] != '\0' ? options.host : NULL);
     }
     code = query_print(&database, statement, options.query.format, "flows", QUERY_NAMED);
+    if (code == EXIT_CODE_OK)
+        tell_gaps(&database, &options);
     database_close(&database);
     return code;
 }

@@ -17,11 +17,13 @@ static error_t on_option(int key, char *argument, struct argp_state *state)
 
 static const struct argp argp = {
     .parser = on_option,
-    .doc = "The loss lines: what was lost where, why, how much, and how certain that is.\v"
-           "An unknown amount is '-' (json: null, csv: empty), never 0.\n\n"
-           "Examples:\n"
-           "  wanmeter losses\n"
-           "  wanmeter losses --database /var/lib/wanmeter/wanmeter.db --format json",
+    .doc =
+        "The loss lines: what was lost where, why, how much, and how certain that is.\v"
+        "An unknown amount is '-' (json: null, csv: empty), never 0. A 'flow_gap' is missing from "
+        "the flow records only: its packets are counted in usage.\n\n"
+        "Examples:\n"
+        "  wanmeter losses\n"
+        "  wanmeter losses --database /var/lib/wanmeter/wanmeter.db --format json",
     .children = (const struct argp_child[]){{&options_query_argp, 0, NULL, 0}, {0}},
 };
 
@@ -35,8 +37,11 @@ enum exit_code cmd_losses(int argc, char **argv)
     if (code != EXIT_CODE_OK)
         return code;
     sqlite3_stmt *statement = database_prepare(
-        &database, "SELECT first_ns, last_ns, stage, reason, stream, packets, l2_bytes, l3_bytes, "
-                   "certainty, evidence FROM loss ORDER BY first_ns, last_ns, stage, reason");
+        &database,
+        "SELECT first_ns, last_ns, stage, reason, stream, packets, l2_bytes, l3_bytes, certainty, "
+        "evidence FROM loss UNION ALL SELECT first_ns, last_ns, 'tracker', 'flow_gap', stream, "
+        "packets, l2_bytes, l3_bytes, 'exact', 'not lost: counted in usage, but in no flow record, "
+        "as the tracker was killed' FROM flow_gap ORDER BY first_ns, last_ns, stage, reason");
     code = query_print(&database, statement, options.format, "losses", QUERY_NAMED);
     database_close(&database);
     return code;

@@ -20,10 +20,13 @@ enum store_statement {
     STATEMENT_STREAM_ADD,
     STATEMENT_STREAM_UPDATE,
     STATEMENT_STREAM_CLOSE,
-    STATEMENT_STREAM_CLOSE_SHARD,
     STATEMENT_STREAM_APPLIED,
     STATEMENT_SOURCE_PUT,
     STATEMENT_LOSS_ADD,
+    STATEMENT_GAP_FIND,
+    STATEMENT_GAP_ADD,
+    STATEMENT_GAP_CLOSE,
+    STATEMENT_UNENDED_FIND,
     STATEMENT_USAGE_ADD,
     STATEMENT_FLOW_ADD,
     STATEMENT_SEAL_LAST,
@@ -43,10 +46,20 @@ struct store_bound {
     int64_t integer;
 };
 
+/* What usage of flows has, and flow records do not. */
+struct store_open {
+    int64_t packets;
+    int64_t l2_bytes;
+    int64_t l3_bytes;
+    int64_t billed_bytes;
+};
+
 /* A stream as it stands within the open transaction. */
 struct store_stream {
     int64_t row_id;
     struct high_water mark;
+    int64_t clock_ns;       /* of a tracker's last batch; INT64_MIN: none */
+    struct store_open open; /* of a tracker's */
 };
 
 /* A seal with rows, not closed yet. */
@@ -101,6 +114,10 @@ struct store {
     struct label_names label_names;
     int64_t first_record_id; /* of the run's flow records */
 
+    bool has_flow_records;       /* of the run */
+    int64_t interim_interval_ns; /* of the run */
+    struct store_open growth;    /* of what is open, by the batch under way */
+
     struct store_stream *streams; /* those heard of since the last rollback */
     size_t n_streams;
     size_t streams_room;
@@ -145,8 +162,28 @@ int store_migrate(struct store *store);
 int store_stream_get(struct store *store, const struct stream_id *id, const char *kind,
                      struct store_stream **out);
 int store_stream_update(struct store *store, const struct store_stream *stream);
-int store_stream_close(struct store *store, const struct stream_id *id);
+
+/* Ends the tracker's stream, and the capture streams that it has applied. */
+int store_stream_close(struct store *store, const struct message *last);
 void store_streams_forget(struct store *store);
+
+/* store_rows.c: a loss line, within the open transaction. */
+int store_add_loss(struct store *store, int64_t stream_id, const struct loss *loss);
+
+/* store_gap.c: what streams left that nobody goes on with. */
+
+/* Before a stream is added: those that it takes the place of. */
+int store_gap_replace(struct store *store, const struct stream_id *id, const char *kind);
+
+/* At a run's end: those that nothing took the place of. */
+int store_gap_finish(struct store *store);
+
+/* What a batch's usage and flow records make of the growth. */
+void store_gap_add_usage(struct store *store, const struct usage_delta *delta);
+void store_gap_add_flow(struct store *store, const struct flow_record *flow);
+
+/* -ERANGE: beyond 64 bits. */
+int store_gap_grow(struct store *store, struct store_stream *stream);
 
 /* store_seal.c: what is open is known after store_seals_know(). The seal of a row whose own is
  * 'number'; the pointer holds until the next call. */

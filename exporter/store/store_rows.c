@@ -26,6 +26,7 @@ static int add_usage_delta(struct store *store, const struct usage_delta *delta)
     if (result < 0)
         return result;
     seal->has_rows = true;
+    store_gap_add_usage(store, delta);
     sqlite3_stmt *add = store->statements[STATEMENT_USAGE_ADD];
     store_bind_integer(add, 1, delta->slot_ns);
     store_bind_integer(add, 2, store->account_ids[delta->account]);
@@ -189,6 +190,7 @@ static int add_flow(struct store *store, const struct flow_record *flow)
     if (result < 0)
         return result;
     sqlite3_stmt *add = store->statements[STATEMENT_FLOW_ADD];
+    store_gap_add_flow(store, flow);
     struct flow_row row = {.add = add, .bound = store->flow_bound, .position = 1};
     char texts[2][ADDRESS_TEXT_SIZE];
     put_flow(&row, store, flow, texts);
@@ -227,21 +229,14 @@ static void bind_text(sqlite3_stmt *statement, int position, const char *text)
     store_bind_text(statement, position, text, strlen(text));
 }
 
-static int add_loss(struct store *store, const struct message *message,
-                    const struct stream_loss *line)
+int store_add_loss(struct store *store, int64_t stream_id, const struct loss *loss)
 {
-    bool is_own = stream_id_equal(&line->stream, &message->stream);
-    struct store_stream *stream;
-    int result = store_stream_get(store, &line->stream, is_own ? "tracker" : "capture", &stream);
-    if (result < 0)
-        return result;
-    const struct loss *loss = &line->loss;
     struct store_open_seal *seal;
-    result = store_seal_of_row(store, seal_of(loss->last_ns), &seal);
+    int result = store_seal_of_row(store, seal_of(loss->last_ns), &seal);
     if (result < 0)
         return result;
     sqlite3_stmt *add = store->statements[STATEMENT_LOSS_ADD];
-    store_bind_integer(add, 1, stream->row_id);
+    store_bind_integer(add, 1, stream_id);
     store_bind_integer(add, 2, loss->first_ns);
     store_bind_integer(add, 3, loss->last_ns);
     bind_text(add, 4, loss_stage_name(loss->stage));
@@ -253,6 +248,15 @@ static int add_loss(struct store *store, const struct message *message,
     bind_text(add, 10, loss->evidence);
     store_bind_integer(add, 11, seal->number);
     return store_run_statement(store, STATEMENT_LOSS_ADD, "cannot add a loss line");
+}
+
+static int add_loss(struct store *store, const struct message *message,
+                    const struct stream_loss *line)
+{
+    bool is_own = stream_id_equal(&line->stream, &message->stream);
+    struct store_stream *stream;
+    int result = store_stream_get(store, &line->stream, is_own ? "tracker" : "capture", &stream);
+    return result == 0 ? store_add_loss(store, stream->row_id, &line->loss) : result;
 }
 
 /* The hash as text; false: all zeros, there is none. */
@@ -318,7 +322,8 @@ static int check_names(struct store *store, const struct message *message)
                           "batch %lld of %s names account %u of %zu, WAN %u of %zu, class %u of "
                           "%zu: the tracker has another configuration",
                           (long long)message->seq, message->stream.producer, account,
-                          store->account_names.n, wan, store->n_wans, class_index, store->n_classes);
+                          store->account_names.n, wan, store->n_wans, class_index,
+                          store->n_classes);
     return 0;
 }
 
@@ -339,15 +344,17 @@ static int move_marks(struct store *store, const struct message *message)
         return result;
     stream->mark.seq = message->seq;
     stream->mark.totals = message->totals;
-    result = store_stream_update(store, stream);
-    if (result == 0 && message->end_of_stream)
-        result = store_stream_close(store, &message->stream);
-    return result;
+    stream->clock_ns = message->watermark_ns;
+    result = store_gap_grow(store, stream);
+    if (result == 0)
+        result = store_stream_update(store, stream);
+    return result == 0 && message->end_of_stream ? store_stream_close(store, message) : result;
 }
 
 int store_apply(struct store *store, const struct message *message)
 {
     assert(store->has_transaction && store->account_ids && message->kind == MESSAGE_RECORDS);
+    store->growth = (struct store_open){0};
     int result = store_learn_accounts(store, message);
     if (result == 0)
         result = check_names(store, message);

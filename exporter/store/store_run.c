@@ -200,6 +200,8 @@ static int add_run(struct store *store, const struct store_run *run)
     store_bind_integer(add, 5, run->config->tracker.flow_records);
     int result = store_run_statement(store, STATEMENT_RUN_START, "cannot add a run");
     store->run_id = sqlite3_last_insert_rowid(store->db);
+    store->has_flow_records = run->config->tracker.flow_records;
+    store->interim_interval_ns = run->config->tracker.interim_interval_ns;
     free(text);
     return result;
 }
@@ -254,5 +256,14 @@ int store_finish_run(struct store *store, int64_t finished_ns)
     sqlite3_stmt *finish = store->statements[STATEMENT_RUN_FINISH];
     store_bind_integer(finish, 1, finished_ns);
     store_bind_integer(finish, 2, store->run_id);
-    return store_run_statement(store, STATEMENT_RUN_FINISH, "cannot finish the run");
+    int result = store_begin(store);
+    if (result == 0)
+        result = store_gap_finish(store);
+    if (result == 0)
+        result = store_run_statement(store, STATEMENT_RUN_FINISH, "cannot finish the run");
+    if (result == 0)
+        result = store_commit(store);
+    if (result < 0)
+        store_rollback(store);
+    return result;
 }

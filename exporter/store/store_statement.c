@@ -16,16 +16,17 @@ static const char *const statement_sql[STATEMENT_N] = {
         " has_flow_records) VALUES (?1, ?2, sqlite_version(), ?3, ?4, ?5)",
     [STATEMENT_RUN_FINISH] = "UPDATE run SET finished_ns = ?1 WHERE id = ?2",
     [STATEMENT_RUN_LAST] = "SELECT id, config_sha256 FROM run ORDER BY id DESC LIMIT 1",
-    [STATEMENT_STREAM_FIND] = "SELECT id, seq, packets_into_next, packets, l2_bytes, l3_bytes"
+    [STATEMENT_STREAM_FIND] = "SELECT id, seq, packets_into_next, packets, l2_bytes, l3_bytes,"
+                              " open_packets, open_l2_bytes, open_l3_bytes, open_billed_bytes"
                               " FROM stream WHERE producer = ?1 AND epoch = ?2 AND shard = ?3",
     [STATEMENT_STREAM_ADD] = "INSERT INTO stream (run_id, kind, producer, epoch, shard, seq,"
                              " packets_into_next, packets, l2_bytes, l3_bytes)"
                              " VALUES (?1, ?2, ?3, ?4, ?5, -1, 0, 0, 0, 0)",
     [STATEMENT_STREAM_UPDATE] = "UPDATE stream SET seq = ?1, packets_into_next = ?2, packets = ?3,"
-                                " l2_bytes = ?4, l3_bytes = ?5 WHERE id = ?6",
+                                " l2_bytes = ?4, l3_bytes = ?5, clock_ns = ?6,"
+                                " open_packets = ?7, open_l2_bytes = ?8, open_l3_bytes = ?9,"
+                                " open_billed_bytes = ?10 WHERE id = ?11",
     [STATEMENT_STREAM_CLOSE] = "UPDATE stream SET closed = 1 WHERE id = ?1",
-    [STATEMENT_STREAM_CLOSE_SHARD] =
-        "UPDATE stream SET closed = 1 WHERE kind = 'capture' AND shard = ?1 AND run_id = ?2",
     [STATEMENT_STREAM_APPLIED] =
         "SELECT producer, epoch, shard, seq, packets_into_next, packets, l2_bytes, l3_bytes"
         " FROM stream WHERE kind = 'capture' AND shard = ?1 AND closed = 0 ORDER BY id",
@@ -44,6 +45,30 @@ static const char *const statement_sql[STATEMENT_N] = {
         "INSERT INTO loss_line (stream_id, first_ns, last_ns, stage, reason, packets, l2_bytes,"
         " l3_bytes, certainty, evidence, seal)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    /* Of the trackers' streams of a shard (NULL: of all) but for the one with this epoch. */
+    [STATEMENT_GAP_FIND] =
+        "SELECT id, coalesce(clock_ns, (SELECT max(slot_ns) FROM usage_slot), 0), open_packets, "
+        "open_l2_bytes, open_l3_bytes, open_billed_bytes"
+        " FROM stream WHERE kind = 'tracker' AND (shard = ?1 AND epoch <> ?2 OR ?1 IS NULL) AND"
+        " (open_packets OR open_l2_bytes OR open_l3_bytes OR open_billed_bytes) ORDER BY id LIMIT "
+        "1",
+    [STATEMENT_GAP_ADD] =
+        "INSERT INTO gap_line (stream_id, first_ns, last_ns, packets, l2_bytes, l3_bytes,"
+        " billed_bytes, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [STATEMENT_GAP_CLOSE] = "UPDATE stream SET open_packets = 0, open_l2_bytes = 0,"
+                            " open_l3_bytes = 0, open_billed_bytes = 0 WHERE id = ?1",
+    /* Capture streams that have not ended, nor has their run: of a worker and shard but for the one
+     * with this epoch; or (NULL) of all runs but for this one. */
+    [STATEMENT_UNENDED_FIND] =
+        "SELECT s.id, s.seq, s.run_id, coalesce((SELECT max(t.clock_ns) FROM stream AS t"
+        " WHERE t.kind = 'tracker' AND t.shard = s.shard AND t.run_id <= s.run_id),"
+        " (SELECT max(slot_ns) FROM usage_slot), 0)"
+        " FROM stream AS s WHERE s.kind = 'capture' AND s.closed = 0"
+        " AND s.run_id IN (SELECT id FROM run WHERE finished_ns IS NULL)"
+        " AND (s.producer = ?1 AND s.shard = ?2 AND s.epoch <> ?3"
+        " OR ?1 IS NULL AND s.run_id <> ?4)"
+        " AND NOT EXISTS (SELECT 1 FROM loss_line AS l WHERE l.stream_id = s.id"
+        " AND l.reason = 'not_ended') ORDER BY s.id LIMIT 1",
     /* Of a change to connections every shard tells what it did: done, if one did it. */
     [STATEMENT_CHANGE_ADD] =
         "INSERT INTO change_line (run_id, change_id, time_ns, words, uid, pid, seed, result,"
@@ -77,7 +102,8 @@ static const char *const statement_sql[STATEMENT_N] = {
         "SELECT DISTINCT seal, 1 FROM usage_slot WHERE slot_ns >= ?2 AND seal >= ?1"
         " UNION ALL SELECT DISTINCT seal, 1 FROM usage_slot"
         " WHERE seal >= ?1 AND seal <> slot_ns / 900000000000"
-        " UNION ALL SELECT DISTINCT seal, 0 FROM loss_line WHERE seal >= ?1",
+        " UNION ALL SELECT DISTINCT seal, 0 FROM loss_line WHERE seal >= ?1"
+        " UNION ALL SELECT DISTINCT seal, 0 FROM gap_line WHERE seal >= ?1",
     [STATEMENT_SEAL_ADD] =
         "INSERT INTO period_seal (number, previous, usage_rows, packets, l2_bytes, l3_bytes,"
         " billed_bytes, usage_sha256, flow_rows, flow_sum, loss_rows, loss_sha256, hash,"

@@ -45,6 +45,13 @@ static int load(struct store *store, const struct stream_id *id, struct store_st
         stream->row_id = sqlite3_column_int64(find, 0);
         stream->mark.stream = *id;
         read_mark(find, 1, &stream->mark);
+        stream->clock_ns = INT64_MIN;
+        stream->open = (struct store_open){
+            .packets = sqlite3_column_int64(find, 6),
+            .l2_bytes = sqlite3_column_int64(find, 7),
+            .l3_bytes = sqlite3_column_int64(find, 8),
+            .billed_bytes = sqlite3_column_int64(find, 9),
+        };
     } else {
         result = step == SQLITE_DONE ? -ENOENT : store_fail_sqlite(store, "cannot find a stream");
     }
@@ -63,6 +70,7 @@ static int add(struct store *store, const struct stream_id *id, const char *kind
     *stream = (struct store_stream){
         .row_id = sqlite3_last_insert_rowid(store->db),
         .mark = {.stream = *id, .seq = -1},
+        .clock_ns = INT64_MIN,
     };
     return result;
 }
@@ -100,8 +108,11 @@ int store_stream_get(struct store *store, const struct stream_id *id, const char
     assert(store->streams);
     struct store_stream *stream = &store->streams[store->n_streams];
     result = load(store, id, stream);
-    if (result == -ENOENT)
-        result = add(store, id, kind, stream);
+    if (result == -ENOENT) {
+        result = store_gap_replace(store, id, kind);
+        if (result == 0)
+            result = add(store, id, kind, stream);
+    }
     if (result < 0)
         return result;
     store->n_streams++;
@@ -127,25 +138,35 @@ int store_stream_update(struct store *store, const struct store_stream *stream)
     store_bind_integer(update, 3, (int64_t)mark->totals.packets);
     store_bind_integer(update, 4, (int64_t)mark->totals.l2_bytes);
     store_bind_integer(update, 5, (int64_t)mark->totals.l3_bytes);
-    store_bind_integer(update, 6, stream->row_id);
+    if (stream->clock_ns == INT64_MIN)
+        store_bind_null(update, 6);
+    else
+        store_bind_integer(update, 6, stream->clock_ns);
+    store_bind_integer(update, 7, stream->open.packets);
+    store_bind_integer(update, 8, stream->open.l2_bytes);
+    store_bind_integer(update, 9, stream->open.l3_bytes);
+    store_bind_integer(update, 10, stream->open.billed_bytes);
+    store_bind_integer(update, 11, stream->row_id);
     return store_run_statement(store, STATEMENT_STREAM_UPDATE, "cannot move a high-water mark");
 }
 
-/* A tracker's stream ends when all that led to its shard has ended. */
-int store_stream_close(struct store *store, const struct stream_id *id)
+static int close_stream(struct store *store, const struct stream_id *id, const char *kind)
 {
     struct store_stream *stream;
-    int result = store_stream_get(store, id, "tracker", &stream);
+    int result = store_stream_get(store, id, kind, &stream);
     if (result < 0)
         return result;
     store_bind_integer(store->statements[STATEMENT_STREAM_CLOSE], 1, stream->row_id);
-    result = store_run_statement(store, STATEMENT_STREAM_CLOSE, "cannot close a stream");
-    if (result < 0)
-        return result;
-    sqlite3_stmt *close = store->statements[STATEMENT_STREAM_CLOSE_SHARD];
-    store_bind_integer(close, 1, id->shard);
-    store_bind_integer(close, 2, store->run_id);
-    return store_run_statement(store, STATEMENT_STREAM_CLOSE_SHARD, "cannot close streams");
+    return store_run_statement(store, STATEMENT_STREAM_CLOSE, "cannot close a stream");
+}
+
+/* A tracker's stream ends when all that led to its shard has ended. */
+int store_stream_close(struct store *store, const struct message *last)
+{
+    int result = close_stream(store, &last->stream, "tracker");
+    for (size_t i = 0; result == 0 && i < last->n_applied; i++)
+        result = close_stream(store, &last->applied[i].stream, "capture");
+    return result;
 }
 
 int store_find_stream(struct store *store, const struct stream_id *id, struct high_water *mark)
