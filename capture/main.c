@@ -23,6 +23,7 @@
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/process_status.h"
 
 enum {
     FRAMES_A_TURN = 4096,
@@ -65,7 +66,7 @@ struct capture {
 static void fail(struct capture *capture, const char *what)
 {
     log_error("%s", what);
-    capture->status = 1;
+    capture->status = PROCESS_FAILED;
     loop_stop(capture->loop);
 }
 
@@ -205,7 +206,7 @@ static bool read_frames(struct capture *capture)
         case SOURCE_FAILED:
             add_loss(capture, &loss);
             log_error("%s", loss.evidence);
-            capture->status = 1;
+            capture->status = PROCESS_INPUT_FAILED;
             end_stream(capture);
             return false;
         }
@@ -455,7 +456,7 @@ int main(int argc, char **argv)
     if (capture_open(&capture) == 0)
         loop_run(capture.loop);
     else
-        capture.status = 1;
+        capture.status = PROCESS_CANNOT_START;
     status = capture.status;
     capture_close(&capture);
     return status;

@@ -15,8 +15,10 @@
 #include "cli/supervisor/crew.h"
 #include "cli/supervisor/process.h"
 #include "cli/supervisor/progress.h"
+#include "cli/supervisor/roster.h"
 #include "cli/supervisor/run_directory.h"
 #include "common/log.h"
+#include "common/process_status.h"
 
 static const int64_t STOP_TIME_NS = 5000000000;
 
@@ -29,9 +31,9 @@ struct supervisor {
     sigset_t old_mask;
     int signals; /* signalfd; -1: not open */
     int config;  /* of settings_share(); -1: not open */
-    size_t n_running;
     unsigned n_interrupts;
     bool is_failed;
+    bool is_complete;       /* the exporter has ended well: all is in the database */
     int64_t kill_ns;        /* monotonic; 0: nobody is to be killed */
     const char *left_early; /* the process that this is for, if none has failed */
 };
@@ -40,6 +42,13 @@ static int64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t wall_time_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
@@ -82,20 +91,20 @@ static void on_interrupt(struct supervisor *supervisor)
             process_signal(&supervisor->crew.members[i].process, SIGTERM);
 }
 
-static struct process *find_process(struct supervisor *supervisor, pid_t pid)
+static struct crew_member *find_member(struct supervisor *supervisor, pid_t pid)
 {
     for (size_t i = 0; i < supervisor->crew.n; i++)
         if (supervisor->crew.members[i].process.pid == pid)
-            return &supervisor->crew.members[i].process;
+            return &supervisor->crew.members[i];
     return NULL;
 }
 
-/* Is a process running whose packets or records this one was there to take? */
+/* Is a process there whose packets or records this one was there to take? */
 static bool has_upstream(const struct supervisor *supervisor, const struct process *process)
 {
     for (size_t i = 0; i < supervisor->crew.n; i++) {
-        const struct process *other = &supervisor->crew.members[i].process;
-        if (other->pid != 0 && other->role > process->role)
+        const struct crew_member *other = &supervisor->crew.members[i];
+        if (other->state != MEMBER_ENDED && other->process.role > process->role)
             return true;
     }
     return false;
@@ -104,9 +113,9 @@ static bool has_upstream(const struct supervisor *supervisor, const struct proce
 static const struct process *find_left_early(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->crew.n; i++) {
-        const struct process *process = &supervisor->crew.members[i].process;
-        if (process->pid == 0 && has_upstream(supervisor, process))
-            return process;
+        const struct crew_member *member = &supervisor->crew.members[i];
+        if (member->state == MEMBER_ENDED && has_upstream(supervisor, &member->process))
+            return &member->process;
     }
     return NULL;
 }
@@ -125,18 +134,73 @@ static void limit_upstream(struct supervisor *supervisor)
     supervisor->left_early = early != NULL ? early->name : NULL;
 }
 
+static void on_good_end(struct supervisor *supervisor, struct crew_member *member)
+{
+    if (member->process.role == PROCESS_EXPORTER)
+        supervisor->is_complete = true;
+    limit_upstream(supervisor);
+}
+
+/* Did it find that it need not be tried, or not again? */
+static bool is_final(const struct crew_member *member, int status)
+{
+    if (!WIFEXITED(status))
+        return member->process.role == PROCESS_CAPTURE; /* its stream ends with it */
+    if (WEXITSTATUS(status) == PROCESS_CANNOT_START)
+        return !member->has_served;
+    if (WEXITSTATUS(status) == PROCESS_FAILED)
+        return member->process.role == PROCESS_CAPTURE;
+    return true;
+}
+
+/* Live, and nobody waits for its end: it is tried for ever. */
+static bool is_hopeless(const struct supervisor *supervisor, const struct crew_member *member)
+{
+    bool has_an_end = supervisor->plan->n_files > 0 || supervisor->n_interrupts > 0;
+    return has_an_end && restart_is_hopeless(&member->restart);
+}
+
+static void give_up(struct supervisor *supervisor, const struct crew_member *member)
+{
+    bool is_needed_by_all = member->process.role != PROCESS_CAPTURE && !member->has_served;
+    if (is_needed_by_all)
+        kill_all(supervisor); /* nothing was ever counted */
+    else
+        stop_all(supervisor);
+}
+
+static void on_bad_end(struct supervisor *supervisor, struct crew_member *member, int status)
+{
+    if (supervisor->is_complete || supervisor->is_failed)
+        return; /* nothing was left for it to do */
+    if (is_final(member, status)) {
+        give_up(supervisor, member);
+        return;
+    }
+    member->has_served = true;
+    restart_die(&member->restart, now_ns());
+    if (is_hopeless(supervisor, member)) {
+        log_error("%s: died %u times in a row: given up", member->process.name,
+                  member->restart.n_in_a_row);
+        stop_all(supervisor);
+        return;
+    }
+    member->state = MEMBER_WAITING;
+}
+
 static void on_child(struct supervisor *supervisor)
 {
     int status;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
-        struct process *process = find_process(supervisor, pid);
-        if (process == NULL)
+        struct crew_member *member = find_member(supervisor, pid);
+        if (member == NULL)
             continue;
-        supervisor->n_running--;
-        if (process_ended(process, status))
-            limit_upstream(supervisor);
+        member->state = MEMBER_ENDED;
+        if (process_ended(&member->process, status))
+            on_good_end(supervisor, member);
         else
-            stop_all(supervisor);
+            on_bad_end(supervisor, member, status);
+        roster_write(supervisor->directory.path, &supervisor->crew);
     }
 }
 
@@ -195,6 +259,7 @@ static int supervisor_open(struct supervisor *supervisor, const struct superviso
         .progress = plan->has_progress ? &supervisor->progress : NULL,
         .config = supervisor->config,
         .changes = plan->changes,
+        .started_ns = wall_time_ns(),
     };
     if (result == 0)
         result = crew_create(plan, &options, &supervisor->crew);
@@ -214,72 +279,127 @@ static void supervisor_close(struct supervisor *supervisor)
     if (supervisor->config >= 0)
         close(supervisor->config);
     free(supervisor->polled);
+    if (supervisor->directory.lock >= 0)
+        roster_remove(supervisor->directory.path);
     crew_deinit(&supervisor->crew);
     progress_close(&supervisor->progress);
     run_directory_close(&supervisor->directory);
 }
 
-/* From now on only the worker holds the pipe: its end is seen. */
-static void give_away(struct progress_worker *worker)
+static void start(struct supervisor *supervisor, struct crew_member *member)
 {
-    close(worker->write_end);
-    worker->write_end = -1;
+    bool is_worker = member->process.role == PROCESS_CAPTURE;
+    const struct progress *progress = supervisor->plan->has_progress ? &supervisor->progress : NULL;
+    struct process_descriptors descriptors = {
+        .has_standard_input = member->has_standard_input,
+        .passed = {supervisor->config, -1, -1},
+    };
+    if (is_worker && progress != NULL)
+        descriptors.passed[1] = progress->workers[member->worker].write_end;
+    if (is_worker && member->worker == 0 && supervisor->plan->changes != 0)
+        descriptors.passed[2] = supervisor->plan->changes;
+    restart_begin(&member->restart, now_ns());
+    if (process_start(&member->process, &member->command_line, &descriptors) != 0) {
+        member->state = MEMBER_ENDED;
+        stop_all(supervisor);
+        return;
+    }
+    member->state = MEMBER_RUNNING;
+    if (member->restart.n > 0)
+        log_warning("%s: started again (%u)", member->process.name, member->restart.n);
 }
 
 /* All, or as many as could be started before one failed. */
 static void start_all(struct supervisor *supervisor)
 {
-    bool has_progress = supervisor->plan->has_progress;
-    for (size_t i = 0; i < supervisor->crew.n && !supervisor->is_failed; i++) {
+    for (size_t i = 0; i < supervisor->crew.n && !supervisor->is_failed; i++)
+        start(supervisor, &supervisor->crew.members[i]);
+    roster_write(supervisor->directory.path, &supervisor->crew);
+}
+
+/* Those whose time to be started again has come. */
+static void restart_due(struct supervisor *supervisor)
+{
+    bool is_over = supervisor->is_failed || supervisor->is_complete;
+    for (size_t i = 0; i < supervisor->crew.n; i++) {
         struct crew_member *member = &supervisor->crew.members[i];
-        bool is_worker = has_progress && member->process.role == PROCESS_CAPTURE;
-        bool is_first = member->process.role == PROCESS_CAPTURE && member->worker == 0 &&
-                        supervisor->plan->changes != 0;
-        struct progress_worker *progress =
-            is_worker ? &supervisor->progress.workers[member->worker] : NULL;
-        struct process_descriptors descriptors = {
-            .has_standard_input = member->has_standard_input,
-            .passed = {supervisor->config, progress != NULL ? progress->write_end : -1,
-                       is_first ? supervisor->plan->changes : -1},
-        };
-        if (process_start(&member->process, &member->command_line, &descriptors) == 0)
-            supervisor->n_running++;
+        if (member->state != MEMBER_WAITING)
+            continue;
+        if (is_over)
+            member->state = MEMBER_ENDED;
+        else if (member->restart.due_ns <= now_ns())
+            start(supervisor, member);
         else
-            stop_all(supervisor);
-        if (progress != NULL)
-            give_away(progress);
+            continue;
+        roster_write(supervisor->directory.path, &supervisor->crew);
     }
+}
+
+/* When something is to be done although nothing happens; INT64_MAX: never. */
+static int64_t next_due_ns(const struct supervisor *supervisor)
+{
+    int64_t due_ns = supervisor->kill_ns != 0 ? supervisor->kill_ns : INT64_MAX;
+    for (size_t i = 0; i < supervisor->crew.n; i++) {
+        const struct crew_member *member = &supervisor->crew.members[i];
+        if (member->state == MEMBER_WAITING && member->restart.due_ns < due_ns)
+            due_ns = member->restart.due_ns;
+    }
+    return due_ns;
 }
 
 static int wait_ms(const struct supervisor *supervisor)
 {
-    if (supervisor->kill_ns == 0)
+    int64_t due_ns = next_due_ns(supervisor);
+    if (due_ns == INT64_MAX)
         return -1;
-    int64_t left_ns = supervisor->kill_ns - now_ns();
+    int64_t left_ns = due_ns - now_ns();
     return left_ns > 0 ? (int)(left_ns / 1000000) + 1 : 0;
+}
+
+static void wait_for_news(struct supervisor *supervisor)
+{
+    struct pollfd *polled = supervisor->polled;
+    size_t n_workers = supervisor->progress.n_workers;
+    polled[0] = (struct pollfd){.fd = supervisor->signals, .events = POLLIN};
+    for (size_t i = 0; i < n_workers; i++)
+        polled[1 + i] =
+            (struct pollfd){.fd = supervisor->progress.workers[i].read_end, .events = POLLIN};
+    if (poll(polled, 1 + n_workers, wait_ms(supervisor)) < 0 && errno != EINTR)
+        log_warning("poll: %s", strerror(errno));
+    if (polled[0].revents != 0)
+        on_signals(supervisor);
+    for (size_t i = 0; i < n_workers; i++)
+        if (polled[1 + i].revents != 0)
+            progress_read(&supervisor->progress, i);
+}
+
+/* Those that had time to end, and have not. */
+static void end_late(struct supervisor *supervisor)
+{
+    bool was_failed = supervisor->is_failed;
+    if (!was_failed && supervisor->is_complete)
+        log_warning("%s has ended, others have not: they are ended", supervisor->left_early);
+    else if (!was_failed)
+        log_error("%s: ended before those that send to it", supervisor->left_early);
+    kill_all(supervisor);
+    supervisor->is_failed = was_failed || !supervisor->is_complete;
+}
+
+static bool has_members(const struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->crew.n; i++)
+        if (supervisor->crew.members[i].state != MEMBER_ENDED)
+            return true;
+    return false;
 }
 
 static void watch(struct supervisor *supervisor)
 {
-    struct pollfd *polled = supervisor->polled;
-    size_t n_workers = supervisor->progress.n_workers;
-    while (supervisor->n_running > 0) {
-        polled[0] = (struct pollfd){.fd = supervisor->signals, .events = POLLIN};
-        for (size_t i = 0; i < n_workers; i++)
-            polled[1 + i] =
-                (struct pollfd){.fd = supervisor->progress.workers[i].read_end, .events = POLLIN};
-        if (poll(polled, 1 + n_workers, wait_ms(supervisor)) < 0 && errno != EINTR)
-            log_warning("poll: %s", strerror(errno));
-        if (polled[0].revents != 0)
-            on_signals(supervisor);
-        for (size_t i = 0; i < n_workers; i++)
-            if (polled[1 + i].revents != 0)
-                progress_read(&supervisor->progress, i);
-        if (supervisor->kill_ns == 0 || now_ns() < supervisor->kill_ns)
-            continue;
-        if (!supervisor->is_failed)
-            log_error("%s: ended before those that send to it", supervisor->left_early);
-        kill_all(supervisor);
+    while (has_members(supervisor)) {
+        wait_for_news(supervisor);
+        restart_due(supervisor);
+        if (supervisor->kill_ns != 0 && now_ns() >= supervisor->kill_ns)
+            end_late(supervisor);
     }
 }
 

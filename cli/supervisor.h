@@ -4,9 +4,14 @@
  *
  * Starts exporter, trackers and capture workers, and returns when all have ended: when the input
  * has (a replay), after SIGINT, SIGTERM or SIGHUP (then the capture workers are told to stop, and
- * what they have flows downstream to the end), or because one failed (then the others are
+ * what they have flows downstream to the end), or because one failed for good (then the others are
  * terminated, and killed if they have not ended STOP_TIME later). A second signal kills all at
  * once. No process and no socket is left behind.
+ *
+ * An exporter or a tracker that dies is started again (cli/supervisor/restart.h): what it had not
+ * committed is sent to its successor. Live that goes on for ever; where the run has an end (a
+ * replay, or after a signal), it fails when one dies RESTARTS_IN_A_ROW_MAX times without a minute
+ * of health. What fails to start at all ends the run at once.
  *
  * One at a time: it takes over SIGCHLD and these signals while it runs. */
 #ifndef WANMETER_CLI_SUPERVISOR_H

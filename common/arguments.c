@@ -22,6 +22,7 @@ enum option_key {
     KEY_LIVE,
     KEY_SEAL,
     KEY_CHANGES,
+    KEY_RUN_STARTED,
 };
 
 static const struct argp_option options[] = {
@@ -38,6 +39,7 @@ static const struct argp_option options[] = {
     {"progress-descriptor", KEY_PROGRESS_DESCRIPTOR, "N", 0, "capture: tell progress here", 0},
     {"changes", KEY_CHANGES, "FILE", 0, "capture: recorded changes", 0},
     {"live", KEY_LIVE, 0, 0, "the input has no end of its own", 0},
+    {"run-started", KEY_RUN_STARTED, "NS", 0, "exporter: go on with the run of this time", 0},
     {"seal", KEY_SEAL, 0, 0, "exporter: close all that is in the database, and end", 0},
     {0},
 };
@@ -51,6 +53,16 @@ static void read_number(struct argp_state *state, const char *text, unsigned lon
     if (end == text || *end || errno || value > number_max || text[0] == '-')
         argp_error(state, "got '%s', expected a number from 0 to %lu", text, number_max);
     *number = (uint32_t)value;
+}
+
+static void read_time(struct argp_state *state, const char *text, int64_t *time_ns)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || value <= 0)
+        argp_error(state, "got '%s', expected ns since 1970", text);
+    *time_ns = value;
 }
 
 static error_t on_number(int key, const char *text, struct argp_state *state)
@@ -72,6 +84,9 @@ static error_t on_number(int key, const char *text, struct argp_state *state)
         return 0;
     case KEY_FIRST_SOURCE:
         read_number(state, text, INT32_MAX, &arguments->first_source);
+        return 0;
+    case KEY_RUN_STARTED:
+        read_time(state, text, &arguments->run_started_ns);
         return 0;
     case KEY_PROGRESS_DESCRIPTOR:
         read_number(state, text, INT32_MAX, &descriptor);

@@ -28,8 +28,9 @@ struct arguments {
     int progress_descriptor;  /* where to write progress; -1: nowhere */
     const char *changes_path; /* capture: recorded changes to put among the packets; NULL: none */
     bool is_live;
-    bool is_sealing; /* exporter: no run, only the seals that are open */
-    char **files;    /* borrowed from argv */
+    int64_t run_started_ns; /* exporter: the run's row; one that is there is gone on with. 0: now */
+    bool is_sealing;        /* exporter: no run, only the seals that are open */
+    char **files;           /* borrowed from argv */
     size_t n_files;
     char **sets; /* borrowed from argv: "NAME=VALUE" */
     size_t n_sets;

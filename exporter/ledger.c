@@ -28,6 +28,21 @@ struct ledger {
     bool has_heard;    /* a batch came since the turn before */
 };
 
+/* Had the shard ended before this exporter's predecessor died? */
+static int find_ended(struct ledger *ledger, uint32_t shard)
+{
+    struct high_water *marks;
+    size_t n;
+    int result = store_find_applied(ledger->options.store, shard, &marks, &n);
+    if (result < 0)
+        log_error("%s", store_error(ledger->options.store));
+    for (size_t i = 0; result == 0 && i < n; i++)
+        if (marks[i].is_closed)
+            ledger->inputs[shard].has_ended = true;
+    free(marks);
+    return result;
+}
+
 int ledger_create(const struct ledger_options *options, struct ledger **out)
 {
     struct ledger *ledger = calloc(1, sizeof *ledger);
@@ -36,8 +51,14 @@ int ledger_create(const struct ledger_options *options, struct ledger **out)
     ledger->options = *options;
     for (size_t i = 0; i < SHARDS_MAX; i++)
         ledger->inputs[i] = (struct ledger_input){.applied_seq = -1, .watermark_ns = INT64_MIN};
-    *out = ledger;
-    return 0;
+    int result = 0;
+    for (uint32_t i = 0; i < options->n_shards && result == 0; i++)
+        result = find_ended(ledger, i);
+    if (result < 0)
+        free(ledger);
+    else
+        *out = ledger;
+    return result;
 }
 
 void ledger_destroy(struct ledger *ledger)

@@ -32,7 +32,7 @@ struct ledger_options {
     void *state;
 };
 
-/* 0 or -ENOMEM. 'options' is copied, what it points to kept. */
+/* 0 or -errno (logged, but for -ENOMEM). 'options' is copied, what it points to kept. */
 int ledger_create(const struct ledger_options *options, struct ledger **out);
 void ledger_destroy(struct ledger *ledger); /* what is not committed is rolled back; accepts NULL */
 

@@ -9,6 +9,7 @@
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/process_status.h"
 #include "exporter/jobs.h"
 #include "exporter/ledger.h"
 #include "exporter/publish.h"
@@ -52,7 +53,7 @@ struct exporter {
 /* Its cause was logged. */
 static void stop(struct exporter *exporter)
 {
-    exporter->status = 1;
+    exporter->status = PROCESS_FAILED;
     loop_stop(exporter->loop);
 }
 
@@ -250,7 +251,9 @@ static int open_store(struct exporter *exporter)
         log_error("%s", error);
         return result;
     }
-    struct store_run run = {wall_time_ns(), WANMETER_VERSION, config};
+    struct store_run run = {exporter->arguments.run_started_ns, WANMETER_VERSION, config};
+    if (run.started_ns == 0)
+        run.started_ns = wall_time_ns();
     result = store_start_run(exporter->store, &run);
     if (result < 0)
         log_error("%s", store_error(exporter->store));
@@ -386,7 +389,7 @@ int main(int argc, char **argv)
     log_open("exporter");
     const struct config *config = &exporter.arguments.config;
     if ((exporter.arguments.is_sealing ? jobs_seal(config) : run(&exporter)) < 0)
-        exporter.status = 1;
+        exporter.status = PROCESS_CANNOT_START;
     status = exporter.status;
     exporter_close(&exporter);
     return status;

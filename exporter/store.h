@@ -49,8 +49,9 @@ struct store_run {
     const struct config *config;
 };
 
-/* Writes the run's row, and gives every WAN and account of the configuration its number in the
- * database, by name. Call it before the first store_apply(). */
+/* Writes the run's row, or goes on with the one that began at the same time with the same
+ * configuration, and gives every WAN and account of the configuration its number in the database,
+ * by name. Call it before the first store_apply(). */
 int store_start_run(struct store *store, const struct store_run *run);
 int store_finish_run(struct store *store, int64_t finished_ns);
 
@@ -101,8 +102,8 @@ const struct store_quota_event *store_quota_events(const struct store *store, si
 /* The high-water mark of a stream. -ENOENT: never heard of. */
 int store_find_stream(struct store *store, const struct stream_id *id, struct high_water *mark);
 
-/* The high-water marks of the capture streams that lead to 'shard' and have not ended. '*marks' is
- * malloc'ed; NULL with '*n' 0. */
+/* The high-water marks of the capture streams that lead to 'shard': all of this run, and those of
+ * earlier ones that have not ended. '*marks' is malloc'ed; NULL with '*n' 0. */
 int store_find_applied(struct store *store, uint32_t shard, struct high_water **marks, size_t *n);
 
 /* The database's name of an IANA protocol number; "unknown". Valid until store_close(). */

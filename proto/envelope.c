@@ -153,7 +153,8 @@ bool totals_from_wire(const Wanmeter__Totals *wire, struct totals *totals)
 
 bool high_water_from_wire(const Wanmeter__HighWater *wire, struct high_water *mark)
 {
-    *mark = (struct high_water){.seq = wire->seq, .packets_into_next = wire->packets_into_next};
+    *mark = (struct high_water){
+        .seq = wire->seq, .packets_into_next = wire->packets_into_next, .is_closed = wire->closed};
     return wire->seq >= -1 && wire->packets_into_next <= INT64_MAX &&
            stream_from_wire(wire->stream, &mark->stream) &&
            totals_from_wire(wire->totals, &mark->totals);
@@ -193,6 +194,7 @@ Wanmeter__HighWater **high_waters_to_wire(struct arena *arena, const struct high
         room->mark = (Wanmeter__HighWater)WANMETER__HIGH_WATER__INIT;
         room->mark.seq = marks[i].seq;
         room->mark.packets_into_next = marks[i].packets_into_next;
+        room->mark.closed = marks[i].is_closed;
         room->mark.stream = &room->stream;
         room->mark.totals = &room->totals;
         stream_to_wire(&marks[i].stream, &room->stream);

@@ -39,6 +39,7 @@ struct high_water {
     int64_t seq;                /* -1: none */
     uint64_t packets_into_next; /* of batch seq + 1 */
     struct totals totals;
+    bool is_closed; /* in a welcome: its end is committed, nothing of it is to come */
 };
 
 struct stream_loss {

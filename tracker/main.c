@@ -8,6 +8,7 @@
 #include "common/heap.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/process_status.h"
 #include "proto/account_change.h"
 #include "proto/change.h"
 #include "proto/downlink.h"
@@ -344,7 +345,7 @@ int main(int argc, char **argv)
     if (tracker_open(&tracker) == 0)
         loop_run(tracker.loop);
     else
-        tracker.status = 1;
+        tracker.status = PROCESS_CANNOT_START;
     status = tracker.status;
     tracker_close(&tracker);
     return status;

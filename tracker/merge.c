@@ -146,6 +146,13 @@ static void add_losses(struct totals *totals, const struct message *batch)
     }
 }
 
+/* All of the stream's packets are given; the last batch itself waits for merge_end(). */
+static void end_stream(struct input *input)
+{
+    input->watermark_ns = input->first->message.watermark_ns;
+    input->has_ended = true;
+}
+
 /* The first batch is given wholly: on to the next. */
 static enum merge_result end_batch(struct merge *merge, struct input *input)
 {
@@ -158,7 +165,6 @@ static enum merge_result end_batch(struct merge *merge, struct input *input)
     input->applied.seq = batch->seq;
     input->applied.packets_into_next = 0;
     input->watermark_ns = batch->watermark_ns;
-    input->has_ended = batch->end_of_stream;
     input->offset = 0;
     merge->handlers.on_batch_end(merge->handlers.state, batch);
     drop_first(input);
@@ -212,10 +218,13 @@ static bool look_ahead(const struct merge *merge, struct input *input, const str
 /* Sees to it that the stream's next packet is known, if its batch has come. */
 static enum merge_result peek(struct merge *merge, struct input *input)
 {
-    while (!has_packet(input) && input->first) {
+    while (!has_packet(input) && input->first && !input->has_ended) {
         const struct message *batch = &input->first->message;
         bool is_sound = skip(input, batch);
-        if (is_sound && input->offset == batch->packets_size) {
+        bool is_at_end = is_sound && input->offset == batch->packets_size;
+        if (is_at_end && batch->end_of_stream) {
+            end_stream(input);
+        } else if (is_at_end) {
             if (end_batch(merge, input) == MERGE_BROKEN)
                 return MERGE_BROKEN;
         } else if (!is_sound || !look_ahead(merge, input, batch)) {
@@ -275,9 +284,17 @@ static size_t next_input(const struct merge *merge)
 static bool has_ended(const struct merge *merge)
 {
     for (size_t i = 0; i < merge->n_inputs; i++)
-        if (!merge->inputs[i].has_ended || merge->inputs[i].first)
+        if (!merge->inputs[i].has_ended)
             return false;
     return true;
+}
+
+enum merge_result merge_end(struct merge *merge)
+{
+    for (size_t i = 0; i < merge->n_inputs; i++)
+        if (merge->inputs[i].first && end_batch(merge, &merge->inputs[i]) == MERGE_BROKEN)
+            return MERGE_BROKEN;
+    return MERGE_ENDED;
 }
 
 enum merge_result merge_run(struct merge *merge, size_t n_packets_max)

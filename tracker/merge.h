@@ -53,11 +53,16 @@ int merge_push(struct merge *merge, size_t index, struct message *message);
 enum merge_result {
     MERGE_IDLE,   /* nothing more can be given now */
     MERGE_MORE,   /* stopped at n_packets_max or by is_pausing */
-    MERGE_ENDED,  /* every stream has ended and all is given */
+    MERGE_ENDED,  /* every stream has ended and all is given: merge_end() is due */
     MERGE_BROKEN, /* a batch does not decode, or does not add up: merge_error() says which */
 };
 
 enum merge_result merge_run(struct merge *merge, size_t n_packets_max);
+
+/* After MERGE_ENDED, before the last commit point: the ends of the streams become part of what is
+ * applied. Until then each stream's last batch counts as under way, so that its sender keeps it,
+ * and is there for a tracker that takes the place of this one. MERGE_ENDED or MERGE_BROKEN. */
+enum merge_result merge_end(struct merge *merge);
 const char *merge_error(const struct merge *merge);
 
 /* The clock that all streams have reached: INT64_MIN before the first batch of each. */

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/process_status.h"
 #include "proto/downlink.h"
 #include "proto/seal.h"
 #include "tracker/flow.h"
@@ -19,7 +20,7 @@ enum {
 void tracker_fail(struct tracker *tracker, const char *what)
 {
     log_error("%s", what);
-    tracker->status = 1;
+    tracker->status = PROCESS_FAILED;
     loop_stop(tracker->loop);
 }
 
@@ -49,13 +50,24 @@ static void finish_flows(struct tracker *tracker)
     if (!tracker_can_commit(tracker))
         return;
     bool has_more = flow_table_finish(tracker->flows, FLOWS_A_TURN);
-    if (!has_more)
+    if (!has_more) {
         tracker->settled_ns = merge_clock_ns(tracker->merge);
+        if (merge_end(tracker->merge) == MERGE_BROKEN) {
+            tracker_fail(tracker, merge_error(tracker->merge));
+            return;
+        }
+    }
     if (!has_more || tracker_is_pausing(tracker))
         tracker_commit(tracker, !has_more);
     if (!has_more)
         tracker->phase = PHASE_DRAINING;
     loop_again(tracker->loop);
+}
+
+static void begin_parting(struct tracker *tracker)
+{
+    tracker->phase = PHASE_PARTING;
+    tracker->parting_since_ms = loop_now_ms(tracker->loop);
 }
 
 static void part(struct tracker *tracker)
@@ -76,10 +88,8 @@ void tracker_on_turn(void *state)
     if (tracker->phase == PHASE_FINISHING)
         finish_flows(tracker);
     output_flush(tracker->output);
-    if (tracker->phase == PHASE_DRAINING && output_is_committed(tracker->output)) {
-        tracker->phase = PHASE_PARTING;
-        tracker->parting_since_ms = loop_now_ms(tracker->loop);
-    }
+    if (tracker->phase == PHASE_DRAINING && output_is_committed(tracker->output))
+        begin_parting(tracker);
     downlink_flush(tracker->input);
     if (tracker->phase == PHASE_PARTING)
         part(tracker);
@@ -109,7 +119,15 @@ void tracker_on_signal(void *state, int signal_number)
 
 /* ---- peers ---- */
 
-/* The exporter knows what of each capture stream is committed. */
+/* Had this shard's input ended, and all been committed, when this tracker's predecessor died? */
+static bool is_shard_done(const struct tracker *tracker)
+{
+    for (size_t i = 0; i < tracker->n_resume; i++)
+        if (tracker->resume[i].is_closed)
+            return true;
+    return false;
+}
+
 void tracker_on_welcome(void *state, const struct reply *reply)
 {
     struct tracker *tracker = state;
@@ -122,7 +140,10 @@ void tracker_on_welcome(void *state, const struct reply *reply)
     }
     memcpy(tracker->resume, reply->applied, reply->n_applied * sizeof *tracker->resume);
     tracker->n_resume = reply->n_applied;
-    tracker->phase = PHASE_RUNNING;
+    if (is_shard_done(tracker))
+        begin_parting(tracker);
+    else
+        tracker->phase = PHASE_RUNNING;
     downlink_start(tracker->input);
 }
 

@@ -59,7 +59,7 @@ struct tracker {
     char name[32];
 };
 
-/* Ends the process with status 1. */
+/* Ends the process with PROCESS_FAILED. */
 void tracker_fail(struct tracker *tracker, const char *what);
 
 /* main.c: what has come since the last commit point makes one due. Of a 'struct tracker'. */

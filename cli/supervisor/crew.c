@@ -67,7 +67,9 @@ static int add_common(const struct supervisor_plan *plan, const struct crew *cre
 static int add_exporter(const struct supervisor_plan *plan, struct crew *crew)
 {
     struct command_line *command_line = add_member(crew, PROCESS_EXPORTER, 0);
-    return add_common(plan, crew, PROCESS_EXPORTER, command_line);
+    int result = add_common(plan, crew, PROCESS_EXPORTER, command_line);
+    add_number(command_line, "--run-started", (size_t)crew->options.started_ns);
+    return result;
 }
 
 static int add_tracker(const struct supervisor_plan *plan, size_t shard, struct crew *crew)

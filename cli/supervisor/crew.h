@@ -10,8 +10,18 @@
 #include "cli/supervisor.h"
 #include "cli/supervisor/process.h"
 #include "cli/supervisor/progress.h"
+#include "cli/supervisor/restart.h"
+
+enum member_state {
+    MEMBER_ENDED,   /* well, or not started yet */
+    MEMBER_WAITING, /* died, and is to be started again */
+    MEMBER_RUNNING,
+};
 
 struct crew_member {
+    enum member_state state;
+    bool has_served; /* it has not failed to start: what follows may be tried again */
+    struct restart restart;
     struct process process;
     struct command_line command_line;
     bool has_standard_input;
@@ -24,6 +34,7 @@ struct crew_options {
     const struct progress *progress; /* a descriptor for each worker; NULL: none */
     int config;                      /* descriptor of settings_share() */
     int changes;                     /* of the first worker; 0: none */
+    int64_t started_ns;              /* wall time: names the run's row in the database */
 };
 
 struct crew {

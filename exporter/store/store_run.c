@@ -182,16 +182,27 @@ static void hex_text(const uint8_t hash[CONFIG_SHA256_SIZE], char text[2 * CONFI
         snprintf(text + 2 * i, 3, "%02x", hash[i]);
 }
 
-static int add_run(struct store *store, const struct store_run *run)
+/* The row of the same run, by an exporter that died. -ENOENT: there is none. */
+static int find_run(struct store *store, const struct store_run *run, const char *hash_text)
+{
+    sqlite3_stmt *find = store->statements[STATEMENT_RUN_FIND];
+    store_bind_integer(find, 1, run->started_ns);
+    store_bind_text(find, 2, hash_text, strlen(hash_text));
+    int step = sqlite3_step(find);
+    int result = step == SQLITE_ROW ? 0 : -ENOENT;
+    if (step == SQLITE_ROW)
+        store->run_id = sqlite3_column_int64(find, 0);
+    else if (step != SQLITE_DONE)
+        result = store_fail_sqlite(store, "cannot read the runs");
+    sqlite3_reset(find);
+    return result;
+}
+
+static int add_run(struct store *store, const struct store_run *run, const char *hash_text)
 {
     char *text = config_text(run->config, false);
     if (!text)
         return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
-    char hash_text[2 * CONFIG_SHA256_SIZE + 1];
-    static_assert(sizeof store->config_sha256 == CONFIG_SHA256_SIZE, "SHA-256");
-    config_hash(run->config, store->config_sha256);
-    hex_text(store->config_sha256, hash_text);
-
     sqlite3_stmt *add = store->statements[STATEMENT_RUN_START];
     store_bind_integer(add, 1, run->started_ns);
     store_bind_text(add, 2, run->version, strlen(run->version));
@@ -206,13 +217,23 @@ static int add_run(struct store *store, const struct store_run *run)
     return result;
 }
 
+static int find_or_add_run(struct store *store, const struct store_run *run)
+{
+    char hash_text[2 * CONFIG_SHA256_SIZE + 1];
+    static_assert(sizeof store->config_sha256 == CONFIG_SHA256_SIZE, "SHA-256");
+    config_hash(run->config, store->config_sha256);
+    hex_text(store->config_sha256, hash_text);
+    int result = find_run(store, run, hash_text);
+    return result == -ENOENT ? add_run(store, run, hash_text) : result;
+}
+
 int store_start_run(struct store *store, const struct store_run *run)
 {
     int result = make_room(store, run->config);
     if (result == 0)
         result = store_begin(store);
     if (result == 0)
-        result = add_run(store, run);
+        result = find_or_add_run(store, run);
     if (result == 0)
         result = put_accounts(store, run->config);
     if (result == 0)

@@ -14,6 +14,7 @@ static const char *const statement_sql[STATEMENT_N] = {
     [STATEMENT_RUN_START] =
         "INSERT INTO run (started_ns, version, sqlite_version, config, config_sha256,"
         " has_flow_records) VALUES (?1, ?2, sqlite_version(), ?3, ?4, ?5)",
+    [STATEMENT_RUN_FIND] = "SELECT id FROM run WHERE started_ns = ?1 AND config_sha256 = ?2",
     [STATEMENT_RUN_FINISH] = "UPDATE run SET finished_ns = ?1 WHERE id = ?2",
     [STATEMENT_RUN_LAST] = "SELECT id, config_sha256 FROM run ORDER BY id DESC LIMIT 1",
     [STATEMENT_STREAM_FIND] = "SELECT id, seq, packets_into_next, packets, l2_bytes, l3_bytes,"
@@ -28,8 +29,9 @@ static const char *const statement_sql[STATEMENT_N] = {
                                 " open_billed_bytes = ?10 WHERE id = ?11",
     [STATEMENT_STREAM_CLOSE] = "UPDATE stream SET closed = 1 WHERE id = ?1",
     [STATEMENT_STREAM_APPLIED] =
-        "SELECT producer, epoch, shard, seq, packets_into_next, packets, l2_bytes, l3_bytes"
-        " FROM stream WHERE kind = 'capture' AND shard = ?1 AND closed = 0 ORDER BY id",
+        "SELECT producer, epoch, shard, seq, packets_into_next, packets, l2_bytes, l3_bytes, closed"
+        " FROM stream WHERE kind = 'capture' AND shard = ?1 AND (closed = 0 OR run_id = ?2)"
+        " ORDER BY id",
     /* A live source is told of again and again, and by each of its worker's streams. */
     [STATEMENT_SOURCE_PUT] =
         "INSERT INTO source (run_id, producer, epoch, source_index, name, sha256, packets,"

@@ -204,6 +204,7 @@ static int append_mark(struct store *store, sqlite3_stmt *row, struct high_water
     if (!read_stream_id(row, &mark->stream))
         return store_fail(store, -EUCLEAN, "%s: a stream without a valid producer", store->path);
     read_mark(row, 3, mark);
+    mark->is_closed = sqlite3_column_int(row, 8) != 0;
     (*n)++;
     return 0;
 }
@@ -214,6 +215,7 @@ int store_find_applied(struct store *store, uint32_t shard, struct high_water **
     *n = 0;
     sqlite3_stmt *find = store->statements[STATEMENT_STREAM_APPLIED];
     store_bind_integer(find, 1, shard);
+    store_bind_integer(find, 2, store->run_id);
     int result = 0;
     int step = SQLITE_DONE;
     while (result == 0 && (step = sqlite3_step(find)) == SQLITE_ROW)

@@ -30,19 +30,21 @@ struct store_case {
     struct config_wan wans[2];
     struct config_account accounts[2];
     struct store *store;
+    int64_t n_runs;
 };
 
-static struct store_run case_run(const struct store_case *c)
+/* Opens the database and starts a run, as the exporter does; or goes on with it, if it is there. */
+static inline void case_open_run(struct store_case *c, int64_t started_ns)
 {
-    return (struct store_run){.started_ns = 1, .version = "0.0.0", .config = &c->config};
-}
-
-/* Opens the database and starts a run, as the exporter does. */
-static inline void case_open(struct store_case *c)
-{
-    struct store_run run = case_run(c);
+    struct store_run run = {.started_ns = started_ns, .version = "0.0.0", .config = &c->config};
     assert_int_equal(store_open(c->path, CHECKPOINT_BYTES, &c->store, c->error), 0);
     assert_int_equal(store_start_run(c->store, &run), 0);
+}
+
+/* A run of its own. */
+static inline void case_open(struct store_case *c)
+{
+    case_open_run(c, ++c->n_runs);
 }
 
 static inline void case_close(struct store_case *c)

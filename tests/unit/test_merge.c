@@ -192,6 +192,34 @@ static void test_ties_go_by_stream_and_within_a_stream_by_arrival(void **state)
     assert_memory_equal(order.items, expected, sizeof expected);
 }
 
+static void test_a_streams_last_batch_is_under_way_until_the_end_of_all(void **state)
+{
+    (void)state;
+    static struct stream stream;
+    static struct order order;
+    struct high_water marks[STREAMS];
+    struct merge *merge = begin(&order);
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        stream = (struct stream){.n_packets = 2};
+        push(merge, &stream, i, 2);
+    }
+    enum merge_result result;
+    do
+        result = merge_run(merge, 100);
+    while (result == MERGE_MORE);
+    assert_int_equal(result, MERGE_ENDED);
+    assert_int_equal(order.n, 2 * STREAMS);
+    merge_applied(merge, marks);
+    assert_int_equal(marks[0].seq, -1);
+    assert_int_equal(marks[0].packets_into_next, 2);
+
+    assert_int_equal(merge_end(merge), MERGE_ENDED);
+    merge_applied(merge, marks);
+    assert_int_equal(marks[0].seq, 0);
+    assert_int_equal(marks[0].packets_into_next, 0);
+    merge_destroy(merge);
+}
+
 static void test_a_batch_that_does_not_add_up_is_refused(void **state)
 {
     (void)state;
@@ -207,6 +235,8 @@ static void test_a_batch_that_does_not_add_up_is_refused(void **state)
     do
         result = merge_run(merge, 100);
     while (result == MERGE_MORE);
+    if (result == MERGE_ENDED)
+        result = merge_end(merge);
     assert_int_equal(result, MERGE_BROKEN);
     assert_non_null(strstr(merge_error(merge), "add up"));
     merge_destroy(merge);
@@ -217,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_order_does_not_depend_on_batches_or_arrival),
         cmocka_unit_test(test_ties_go_by_stream_and_within_a_stream_by_arrival),
+        cmocka_unit_test(test_a_streams_last_batch_is_under_way_until_the_end_of_all),
         cmocka_unit_test(test_a_batch_that_does_not_add_up_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,15 @@ static void test_opening_again_changes_nothing_but_the_runs(void **state)
     free(schema);
 }
 
+static void test_a_run_that_began_at_the_same_time_is_gone_on_with(void **state)
+{
+    struct store_case *c = *state;
+    case_open_run(c, 1);
+    case_close(c);
+    case_open_run(c, 1);
+    assert_answer(c, "SELECT count(*) FROM run", "1");
+}
+
 static void test_every_table_of_ours_is_strict(void **state)
 {
     struct store_case *c = *state;
@@ -369,6 +378,7 @@ int main(void)
         CASE(test_a_new_database_says_whose_it_is_and_its_version),
         CASE(test_every_older_version_becomes_the_newest),
         CASE(test_opening_again_changes_nothing_but_the_runs),
+        CASE(test_a_run_that_began_at_the_same_time_is_gone_on_with),
         CASE(test_every_table_of_ours_is_strict),
         CASE(test_a_database_of_another_program_is_not_touched),
         CASE(test_a_newer_schema_is_not_touched),

@@ -194,7 +194,7 @@ static void test_marks_and_streams_come_back_as_they_went_in(void **state)
     assert_null(marks);
 }
 
-static void test_a_stream_that_ended_is_not_resumed(void **state)
+static void test_of_a_stream_that_ended_it_is_said_so(void **state)
 {
     struct store_case *c = *state;
     case_open(c);
@@ -205,8 +205,15 @@ static void test_a_stream_that_ended_is_not_resumed(void **state)
     struct high_water *marks;
     size_t n;
     assert_int_equal(store_find_applied(c->store, 0, &marks, &n), 0);
-    assert_int_equal(n, 0);
+    assert_int_equal(n, 1);
+    assert_true(marks[0].is_closed);
+    free(marks);
     assert_answer(c, "SELECT sum(closed) FROM stream", "2");
+    case_close(c);
+
+    case_open(c);
+    assert_int_equal(store_find_applied(c->store, 0, &marks, &n), 0);
+    assert_int_equal(n, 0); /* of another run */
 }
 
 /* ---- transactions ---- */
@@ -320,7 +327,7 @@ int main(void)
         CASE(test_a_name_that_the_configuration_does_not_have_is_refused),
         CASE(test_numbers_beyond_64_bits_are_refused_never_wrapped),
         CASE(test_marks_and_streams_come_back_as_they_went_in),
-        CASE(test_a_stream_that_ended_is_not_resumed),
+        CASE(test_of_a_stream_that_ended_it_is_said_so),
         CASE(test_a_rollback_leaves_nothing_and_forgets_the_marks),
         CASE(test_a_kill_before_the_commit_leaves_nothing_half_applied),
         CASE(test_the_wal_stays_bounded_and_goes_at_close),

@@ -1,0 +1,56 @@
+#include "cli/supervisor/roster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/supervisor/run_directory.h"
+#include "common/log.h"
+
+enum { PATH_SIZE = RUN_DIRECTORY_PATH_MAX + 24 };
+
+static const char *const states[] = {
+    [MEMBER_ENDED] = "ended",
+    [MEMBER_WAITING] = "waiting",
+    [MEMBER_RUNNING] = "running",
+};
+
+static void path_of(const char *run_directory, const char *name, char path[PATH_SIZE])
+{
+    snprintf(path, PATH_SIZE, "%s/%s", run_directory, name);
+}
+
+static FILE *create(const char *path)
+{
+    int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    if (file == NULL && descriptor >= 0)
+        close(descriptor);
+    return file;
+}
+
+void roster_write(const char *run_directory, const struct crew *crew)
+{
+    char path[PATH_SIZE], new_path[PATH_SIZE];
+    path_of(run_directory, "processes", path);
+    path_of(run_directory, "processes.new", new_path);
+    FILE *file = create(new_path);
+    for (size_t i = 0; file != NULL && i < crew->n; i++) {
+        const struct crew_member *member = &crew->members[i];
+        fprintf(file, "%s %d %s %u\n", member->process.name, (int)member->process.pid,
+                states[member->state], member->restart.n);
+    }
+    if (file == NULL || fclose(file) != 0 || rename(new_path, path) != 0)
+        log_warning("%s: %s", path, strerror(errno));
+}
+
+void roster_remove(const char *run_directory)
+{
+    char path[PATH_SIZE];
+    path_of(run_directory, "processes.new", path);
+    unlink(path);
+    path_of(run_directory, "processes", path);
+    unlink(path);
+}
