@@ -13,10 +13,13 @@ That no process is left is seen by support.case.
 """
 
 import json
+import sqlite3
+import time
 from dataclasses import asdict, dataclass, replace
 
 from faults.load import folded
 
+RUN_DIRECTORY = "run"   # where a case wants one that it knows
 MARK = "FAULT "     # begins a line of standard output that is a row for the table
 
 
@@ -107,10 +110,24 @@ def audit(case, database):
 
 
 def assert_nothing_left(case, database):
-    left = [str(path.relative_to(case.directory)) for path in case.wanmeter.sockets.rglob("*")]
+    left = [str(path.relative_to(case.directory))
+            for folder in (case.wanmeter.sockets, case.directory / RUN_DIRECTORY) for path in folder.rglob("*")]
     names = {database, database + "-wal", database + "-shm"}
     folder = (case.directory / database).parent
     left += [path.name for path in folder.iterdir()
              if path.name.startswith(database.rsplit("/", 1)[-1]) and path.name not in
              {name.rsplit("/", 1)[-1] for name in names}]
     assert not left, f"left behind: {left}"
+
+
+def wait_for_usage(case, database):
+    """Until the first rows are committed."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if case.query("SELECT count(*) FROM usage_slot", database=database) != [(0,)]:
+                return
+        except (AssertionError, sqlite3.OperationalError):
+            pass    # not made yet
+        assert time.monotonic() < deadline, "nothing was ever committed"
+        time.sleep(0.01)

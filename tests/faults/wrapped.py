@@ -1,43 +1,47 @@
 """wrapped: the built programs, one of them started in an environment of its own.
 
-    program = wrapped.programs(case, "exporter", {"LD_PRELOAD": wrapped.FIU, …}, starts=2)
+    program = wrapped.programs(case, "exporter", {"FAKETIME_TIMESTAMP_FILE": …})
     crew.replay(case, …, program=program)
 
-Makes a tree like the build's in the case's directory: wanmeter finds its processes beside itself. 'starts': only so many
-starts of that process are hurt; those that come after them, restarted by the supervisor, are not. None: all.
+    program = wrapped.programs(case, "exporter", wrapped.failing(case))
+    wrapped.fail(case, pid, "libc/mm/*", 0.001)         from now on, in this process; its successor is spared
+
+Makes a tree like the build's in the case's directory: wanmeter finds its processes beside itself.
 """
 
 import shutil
+import subprocess
 from pathlib import Path
 
 ROLES = ("exporter", "tracker", "capture")
 FIU = ("/usr/lib/fiu/fiu_run_preload.so", "/usr/lib/fiu/fiu_posix_preload.so")
 FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",)
-SCRIPT = """#!/bin/sh
-if mkdir "{mark}.$({count})" 2>/dev/null && [ "$({count})" -le {starts} ]; then
-    export {assignments}
-fi
-exec {real} "$@"
-"""
+CONTROL = "fiu"
 
 
-def programs(case, role, environment, starts=None):
+def programs(case, role, environment):
     root = case.directory / "programs"
     (root / "cli").mkdir(parents=True)
     shutil.copy(case.wanmeter.program, root / "cli" / "wanmeter")
     for name in ROLES:
         (root / name).mkdir()
         path, real = root / name / f"wanmeter-{name}", case.build / name / f"wanmeter-{name}"
-        path.write_text(script(root / "start", environment, real, starts) if name == role else
-                        f'#!/bin/sh\nexec {real} "$@"\n')
+        words = [f"{key}='{value}'" for key, value in environment.items()] if name == role else []
+        path.write_text("#!/bin/sh\n" + "".join(f"export {word}\n" for word in words) + f'exec {real} "$@"\n')
         path.chmod(0o755)
     return str(root / "cli" / "wanmeter")
 
 
-def script(mark, environment, real, starts):
-    """A directory is made at each start: that is atomic, and their number is that of the starts."""
-    return SCRIPT.format(mark=mark, count=f"ls -d {mark}.* 2>/dev/null | wc -l", starts=1 << 30 if starts is None else starts,
-                         assignments=" ".join(f"{name}='{value}'" for name, value in environment.items()), real=real)
+def failing(case):
+    """The environment of a process whose calls fail() can make fail; it listens on two pipes."""
+    return {"LD_PRELOAD": " ".join(FIU), "FIU_CTRL_FIFO": case.directory / CONTROL}
+
+
+def fail(case, pid, names, probability):
+    commands = [word for name in names.split(",")
+                for word in ("-c", f"enable_random name={name},probability={probability}")]
+    return subprocess.run(["fiu-ctrl", "-f", case.directory / CONTROL, *commands, str(pid)], check=False, timeout=20,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def has(libraries):

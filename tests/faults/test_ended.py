@@ -1,0 +1,60 @@
+"""A run that is ended in its midst: what it committed is whole and no more than came; the next run adds to it exactly."""
+
+import time
+
+from faults import crew, outcome, room, suite
+from faults.load import Load, add
+from support import traffic
+from support.case import reap
+
+EXIT_FAILED, KILLED = 1, -9
+STEADY = ("tracker.commit_volume=256KiB", "exporter.commit_interval=20ms", "tracker.shards=2", f"run_directory={outcome.RUN_DIRECTORY}")
+
+
+def test_a_killed_supervisor_takes_its_processes_along_and_the_next_run_goes_on(case):
+    options = suite.options()
+    random_ = options.random("supervisor")
+    load = Load(options.seed, n_packets=10_000, repeats=options.choose(40, 150))
+    load.write(case.directory / "in.pcap")
+    for n in range(options.choose(1, 10)):
+        database = f"{n}.db"
+        run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=(*STEADY, f"database={database}"))
+        assert run.wait_for("exporter", "tracker-1", "capture-0"), run.said()
+        outcome.wait_for_usage(case, database)
+        time.sleep(random_.uniform(0, 0.3))
+        assert run.kill("wanmeter"), "it was over too early"
+        run.finish({KILLED})
+        go_on(case, "kill -9 of the supervisor", load, database)
+
+
+def test_a_database_without_room_ends_a_run_that_the_next_adds_to(case):
+    options = suite.options()
+    room.enter(case)
+    load = Load(options.seed, n_packets=10_000, repeats=options.choose(20, 100))
+    load.write(case.directory / "in.pcap")
+    with room.small(case.directory / "db", 64 << 20) as folder:
+        filler = room.fill(folder, leave=2 << 20)
+        run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=(*STEADY, "database=db/full.db"))
+        run.finish({EXIT_FAILED})
+        assert "full" in run.said(), run.said()
+        filler.unlink()
+        go_on(case, "disk of the database is full", load, "db/full.db")
+
+
+def go_on(case, fault, load, database):
+    """What is there is checked; then the same capture again, as new traffic, is added to it to the byte."""
+    gone_deadline = time.monotonic() + crew.WAIT_S
+    while crew.descendants():
+        assert time.monotonic() < gone_deadline, f"orphans: {crew.descendants()}"
+        reap()
+        time.sleep(0.01)
+    truth = load.usage()
+    assert case.query("PRAGMA integrity_check", database=database) == [("ok",)]
+    before = outcome.read_usage(case, database)
+    outcome.subtract(truth, before)
+    assert outcome.audit(case, database) != "mismatch"
+    run = crew.replay(case, "in.pcap", config=traffic.CONFIG, options=["--force"], sets=(*STEADY, f"database={database}"))
+    run.finish({0, 3})
+    for key, amounts in before.items():
+        add(truth, key, amounts)
+    outcome.judge(case, fault, 1, truth, database=database, verdicts=("exact", "bounded"))
