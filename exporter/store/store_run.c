@@ -211,8 +211,6 @@ static int add_run(struct store *store, const struct store_run *run, const char 
     store_bind_integer(add, 5, run->config->tracker.flow_records);
     int result = store_run_statement(store, STATEMENT_RUN_START, "cannot add a run");
     store->run_id = sqlite3_last_insert_rowid(store->db);
-    store->has_flow_records = run->config->tracker.flow_records;
-    store->interim_interval_ns = run->config->tracker.interim_interval_ns;
     free(text);
     return result;
 }
@@ -223,6 +221,8 @@ static int find_or_add_run(struct store *store, const struct store_run *run)
     static_assert(sizeof store->config_sha256 == CONFIG_SHA256_SIZE, "SHA-256");
     config_hash(run->config, store->config_sha256);
     hex_text(store->config_sha256, hash_text);
+    store->has_flow_records = run->config->tracker.flow_records;
+    store->interim_interval_ns = run->config->tracker.interim_interval_ns;
     int result = find_run(store, run, hash_text);
     return result == -ENOENT ? add_run(store, run, hash_text) : result;
 }

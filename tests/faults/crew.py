@@ -44,7 +44,7 @@ class Run:
     def wait_for(self, *names):
         """Their pids, once all of them run; None: the run is over."""
         deadline = time.monotonic() + WAIT_S
-        while not all(name in (now := self.processes()) for name in names):
+        while not set(names) <= set(now := self.processes()):
             if not self.is_running():
                 return None
             assert time.monotonic() < deadline, f"only {now} after {WAIT_S} s: {self.said()[-2000:]}"

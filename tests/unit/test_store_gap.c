@@ -70,6 +70,19 @@ static void test_an_exporters_successor_leaves_no_gap_of_trackers_that_go_on(voi
     assert_answer(c, "SELECT count(*) FROM loss", "0");
 }
 
+static void test_an_exporter_that_goes_on_with_its_run_knows_what_is_open(void **state)
+{
+    struct store_case *c = *state;
+    struct batch batch;
+    case_open(c);
+    count_two(c, &batch, 0, (struct totals){0});
+    case_close(c);
+    case_open_run(c, c->n_runs);
+    count_two(c, &batch, 1, batch.applied.totals);
+    assert_answer(c, sums, "4=2+0+2 equal");
+    assert_answer(c, "SELECT count(*) FROM run", "1");
+}
+
 static void test_a_stream_that_ended_has_nothing_open(void **state)
 {
     struct store_case *c = *state;
@@ -139,6 +152,7 @@ int main(void)
         CASE(test_what_is_in_no_record_yet_is_kept_with_the_stream),
         CASE(test_a_tracker_in_place_of_another_makes_what_that_left_a_gap),
         CASE(test_an_exporters_successor_leaves_no_gap_of_trackers_that_go_on),
+        CASE(test_an_exporter_that_goes_on_with_its_run_knows_what_is_open),
         CASE(test_a_stream_that_ended_has_nothing_open),
         CASE(test_a_run_without_its_end_is_an_unknown_loss_of_the_next),
         CASE(test_streams_that_nothing_takes_the_place_of_are_told_of_at_a_runs_end),
