@@ -207,7 +207,8 @@ static const struct argp argp = {
            "  wanmeter ct list -p tcp --dport 443 --state ESTABLISHED\n"
            "  wanmeter ct update -s 192.0.2.0/24 --set-mark 0x10/0xf0 --set-label +gold\n"
            "  wanmeter ct delete --id 4611686018427387904\n"
-           "  wanmeter ct flush --zone 3",
+           "  wanmeter ct flush --zone 3\n\n"
+           "'wanmeter ct timeout' is 'wanmeter timeout'.",
     .children = (const struct argp_child[]){{&control_client_argp, 0, NULL, 0}, {0}},
 };
 
@@ -373,6 +374,8 @@ static enum exit_code run(struct ct_options *options)
 
 enum exit_code cmd_ct(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "timeout") == 0)
+        return cmd_timeout(argc - 1, argv + 1);
     struct ct_options options = {.words = {strdup("ct")}, .n_words = 2};
     options_parse(&argp, argc, argv, &options);
     enum exit_code code = run(&options);

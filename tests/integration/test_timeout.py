@@ -50,13 +50,13 @@ def test_policies_and_defaults_last_over_a_restart(case):
         test_live.stop(daemon)
 
 
-def timeout(case, line, check=0):
-    done = case.wanmeter("timeout", "--run-directory", case.directory / "run", *line.split(), check=check)
+def timeout(case, line, check=0, command=("timeout",)):
+    done = case.wanmeter(*command, "--run-directory", case.directory / "run", *line.split(), check=check)
     return done.stdout + done.stderr
 
 
 def known(case):
-    return [json.loads(timeout(case, f"{line} --format json"))["rows"] for line in ("list", "default get inet gre")]
+    return [json.loads(timeout(case, f"{line} --format json", command=("ct", "timeout")))["rows"] for line in ("list", "default get inet gre")]
 
 
 def test_a_change_counts_from_its_packet_time_at_any_number_of_shards(case):
