@@ -229,7 +229,8 @@ static bool may_read(struct capture *capture)
 
 static void tell_ready(struct capture *capture)
 {
-    if (capture->is_ready || !outlet_is(&capture->outlet, lane_is_welcome))
+    if (capture->is_ready || !outlet_is(&capture->outlet, lane_is_welcome) ||
+        !source_is_open(capture->source))
         return;
     capture->is_ready = true;
     if (capture->arguments.is_live)
@@ -315,12 +316,21 @@ static void on_signal(void *state, int signal_number)
 
 /* ---- open, close ---- */
 
-static const struct config_source *live_source(const struct arguments *arguments)
+/* Which of the interface's workers we are: those of one source follow each other. False: the
+ * configuration has no such source. */
+static bool find_place(const struct arguments *arguments, struct source_place *place)
 {
-    for (size_t i = 0; i < arguments->config.n_sources; i++)
-        if (strcmp(arguments->config.sources[i].interface, arguments->interface) == 0)
-            return &arguments->config.sources[i];
-    return NULL;
+    const struct config *config = &arguments->config;
+    *place = (struct source_place){.index = arguments->first_source,
+                                   .worker = arguments->worker,
+                                   .pages_descriptor = arguments->pages_descriptor};
+    for (size_t i = 0; i < config->n_sources; i++) {
+        place->source = &config->sources[i];
+        if (place->worker < (uint32_t)place->source->workers)
+            return strcmp(place->source->interface, arguments->interface) == 0;
+        place->worker -= (uint32_t)place->source->workers;
+    }
+    return false;
 }
 
 /* All files are open at once: the merge needs the next packet of each. */
@@ -340,15 +350,15 @@ static int open_source(struct capture *capture)
     if (!capture->carrier_bytes)
         return -ENOMEM;
     const struct arguments *arguments = &capture->arguments;
-    char error[SOURCE_ERROR_MAX] = "no such interface in 'sources'";
+    struct source_place place;
+    char error[SOURCE_ERROR_MAX] = "no such worker of an interface in 'sources'";
     int result = -ENODEV;
     if (!arguments->interface)
         result = source_open_files(
             (const char *const *)arguments->files, arguments->n_files, arguments->first_source,
             arguments->config.capture.time_jump_max_ns, &capture->source, error);
-    else if (live_source(arguments))
-        result = source_open_interface(&arguments->config, live_source(arguments),
-                                       arguments->first_source, &capture->source, error);
+    else if (find_place(arguments, &place))
+        result = source_open_interface(&arguments->config, &place, &capture->source, error);
     if (result < 0)
         log_error("%s", error);
     return result;

@@ -71,15 +71,15 @@ int source_open_files(const char *const *paths, size_t n_paths, uint32_t first_i
     return 0;
 }
 
-int source_open_interface(const struct config *config, const struct config_source *interface,
-                          uint32_t index, struct source **out, char error[SOURCE_ERROR_MAX])
+int source_open_interface(const struct config *config, const struct source_place *place,
+                          struct source **out, char error[SOURCE_ERROR_MAX])
 {
     struct source *source = calloc(1, sizeof *source);
     if (!source) {
-        snprintf(error, SOURCE_ERROR_MAX, "%s: %s", interface->interface, strerror(ENOMEM));
+        snprintf(error, SOURCE_ERROR_MAX, "%s: %s", place->source->interface, strerror(ENOMEM));
         return -ENOMEM;
     }
-    int result = source_live_create(config, interface, index, &source->live, error);
+    int result = source_live_create(config, place, &source->live, error);
     if (result < 0) {
         free(source);
         return result;
@@ -237,6 +237,11 @@ enum source_result source_next(struct source *source, struct frame *frame, struc
 }
 
 /* ---- what is asked of it ---- */
+
+bool source_is_open(const struct source *source)
+{
+    return !source->live || source_live_is_open(source->live);
+}
 
 int source_descriptor(const struct source *source)
 {

@@ -15,6 +15,7 @@
 #ifndef WANMETER_CAPTURE_SOURCE_H
 #define WANMETER_CAPTURE_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,11 +45,20 @@ enum source_result {
 int source_open_files(const char *const *paths, size_t n_paths, uint32_t first_index,
                       int64_t time_jump_max_ns, struct source **out, char error[SOURCE_ERROR_MAX]);
 
+/* Whose share of an interface's packets it is. */
+struct source_place {
+    const struct config_source *source; /* one of the configuration's */
+    uint32_t index;                     /* source_index */
+    uint32_t worker;                    /* of the interface's workers */
+    int pages_descriptor;               /* what its workers share (interface_page.h); -1: none */
+};
+
 /* Opens an interface through libpcap: non-blocking, promiscuous, snap length and ring from
- * 'config', nanoseconds; with several 'workers' the interface's packets are shared out by address
- * and port, both directions of a connection and all fragments of a datagram to one worker. */
-int source_open_interface(const struct config *config, const struct config_source *interface,
-                          uint32_t index, struct source **out, char error[SOURCE_ERROR_MAX]);
+ * 'config', nanoseconds; with several workers the interface's packets are shared out by address and
+ * port, both directions of a connection and all fragments of a datagram to one worker. Packets come
+ * in when all of them are there: see source_is_open(). */
+int source_open_interface(const struct config *config, const struct source_place *place,
+                          struct source **out, char error[SOURCE_ERROR_MAX]);
 
 void source_close(struct source *source); /* accepts NULL */
 
@@ -58,6 +68,9 @@ enum source_result source_next(struct source *source, struct frame *frame, struc
  * SOURCE_END (SOURCE_NOTHING in between for at most a second). Files: SOURCE_END follows at once,
  * and their totals are not complete. */
 void source_stop(struct source *source);
+
+/* Live: do packets come in? Files: yes. */
+bool source_is_open(const struct source *source);
 
 /* Live: readable when frames wait; files: -1. */
 int source_descriptor(const struct source *source);

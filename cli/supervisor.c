@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,6 +32,7 @@ struct supervisor {
     sigset_t old_mask;
     int signals; /* signalfd; -1: not open */
     int config;  /* of settings_share(); -1: not open */
+    int pages;   /* memory that an interface's workers share; -1: none */
     unsigned n_interrupts;
     bool is_failed;
     bool is_complete;       /* the exporter has ended well: all is in the database */
@@ -243,10 +245,21 @@ static int share_config(struct supervisor *supervisor)
     return supervisor->config;
 }
 
+/* It outlives the workers, so that what they counted does. They give it its size. */
+static int share_pages(struct supervisor *supervisor)
+{
+    supervisor->pages = memfd_create("wanmeter-interfaces", MFD_CLOEXEC);
+    if (supervisor->pages >= 0)
+        return 0;
+    int error = errno;
+    log_error("shared memory: %s", strerror(error));
+    return -error;
+}
+
 static int supervisor_open(struct supervisor *supervisor, const struct supervisor_plan *plan)
 {
-    *supervisor =
-        (struct supervisor){.plan = plan, .directory = {.lock = -1}, .signals = -1, .config = -1};
+    *supervisor = (struct supervisor){
+        .plan = plan, .directory = {.lock = -1}, .signals = -1, .config = -1, .pages = -1};
     int result = watch_signals(supervisor); /* first: no signal may leave a directory behind */
     if (result == 0)
         result = run_directory_open(plan->settings->config.run_directory, &supervisor->directory);
@@ -254,12 +267,15 @@ static int supervisor_open(struct supervisor *supervisor, const struct superviso
         result = progress_open(&supervisor->progress, crew_workers(plan));
     if (result == 0)
         result = share_config(supervisor);
+    if (result == 0 && plan->n_files == 0)
+        result = share_pages(supervisor);
     struct crew_options options = {
         .run_directory = supervisor->directory.path,
         .progress = plan->has_progress ? &supervisor->progress : NULL,
         .config = supervisor->config,
         .changes = plan->changes,
         .started_ns = wall_time_ns(),
+        .pages = supervisor->pages,
     };
     if (result == 0)
         result = crew_create(plan, &options, &supervisor->crew);
@@ -278,6 +294,8 @@ static void supervisor_close(struct supervisor *supervisor)
     }
     if (supervisor->config >= 0)
         close(supervisor->config);
+    if (supervisor->pages >= 0)
+        close(supervisor->pages);
     free(supervisor->polled);
     if (supervisor->directory.lock >= 0)
         roster_remove(supervisor->directory.path);
@@ -292,7 +310,7 @@ static void start(struct supervisor *supervisor, struct crew_member *member)
     const struct progress *progress = supervisor->plan->has_progress ? &supervisor->progress : NULL;
     struct process_descriptors descriptors = {
         .has_standard_input = member->has_standard_input,
-        .passed = {supervisor->config, -1, -1},
+        .passed = {supervisor->config, -1, -1, is_worker ? supervisor->pages : -1},
     };
     if (is_worker && progress != NULL)
         descriptors.passed[1] = progress->workers[member->worker].write_end;

@@ -23,6 +23,7 @@ enum option_key {
     KEY_SEAL,
     KEY_CHANGES,
     KEY_RUN_STARTED,
+    KEY_INTERFACE_PAGES,
 };
 
 static const struct argp_option options[] = {
@@ -38,6 +39,8 @@ static const struct argp_option options[] = {
     {"interface", KEY_INTERFACE, "NAME", 0, "capture: read this interface", 0},
     {"progress-descriptor", KEY_PROGRESS_DESCRIPTOR, "N", 0, "capture: tell progress here", 0},
     {"changes", KEY_CHANGES, "FILE", 0, "capture: recorded changes", 0},
+    {"interface-pages", KEY_INTERFACE_PAGES, "N", 0,
+     "capture: memory that an interface's workers share", 0},
     {"live", KEY_LIVE, 0, 0, "the input has no end of its own", 0},
     {"run-started", KEY_RUN_STARTED, "NS", 0, "exporter: go on with the run of this time", 0},
     {"seal", KEY_SEAL, 0, 0, "exporter: close all that is in the database, and end", 0},
@@ -91,6 +94,10 @@ static error_t on_number(int key, const char *text, struct argp_state *state)
     case KEY_PROGRESS_DESCRIPTOR:
         read_number(state, text, INT32_MAX, &descriptor);
         arguments->progress_descriptor = (int)descriptor;
+        return 0;
+    case KEY_INTERFACE_PAGES:
+        read_number(state, text, INT32_MAX, &descriptor);
+        arguments->pages_descriptor = (int)descriptor;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -148,7 +155,8 @@ static int read_config(struct arguments *arguments)
 int arguments_read(int argc, char **argv, const char *program, struct arguments *arguments)
 {
     static const struct argp argp = {options, on_option, "[FILE…]", NULL, NULL, NULL, NULL};
-    *arguments = (struct arguments){.n_shards = 1, .n_workers = 1, .progress_descriptor = -1};
+    *arguments = (struct arguments){
+        .n_shards = 1, .n_workers = 1, .progress_descriptor = -1, .pages_descriptor = -1};
     arguments->sets = calloc((size_t)argc, sizeof *arguments->sets);
     arguments->files = calloc((size_t)argc, sizeof *arguments->files);
     config_init(&arguments->config);

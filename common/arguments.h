@@ -26,6 +26,7 @@ struct arguments {
     uint32_t first_source;    /* source_index of the first file or of the interface */
     const char *interface;    /* live: one of config.sources; NULL: files */
     int progress_descriptor;  /* where to write progress; -1: nowhere */
+    int pages_descriptor;     /* live: what an interface's workers share; -1: none */
     const char *changes_path; /* capture: recorded changes to put among the packets; NULL: none */
     bool is_live;
     int64_t run_started_ns; /* exporter: the run's row; one that is there is gone on with. 0: now */

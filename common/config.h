@@ -101,9 +101,10 @@ struct config_account {
 /* A live interface. */
 struct config_source {
     char *interface;
-    char *direction; /* "auto", "up", "down": of all its packets */
-    int32_t zone;    /* -1: 'zone' */
-    int32_t workers; /* by PACKET_FANOUT */
+    char *direction;   /* "auto", "up", "down": of all its packets */
+    int32_t zone;      /* -1: 'zone' */
+    int32_t workers;   /* by PACKET_FANOUT */
+    bool is_dedicated; /* a mirror port: nothing of this machine's own */
     struct config_place place;
 };
 

@@ -1,46 +1,28 @@
 #include "capture/source/source_live.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/filter.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
 #include <pcap/pcap.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <time.h>
 
+#include "capture/source/interface_watch.h"
+#include "capture/source/live_socket.h"
 #include "common/log.h"
-#include "proto/packet.h"
 
 enum {
-    HEADERS_MAX = 256,        /* of a packet whose payload is wanted */
-    BLOCK_TIMEOUT_MS = 10,    /* the kernel gives a block that is not full after this long */
     STATS_INTERVAL_MS = 1000, /* drops are told at most so often */
     STATS_FRAMES = 1024,      /* and the clock is looked at so often */
     SETTLE_MS = 50,           /* for packets that passed the filter before it was replaced */
     STOP_MS = 1000,           /* then what the kernel counted but did not give is lost */
-    DISCARD_MS = 500,
-};
-
-/* The kernel's counters since the socket was made; 'received' includes 'dropped'. */
-struct kernel_counters {
-    uint64_t received;
-    uint64_t dropped;
-    uint32_t last_received; /* as pcap_stats() gave them: 32 bits that wrap */
-    uint32_t last_dropped;
+    PEERS_MS = 2000,          /* the first worker waits so long for the others' last sums */
 };
 
 struct source_live {
-    pcap_t *pcap;
-    char *interface;
-    int32_t link_type;
-    bool has_nanoseconds;
-    bool counts_twice; /* the kernel counts packets that libpcap then leaves out */
+    struct live_socket socket;
+    struct interface_watch watch;
+    bool is_dedicated;
+    bool is_open; /* packets come in */
     bool is_stopped;
     bool has_failed;
     unsigned frames_until_stats;
@@ -48,32 +30,32 @@ struct source_live {
     int64_t stopped_at_ms;
     int64_t told_clock_ns; /* up to here drops are told */
     int64_t clock_ns;
-    uint64_t taken; /* frames that came out of the ring */
     uint64_t told_dropped;
-    struct kernel_counters counters;
+    uint64_t unclaimed; /* frames of types that nobody else takes */
     struct source_total total;
 };
 
-static int64_t now_ms(void)
+/* ---- counters ---- */
+
+static struct interface_sums sums_of(const struct source_live *live)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (struct interface_sums){
+        .packets = live->total.packets,
+        .bytes = live->total.l2_bytes,
+        .dropped = live->socket.counters.dropped,
+        .unclaimed = live->unclaimed,
+    };
 }
 
-/* ---- counters and losses ---- */
-
+/* Where it fails the interface is gone: what was counted so far stands. */
 static void read_counters(struct source_live *live)
 {
-    struct pcap_stat stats;
-    if (pcap_stats(live->pcap, &stats) < 0)
-        return; /* the socket is gone: what was counted so far stands */
-    struct kernel_counters *counters = &live->counters;
-    counters->received += (uint32_t)(stats.ps_recv - counters->last_received);
-    counters->dropped += (uint32_t)(stats.ps_drop - counters->last_dropped);
-    counters->last_received = stats.ps_recv;
-    counters->last_dropped = stats.ps_drop;
+    (void)kernel_counters_read(pcap_fileno(live->socket.pcap), &live->socket.counters);
+    struct interface_sums sums = sums_of(live);
+    interface_watch_count(&live->watch, &sums);
 }
+
+/* ---- losses of this worker's ring ---- */
 
 static void set_loss(const struct source_live *live, struct loss *loss, const char *reason,
                      int64_t packets)
@@ -85,152 +67,51 @@ static void set_loss(const struct source_live *live, struct loss *loss, const ch
         .l2_bytes = LOSS_AMOUNT_UNKNOWN,
         .l3_bytes = LOSS_AMOUNT_UNKNOWN,
         .stage = LOSS_KERNEL,
-        .certainty = live->counts_twice ? LOSS_UPPER_BOUND : LOSS_EXACT,
+        .certainty = live->socket.counts_twice ? LOSS_UPPER_BOUND : LOSS_EXACT,
     };
     snprintf(loss->reason, sizeof loss->reason, "%s", reason);
 }
 
-/* True: drops that were not told yet are in '*loss'. */
+/* True: drops that were not told yet are in '*loss'. Those of a dedicated port are the interface's
+ * to tell, with their bytes. */
 static bool has_drops(struct source_live *live, struct loss *loss)
 {
+    const struct kernel_counters *counters = &live->socket.counters;
     read_counters(live);
-    live->stats_at_ms = now_ms();
-    uint64_t dropped = live->counters.dropped - live->told_dropped;
-    if (!dropped)
+    uint64_t dropped = counters->dropped - live->told_dropped;
+    if (!dropped || live->is_dedicated)
         return false;
     set_loss(live, loss, "ring_full", (int64_t)dropped);
     snprintf(loss->evidence, sizeof loss->evidence,
              "%s: the kernel dropped %llu packets (%llu of %llu in all): the ring was full",
-             live->interface, (unsigned long long)dropped,
-             (unsigned long long)live->counters.dropped,
-             (unsigned long long)live->counters.received);
-    live->told_dropped = live->counters.dropped;
+             live->socket.interface, (unsigned long long)dropped,
+             (unsigned long long)counters->dropped, (unsigned long long)counters->received);
+    live->told_dropped = counters->dropped;
     live->told_clock_ns = live->clock_ns;
     return true;
 }
 
+/* ---- when to look ---- */
+
 static bool is_stats_time(struct source_live *live)
 {
     live->frames_until_stats = STATS_FRAMES;
-    return now_ms() - live->stats_at_ms >= STATS_INTERVAL_MS;
+    int64_t time_ms = interface_watch_now_ms();
+    if (time_ms - live->stats_at_ms < STATS_INTERVAL_MS)
+        return false;
+    live->stats_at_ms = time_ms;
+    return true;
 }
 
-/* ---- filters ---- */
-
-/* The kernel copies as much of a packet as its filter returns. Set behind libpcap's back: its own
- * pcap_setfilter() would apply a filter that rejects to what is already in the ring, too. */
-static int set_kernel_filter(struct source_live *live, uint32_t snap_bytes)
+static bool has_loss(struct source_live *live, struct loss *loss)
 {
-    struct sock_filter code = {.code = BPF_RET | BPF_K, .k = snap_bytes};
-    struct sock_fprog filter = {.len = 1, .filter = &code};
-    int descriptor = pcap_fileno(live->pcap);
-    return setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? -errno
-                                                                                            : 0;
+    bool is_found = has_drops(live, loss) || interface_watch_next(&live->watch, loss);
+    if (is_found)
+        live->stats_at_ms = 0; /* there may be more */
+    return is_found;
 }
 
 /* ---- opening ---- */
-
-static bool is_counted_twice(const struct source_live *live)
-{
-    struct ifreq request = {0};
-    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", live->interface);
-    if (strcmp(live->interface, "any") == 0)
-        return true;
-    return ioctl(pcap_fileno(live->pcap), SIOCGIFFLAGS, &request) < 0 ||
-           (request.ifr_flags & IFF_LOOPBACK);
-}
-
-static int error_of_status(int status)
-{
-    switch (status) {
-    case PCAP_ERROR_NO_SUCH_DEVICE:
-        return -ENODEV;
-    case PCAP_ERROR_PERM_DENIED:
-    case PCAP_ERROR_PROMISC_PERM_DENIED:
-        return -EPERM;
-    case PCAP_ERROR_IFACE_NOT_UP:
-        return -ENETDOWN;
-    default:
-        return -EIO;
-    }
-}
-
-static int refuse(const struct source_live *live, const char *what, int status,
-                  char error[SOURCE_ERROR_MAX])
-{
-    const char *status_text = pcap_statustostr(status);
-    const char *detail = pcap_geterr(live->pcap);
-    bool has_detail = detail[0] && strcmp(detail, status_text) != 0;
-    snprintf(error, SOURCE_ERROR_MAX, "%s: %s: %s%s%s%s", live->interface, what, status_text,
-             has_detail ? " (" : "", has_detail ? detail : "", has_detail ? ")" : "");
-    return error_of_status(status);
-}
-
-/* Helpers read payload: at least as much of it as goes to a tracker. */
-static int snap_bytes_of(const struct config *config)
-{
-    int64_t least = config_has_helpers(config) ? HEADERS_MAX + PACKET_PAYLOAD_MAX : 0;
-    return (int)(config->capture.snap_bytes > least ? config->capture.snap_bytes : least);
-}
-
-static int activate(struct source_live *live, const struct config *config,
-                    char error[SOURCE_ERROR_MAX])
-{
-    int64_t ring_bytes = config->capture.ring_bytes;
-    pcap_set_snaplen(live->pcap, snap_bytes_of(config));
-    pcap_set_promisc(live->pcap, 1);
-    pcap_set_timeout(live->pcap, BLOCK_TIMEOUT_MS);
-    pcap_set_immediate_mode(live->pcap,
-                            0); /* else libpcap takes TPACKET_V2: one wake-up a packet */
-    pcap_set_buffer_size(live->pcap, ring_bytes < INT_MAX ? (int)ring_bytes : INT_MAX);
-    /* Where it is not offered, microseconds stay. */
-    (void)pcap_set_tstamp_precision(live->pcap, PCAP_TSTAMP_PRECISION_NANO);
-
-    int status = pcap_activate(live->pcap);
-    if (status < 0)
-        return refuse(live, "cannot be opened", status, error);
-    if (status > 0)
-        log_warning("%s: %s (%s)", live->interface, pcap_statustostr(status),
-                    pcap_geterr(live->pcap));
-    if (pcap_setnonblock(live->pcap, 1, error) < 0 || pcap_get_selectable_fd(live->pcap) < 0)
-        return refuse(live, "cannot be polled", PCAP_ERROR, error);
-    live->has_nanoseconds = pcap_get_tstamp_precision(live->pcap) == PCAP_TSTAMP_PRECISION_NANO;
-    int link_type = pcap_datalink(live->pcap);
-    live->link_type = link_type == DLT_RAW ? LINK_RAW : link_type;
-    live->counts_twice = is_counted_twice(live);
-    return 0;
-}
-
-/* An empty filter returns the snap length: without one the kernel copies packets whole. */
-static int set_snap_filter(struct source_live *live, char error[SOURCE_ERROR_MAX])
-{
-    struct bpf_program program;
-    int status = pcap_compile(live->pcap, &program, "", 1, PCAP_NETMASK_UNKNOWN);
-    if (status == 0) {
-        status = pcap_setfilter(live->pcap, &program);
-        pcap_freecode(&program);
-    }
-    return status < 0 ? refuse(live, "the snap length's filter", status, error) : 0;
-}
-
-/* Takes out of the ring, unseen, what came before this worker joined the others: they have it too.
- */
-static void discard_ring(struct source_live *live)
-{
-    int64_t until_ms = now_ms() + DISCARD_MS;
-    struct pollfd wait = {.fd = pcap_get_selectable_fd(live->pcap), .events = POLLIN};
-    do {
-        struct pcap_pkthdr *header;
-        const u_char *bytes;
-        while (pcap_next_ex(live->pcap, &header, &bytes) == 1)
-            live->taken++;
-        read_counters(live);
-        if (live->taken >= live->counters.received - live->counters.dropped)
-            break;
-        poll(&wait, 1, BLOCK_TIMEOUT_MS);
-    } while (now_ms() < until_ms);
-    live->told_dropped = live->counters.dropped;
-}
 
 /* The group's number, the same in all workers of an interface: FNV-1a over what they share. */
 static uint16_t fanout_group(const struct config *config, const char *interface)
@@ -243,61 +124,37 @@ static uint16_t fanout_group(const struct config *config, const char *interface)
     return (uint16_t)(hash ^ hash >> 16);
 }
 
-/* Shares the interface's packets with the other workers. The kernel's symmetric flow hash is the
- * same for both directions, and leaves ports out of all fragments, the first one too: so all
- * fragments of a datagram come to one worker. (Defragmenting in the kernel instead, as
- * PACKET_FANOUT can, would show datagrams that were not on the wire.) Until the socket has joined
- * it sees every packet, as the others do: those are kept out. */
-static int join_workers(struct source_live *live, const struct config *config,
-                        char error[SOURCE_ERROR_MAX])
-{
-    int result = set_kernel_filter(live, 0);
-    if (result == 0) {
-        discard_ring(live);
-        int group = fanout_group(config, live->interface) | PACKET_FANOUT_HASH << 16;
-        if (setsockopt(pcap_fileno(live->pcap), SOL_PACKET, PACKET_FANOUT, &group, sizeof group) <
-            0)
-            result = -errno;
-    }
-    if (result < 0)
-        snprintf(error, SOURCE_ERROR_MAX, "%s: sharing packets among workers: %s", live->interface,
-                 strerror(-result));
-    return result;
-}
-
 static int open_live(struct source_live *live, const struct config *config,
-                     const struct config_source *interface, char error[SOURCE_ERROR_MAX])
+                     const struct source_place *place, char error[SOURCE_ERROR_MAX])
 {
-    char text[PCAP_ERRBUF_SIZE] = "";
-    live->pcap = pcap_create(live->interface, text);
-    if (!live->pcap) {
-        snprintf(error, SOURCE_ERROR_MAX, "%s: %s", live->interface, text);
-        return -ENODEV;
+    const char *interface = place->source->interface;
+    int result = interface_watch_open(&live->watch, config, place);
+    if (result < 0) {
+        snprintf(error, SOURCE_ERROR_MAX, "%s: shared memory: %s", interface, strerror(-result));
+        return result;
     }
-    int result = activate(live, config, error);
-    if (result == 0 && interface->workers > 1)
-        result = join_workers(live, config, error);
+    result = live_socket_open(&live->socket, config, place->source, error);
+    if (result == 0 && place->source->workers > 1)
+        result = live_socket_join(&live->socket, fanout_group(config, interface), error);
     if (result == 0)
-        result = set_snap_filter(live, error);
+        interface_watch_join(&live->watch);
     return result;
 }
 
-int source_live_create(const struct config *config, const struct config_source *interface,
-                       uint32_t index, struct source_live **out, char error[SOURCE_ERROR_MAX])
+int source_live_create(const struct config *config, const struct source_place *place,
+                       struct source_live **out, char error[SOURCE_ERROR_MAX])
 {
     struct source_live *live = calloc(1, sizeof *live);
-    if (live)
-        live->interface = strdup(interface->interface);
-    if (!live || !live->interface) {
-        snprintf(error, SOURCE_ERROR_MAX, "%s: %s", interface->interface, strerror(ENOMEM));
-        source_live_destroy(live);
+    if (!live) {
+        snprintf(error, SOURCE_ERROR_MAX, "%s: %s", place->source->interface, strerror(ENOMEM));
         return -ENOMEM;
     }
-    live->total.source_index = index;
-    snprintf(live->total.name, sizeof live->total.name, "%s", live->interface);
+    live->total.source_index = place->index;
+    snprintf(live->total.name, sizeof live->total.name, "%s", place->source->interface);
+    live->is_dedicated = place->source->is_dedicated;
     live->frames_until_stats = STATS_FRAMES;
-    live->stats_at_ms = now_ms();
-    int result = open_live(live, config, interface, error);
+    live->stats_at_ms = interface_watch_now_ms();
+    int result = open_live(live, config, place, error);
     if (result < 0) {
         source_live_destroy(live);
         return result;
@@ -310,43 +167,92 @@ void source_live_destroy(struct source_live *live)
 {
     if (!live)
         return;
-    if (live->pcap)
-        pcap_close(live->pcap);
-    free(live->interface);
+    live_socket_close(&live->socket);
+    interface_watch_close(&live->watch);
     free(live);
 }
 
+/* Lets packets in when all workers of the interface have joined: until then those who have would
+ * get the share of those who have not. What the interface had counted by then is the beginning of
+ * its ledger. */
+static void open_door(struct source_live *live)
+{
+    struct interface_counters before, after;
+    if (!interface_watch_has_all(&live->watch))
+        return;
+    bool is_known = interface_watch_read(&live->watch, &before);
+    int result = live_socket_admit(&live->socket);
+    if (result < 0)
+        log_error("%s: opening the filter: %s", live->socket.interface, strerror(-result));
+    live->has_failed = result < 0;
+    live->is_open = result == 0;
+    if (is_known && interface_watch_read(&live->watch, &after))
+        interface_watch_begin(&live->watch, &before, &after);
+}
+
+bool source_live_is_open(const struct source_live *live)
+{
+    return live->is_open;
+}
+
 /* ---- reading ---- */
+
+static void count(struct source_total *total, int64_t time_ns, uint32_t wire_bytes)
+{
+    if (!total->packets)
+        total->first_ns = time_ns;
+    total->first_ns = time_ns < total->first_ns ? time_ns : total->first_ns;
+    total->last_ns = time_ns > total->last_ns ? time_ns : total->last_ns;
+    total->packets++;
+    total->l2_bytes += wire_bytes;
+}
+
+static void end_cut(struct source_live *live)
+{
+    read_counters(live);
+    struct interface_sums sums = sums_of(live);
+    interface_watch_cut(&live->watch, &sums);
+}
+
+/* The kernel gives it to us, and then counts it as dropped: nothing else takes it. */
+static bool is_unclaimed(const struct frame *frame)
+{
+    enum { ADDRESSES = 12, TAG = 4, IPV4 = 0x0800, IPV6 = 0x86dd, ARP = 0x0806 };
+    if (frame->link_type != DLT_EN10MB)
+        return false;
+    uint32_t at = ADDRESSES, type = 0;
+    for (; at + 2 <= frame->captured_bytes; at += TAG) {
+        type = (uint32_t)frame->bytes[at] << 8 | frame->bytes[at + 1];
+        if (type != 0x8100 && type != 0x88a8)
+            break;
+    }
+    return type != IPV4 && type != IPV6 && type != ARP;
+}
 
 static void set_frame(struct source_live *live, const struct pcap_pkthdr *header,
                       const uint8_t *bytes, struct frame *frame)
 {
     int64_t fraction = header->ts.tv_usec;
     int64_t time_ns = (int64_t)header->ts.tv_sec * 1000000000 +
-                      (live->has_nanoseconds ? fraction : fraction * 1000);
+                      (live->socket.has_nanoseconds ? fraction : fraction * 1000);
     time_ns = time_ns < 0 ? 0 : time_ns;
     if (time_ns > live->clock_ns)
         live->clock_ns = time_ns;
+    if (interface_watch_is_cut_by(&live->watch, time_ns))
+        end_cut(live);
+    live->told_clock_ns = live->told_clock_ns ? live->told_clock_ns : time_ns;
     *frame = (struct frame){
         .bytes = bytes,
         .captured_bytes = header->caplen < FRAME_BYTES_MAX ? header->caplen : FRAME_BYTES_MAX,
         .wire_bytes = header->len > header->caplen ? header->len : header->caplen,
         .time_ns = time_ns,
         .clock_ns = live->clock_ns,
-        .link_type = live->link_type,
+        .link_type = live->socket.link_type,
         .source_index = live->total.source_index,
-        .interface = live->interface,
+        .interface = live->socket.interface,
     };
-
-    struct source_total *total = &live->total;
-    if (!total->packets) {
-        total->first_ns = time_ns;
-        live->told_clock_ns = live->told_clock_ns ? live->told_clock_ns : time_ns;
-    }
-    total->first_ns = time_ns < total->first_ns ? time_ns : total->first_ns;
-    total->last_ns = time_ns > total->last_ns ? time_ns : total->last_ns;
-    total->packets++;
-    total->l2_bytes += frame->wire_bytes;
+    count(&live->total, time_ns, frame->wire_bytes);
+    live->unclaimed += is_unclaimed(frame);
 }
 
 static enum source_result fail(struct source_live *live, struct loss *loss)
@@ -358,9 +264,23 @@ static enum source_result fail(struct source_live *live, struct loss *loss)
     set_loss(live, loss, "interface_gone", LOSS_AMOUNT_UNKNOWN);
     loss->stage = LOSS_SOURCE;
     loss->certainty = LOSS_UNKNOWN;
-    snprintf(loss->evidence, sizeof loss->evidence, "%s: %.200s", live->interface,
-             pcap_geterr(live->pcap));
+    snprintf(loss->evidence, sizeof loss->evidence, "%s: %.200s", live->socket.interface,
+             pcap_geterr(live->socket.pcap));
     return SOURCE_FAILED;
+}
+
+/* The last of all: the interface's first worker waits for what the others have, and tells. */
+static enum source_result finish_interface(struct source_live *live, int64_t since_stop_ms,
+                                           struct loss *loss)
+{
+    interface_watch_end(&live->watch);
+    if (!interface_watch_has_ended(&live->watch) && live->watch.worker == 0 &&
+        since_stop_ms < PEERS_MS)
+        return SOURCE_NOTHING;
+    if (interface_watch_last(&live->watch, loss))
+        return SOURCE_LOSS;
+    live->total.is_complete = true;
+    return SOURCE_END;
 }
 
 /* The ring is empty after source_live_stop(): ends when all that the kernel counted has come out,
@@ -369,22 +289,34 @@ static enum source_result finish(struct source_live *live, struct loss *loss)
 {
     if (has_drops(live, loss))
         return SOURCE_LOSS;
-    int64_t since_stop_ms = now_ms() - live->stopped_at_ms;
-    uint64_t given = live->counters.received - live->counters.dropped;
-    bool is_all = live->taken >= given || live->counts_twice;
+    struct live_socket *socket = &live->socket;
+    int64_t since_stop_ms = interface_watch_now_ms() - live->stopped_at_ms;
+    uint64_t given = socket->counters.received - socket->counters.dropped;
+    bool is_all = socket->taken >= given || socket->counts_twice;
     if (since_stop_ms < SETTLE_MS || (!is_all && since_stop_ms < STOP_MS))
         return SOURCE_NOTHING;
-    if (!is_all) {
-        uint64_t missing = given - live->taken;
-        set_loss(live, loss, "ring_lost", (int64_t)missing);
-        snprintf(loss->evidence, sizeof loss->evidence,
-                 "%s: the kernel counted %llu packets that did not come out of the ring",
-                 live->interface, (unsigned long long)missing);
-        live->taken = given;
-        return SOURCE_LOSS;
-    }
-    live->total.is_complete = true;
-    return SOURCE_END;
+    if (is_all || live->is_dedicated)
+        return finish_interface(live, since_stop_ms, loss);
+    uint64_t missing = given - socket->taken;
+    set_loss(live, loss, "ring_lost", (int64_t)missing);
+    snprintf(loss->evidence, sizeof loss->evidence,
+             "%s: the kernel counted %llu packets that did not come out of the ring",
+             socket->interface, (unsigned long long)missing);
+    socket->taken = given;
+    return SOURCE_LOSS;
+}
+
+static enum source_result on_empty(struct source_live *live, struct loss *loss)
+{
+    if (live->is_stopped)
+        return finish(live, loss);
+    if (!live->is_open)
+        open_door(live);
+    if (live->is_dedicated)
+        read_counters(live);
+    struct interface_sums sums = sums_of(live);
+    interface_watch_count_empty(&live->watch, &sums);
+    return is_stats_time(live) && has_loss(live, loss) ? SOURCE_LOSS : SOURCE_NOTHING;
 }
 
 enum source_result source_live_next(struct source_live *live, struct frame *frame,
@@ -392,22 +324,20 @@ enum source_result source_live_next(struct source_live *live, struct frame *fram
 {
     if (live->has_failed)
         return fail(live, loss);
-    if (--live->frames_until_stats == 0 && is_stats_time(live) && has_drops(live, loss))
+    if (--live->frames_until_stats == 0 && is_stats_time(live) && has_loss(live, loss))
         return SOURCE_LOSS;
 
     struct pcap_pkthdr *header;
     const u_char *bytes;
-    int result = pcap_next_ex(live->pcap, &header, &bytes);
+    int result = pcap_next_ex(live->socket.pcap, &header, &bytes);
     if (result == 1) {
-        live->taken++;
+        live->socket.taken++;
         set_frame(live, header, bytes, frame);
         return SOURCE_FRAME;
     }
     if (result != 0)
         return fail(live, loss);
-    if (live->is_stopped)
-        return finish(live, loss);
-    return is_stats_time(live) && has_drops(live, loss) ? SOURCE_LOSS : SOURCE_NOTHING;
+    return on_empty(live, loss);
 }
 
 void source_live_stop(struct source_live *live)
@@ -415,15 +345,16 @@ void source_live_stop(struct source_live *live)
     if (live->is_stopped)
         return;
     live->is_stopped = true;
-    live->stopped_at_ms = now_ms();
-    int result = set_kernel_filter(live, 0);
+    live->stopped_at_ms = interface_watch_now_ms();
+    interface_watch_stop(&live->watch);
+    int result = live_socket_shut(&live->socket);
     if (result < 0)
-        log_error("%s: stopping the capture: %s", live->interface, strerror(-result));
+        log_error("%s: stopping the capture: %s", live->socket.interface, strerror(-result));
 }
 
 int source_live_descriptor(const struct source_live *live)
 {
-    return pcap_get_selectable_fd(live->pcap);
+    return pcap_get_selectable_fd(live->socket.pcap);
 }
 
 const struct source_total *source_live_total(const struct source_live *live)

@@ -12,13 +12,14 @@
 struct source_live;
 
 /* 0 or -errno with 'error' set. */
-int source_live_create(const struct config *config, const struct config_source *interface,
-                       uint32_t index, struct source_live **out, char error[SOURCE_ERROR_MAX]);
+int source_live_create(const struct config *config, const struct source_place *place,
+                       struct source_live **out, char error[SOURCE_ERROR_MAX]);
 void source_live_destroy(struct source_live *live); /* accepts NULL */
 
 enum source_result source_live_next(struct source_live *live, struct frame *frame,
                                     struct loss *loss);
 void source_live_stop(struct source_live *live);
+bool source_live_is_open(const struct source_live *live);
 int source_live_descriptor(const struct source_live *live);
 const struct source_total *source_live_total(const struct source_live *live);
 

@@ -97,8 +97,8 @@ static void add_files(const struct supervisor_plan *plan, size_t worker, struct 
 }
 
 /* The interface of one worker: the workers of one interface follow each other. */
-static void add_interface(const struct supervisor_plan *plan, size_t worker,
-                          struct command_line *command_line)
+static void add_interface(const struct supervisor_plan *plan, const struct crew *crew,
+                          size_t worker, struct command_line *command_line)
 {
     const struct config *config = &plan->settings->config;
     size_t source = 0;
@@ -107,6 +107,8 @@ static void add_interface(const struct supervisor_plan *plan, size_t worker,
     command_line_add(command_line, "--interface");
     command_line_add(command_line, config->sources[source].interface);
     add_number(command_line, "--source-index", source);
+    if (crew->options.pages >= 0)
+        add_number(command_line, "--interface-pages", (size_t)crew->options.pages);
 }
 
 static void add_changes(int descriptor, struct command_line *command_line)
@@ -131,7 +133,7 @@ static int add_worker(const struct supervisor_plan *plan, size_t worker, struct 
     if (worker == 0 && crew->options.changes != 0)
         add_changes(crew->options.changes, command_line);
     if (plan->n_files == 0)
-        add_interface(plan, worker, command_line);
+        add_interface(plan, crew, worker, command_line);
     else
         add_files(plan, worker, crew);
     return result;

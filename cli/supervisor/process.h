@@ -43,7 +43,7 @@ char *process_program(enum process_role role);
 
 struct process_descriptors {
     bool has_standard_input; /* else /dev/null */
-    int passed[3];           /* stay open, by their numbers; -1: none */
+    int passed[4];           /* stay open, by their numbers; -1: none */
 };
 
 /* Starts it. 0 or -errno (logged). */

@@ -57,6 +57,11 @@ static const struct config_option source_options[] = {
      .help = "The zone of its packets; not set: the top-level zone."},
     {"workers", CONFIG_INTEGER, FIELD(struct config_source, workers), .initial = "1", .min = 1,
      .max = 64, .help = "Capture processes that share the interface."},
+    {"dedicated", CONFIG_BOOL, FIELD(struct config_source, is_dedicated), .initial = "no",
+     .is_billing = true,
+     .help =
+         "A mirror's port, which this machine uses for nothing else: what it sends is left out, "
+         "and the interface's own counters tell how many bytes were lost."},
 };
 
 static const struct config_option wan_match_options[] = {
