@@ -214,17 +214,25 @@ static void end_cut(struct source_live *live)
     interface_watch_cut(&live->watch, &sums);
 }
 
-/* The kernel gives it to us, and then counts it as dropped: nothing else takes it. */
+static uint32_t read_16(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 8 | bytes[1];
+}
+
+/* The kernel gives it to us, and then counts it as dropped, because nothing else takes its type:
+ * the one after the outer tag (Linux takes off one, and tags of VLAN 0 before it). */
 static bool is_unclaimed(const struct frame *frame)
 {
-    enum { ADDRESSES = 12, TAG = 4, IPV4 = 0x0800, IPV6 = 0x86dd, ARP = 0x0806 };
-    if (frame->link_type != DLT_EN10MB)
+    enum { ADDRESSES = 12, TAG = 4, VLAN_MASK = 0xfff };
+    enum { IPV4 = 0x0800, ARP = 0x0806, VLAN = 0x8100, IPV6 = 0x86dd, QINQ = 0x88a8 };
+    uint32_t at = ADDRESSES, type = 0, vlan = 0;
+    if (frame->link_type != DLT_EN10MB || frame->captured_bytes < ADDRESSES + 2)
         return false;
-    uint32_t at = ADDRESSES, type = 0;
-    for (; at + 2 <= frame->captured_bytes; at += TAG) {
-        type = (uint32_t)frame->bytes[at] << 8 | frame->bytes[at + 1];
-        if (type != 0x8100 && type != 0x88a8)
+    for (type = read_16(frame->bytes + at); type == VLAN || type == QINQ; at += TAG) {
+        if (vlan || frame->captured_bytes < at + TAG + 2)
             break;
+        vlan = read_16(frame->bytes + at + 2) & VLAN_MASK;
+        type = read_16(frame->bytes + at + TAG);
     }
     return type != IPV4 && type != IPV6 && type != ARP;
 }

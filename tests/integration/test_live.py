@@ -47,9 +47,7 @@ def test_what_a_stopped_tracker_cannot_take_is_declared_to_the_byte(case):
     os.kill(tracker, signal.SIGSTOP)
     network.send("mirror1", (packet.frame for packet in packets))
     os.kill(tracker, signal.SIGCONT)
-    monitor.send_signal(signal.SIGTERM)
-    output, errors = monitor.communicate(timeout=STOP_TIMEOUT_S)
-    assert monitor.returncode == 3, f"exit code {monitor.returncode}\n{output}\n{errors}"
+    stop(monitor, code=3)
 
     lost = case.query("SELECT stage, reason, certainty, sum(packets), sum(l2_bytes), sum(l3_bytes) FROM loss "
                       "GROUP BY stage, reason, certainty")
@@ -60,10 +58,14 @@ def test_what_a_stopped_tracker_cannot_take_is_declared_to_the_byte(case):
 
 
 def child(parent, name):
-    for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-        if Path(os.readlink(f"/proc/{pid}/exe")).name == name:
-            return int(pid)
-    raise AssertionError(f"no {name}")
+    return children(parent, name)[0]
+
+
+def children(parent, name):
+    pids = map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+    found = [pid for pid in pids if Path(os.readlink(f"/proc/{pid}/exe")).name == name]
+    assert found, f"no {name}"
+    return found
 
 
 def test_an_interface_without_traffic_ends_when_asked(case):
@@ -109,7 +111,7 @@ def start(case, config, *options, workers=1):
     return monitor
 
 
-def stop(monitor):
+def stop(monitor, code=0):
     monitor.send_signal(signal.SIGTERM)
     output, errors = monitor.communicate(timeout=STOP_TIMEOUT_S)
-    assert monitor.returncode == 0, f"exit code {monitor.returncode}\n{output}\n{errors}"
+    assert monitor.returncode == code, f"exit code {monitor.returncode}\n{output}\n{errors}"
