@@ -40,13 +40,15 @@ static void set_loss(const struct interface_ledger *ledger, const struct interfa
 /* ---- of every interface: what its card, and the kernel before us, lost ---- */
 
 /* What the kernel counted as dropped at the look before (so that what we have of it has come out of
- * the rings by now), less what it gave to us. */
+ * the rings by now), less what it gave to us, or to rings that were full: those are told already.
+ */
 static uint64_t dropped_unseen(const struct interface_ledger *ledger,
                                const struct interface_view *view)
 {
     uint64_t counted = view->is_last ? view->counters.dropped : ledger->dropped_before;
     uint64_t dropped = counted - ledger->begun.dropped;
-    uint64_t unseen = dropped > view->sums.unclaimed ? dropped - view->sums.unclaimed : 0;
+    uint64_t given = view->sums.unclaimed + view->sums.dropped;
+    uint64_t unseen = dropped > given ? dropped - given : 0;
     return ledger->begun.dropped + unseen;
 }
 

@@ -2,7 +2,6 @@
 
 import random
 import re
-import socket
 import subprocess
 import threading
 from collections import Counter
@@ -40,8 +39,7 @@ def test_from_ready_on_no_packet_goes_by(case):
 def send_until(is_ready, sent):
     frames = {port: [ethernet(GATEWAY, HOST, ip("10.1.0.1", "192.0.2.1", udp(source, port, b"x"))) for source in range(2000, 2050)]
               for port in (1111, 2222)}
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
-        out.bind(("mirror1", 0))
+    with network.door("mirror1") as out:
         while not is_ready.is_set():
             for frame in frames[1111]:
                 out.send(frame)
@@ -87,10 +85,11 @@ def test_both_arms_of_a_tap_give_one_connection(case):
     site = "sources:\n  - interface: mirror0\n    direction: up\n  - interface: down0\n    direction: down\n" \
         "wans:\n  - name: fibre\n    match: [{}]\n"
     monitor = start(case, site, workers=2)
-    for number in range(300):
-        source = 3000 + number % 30
-        network.send("mirror1", [ethernet(GATEWAY, HOST, ip("192.0.2.1", "10.1.0.1", tcp(source, 80, ACK, payload=b"up")))])
-        network.send("down1", [ethernet(HOST, GATEWAY, ip("10.1.0.1", "192.0.2.1", tcp(80, source, ACK, payload=b"to the site")))])
+    with network.door("mirror1") as up, network.door("down1") as down:
+        for number in range(300):
+            source = 3000 + number % 30
+            up.send(ethernet(GATEWAY, HOST, ip("192.0.2.1", "10.1.0.1", tcp(source, 80, ACK, payload=b"up"))))
+            down.send(ethernet(HOST, GATEWAY, ip("10.1.0.1", "192.0.2.1", tcp(80, source, ACK, payload=b"to the site"))))
     stop(monitor)
     assert case.query("SELECT direction, sum(packets), sum(l3_bytes) FROM usage GROUP BY 1 ORDER BY 1") == \
         [("down", 300, 300 * 51), ("up", 300, 300 * 42)]

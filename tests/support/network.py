@@ -54,9 +54,15 @@ def statistics(interface):
     return tuple(int((folder / name).read_text()) for name in ("rx_packets", "rx_bytes"))
 
 
+def door(interface):
+    """A socket that sends frames, and receives none; blocks while the interface's queue is full."""
+    out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    out.bind((interface, 0))
+    return out
+
+
 def send(interface, frames):
-    """Sends every frame; blocks while the interface's queue is full."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as out:
-        out.bind((interface, 0))
+    """Sends every frame."""
+    with door(interface) as out:
         for frame in frames:
             out.send(frame)
