@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/process_status.h"
+#include "common/sandbox.h"
 
 enum {
     FRAMES_A_TURN = 4096,
@@ -53,6 +54,7 @@ struct capture {
     struct fragment_table *fragments;
     struct rss rss;
     struct outlet outlet;
+    struct sandbox sandbox;
 
     enum phase phase;
     uint64_t n_frames;
@@ -424,19 +426,25 @@ static int capture_open(struct capture *capture)
     log_open(capture->name);
     heap_keep_pages();
 
-    int result = open_decoding(capture);
+    int result = open_source(capture);
+    if (result == 0) /* what only who started us may open is open */
+        result = arguments_enter_run_directory(&capture->arguments);
+    if (result == 0)
+        result = sandbox_enter(SANDBOX_CAPTURE, &capture->arguments, &capture->sandbox);
+    if (result == 0)
+        result = open_decoding(capture);
     if (result == 0)
         result = loop_create(&capture->loop);
     if (result == 0)
         result = bus_create(capture->loop, &capture->bus);
-    if (result == 0)
-        result = open_source(capture);
     if (result == 0)
         result = open_outlet(capture);
     if (result == 0)
         result = open_timers(capture);
     if (result == 0)
         result = loop_add_turn(capture->loop, on_turn, capture);
+    if (result == 0)
+        result = sandbox_filter(&capture->sandbox);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
     return result;

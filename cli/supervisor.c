@@ -20,6 +20,7 @@
 #include "cli/supervisor/run_directory.h"
 #include "common/log.h"
 #include "common/process_status.h"
+#include "common/sandbox.h"
 
 static const int64_t STOP_TIME_NS = 5000000000;
 
@@ -256,6 +257,16 @@ static int share_pages(struct supervisor *supervisor)
     return -error;
 }
 
+static int give_run_directory(const struct supervisor *supervisor)
+{
+    const struct config *config = &supervisor->plan->settings->config;
+    struct sandbox_user user;
+    if (sandbox_mode_of(config) == SANDBOX_OFF)
+        return 0;
+    int result = sandbox_user_find(config, &user);
+    return result == 0 ? run_directory_give(&supervisor->directory, &user) : result;
+}
+
 static int supervisor_open(struct supervisor *supervisor, const struct supervisor_plan *plan)
 {
     *supervisor = (struct supervisor){
@@ -263,6 +274,8 @@ static int supervisor_open(struct supervisor *supervisor, const struct superviso
     int result = watch_signals(supervisor); /* first: no signal may leave a directory behind */
     if (result == 0)
         result = run_directory_open(plan->settings->config.run_directory, &supervisor->directory);
+    if (result == 0)
+        result = give_run_directory(supervisor);
     if (result == 0 && plan->has_progress)
         result = progress_open(&supervisor->progress, crew_workers(plan));
     if (result == 0)

@@ -2,9 +2,13 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -183,6 +187,40 @@ void arguments_deinit(struct arguments *arguments)
     free(arguments->sets);
     free(arguments->files);
     *arguments = (struct arguments){0};
+}
+
+/* 'scheme': what is before the path; a text without it stays as it is. */
+static int make_absolute(const char *here, const char *scheme, char **text)
+{
+    size_t length = strlen(scheme);
+    char *whole;
+    if (!*text || strncmp(*text, scheme, length) != 0 || (*text)[length] == '/')
+        return 0;
+    if (asprintf(&whole, "%s%s/%s", scheme, here, *text + length) < 0)
+        return -ENOMEM;
+    free(*text);
+    *text = whole;
+    return 0;
+}
+
+int arguments_enter_run_directory(struct arguments *arguments)
+{
+    struct config *config = &arguments->config;
+    char here[PATH_MAX];
+    int result = getcwd(here, sizeof here) ? 0 : -errno;
+    if (result == 0)
+        result = make_absolute(here, "", &config->database);
+    if (result == 0)
+        result = make_absolute(here, "ipc://", &config->events.endpoint);
+    if (result == 0)
+        result = make_absolute(here, "ipc://", &config->events.control_endpoint);
+    if (result == 0 && chdir(arguments->run_directory) < 0)
+        result = -errno;
+    if (result < 0)
+        log_error("run directory %s: %s", arguments->run_directory, strerror(-result));
+    else
+        arguments->run_directory = ".";
+    return result;
 }
 
 void arguments_endpoint(const struct arguments *arguments, const char *name, char *endpoint,

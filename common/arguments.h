@@ -43,6 +43,11 @@ struct arguments {
 int arguments_read(int argc, char **argv, const char *program, struct arguments *arguments);
 void arguments_deinit(struct arguments *arguments);
 
+/* Makes the run directory the working directory, by the name ".": its parents may be closed to whom
+ * the process becomes. The database and ipc endpoints get absolute paths, so files that are named
+ * on the command line are opened before. 0 or -errno (logged). */
+int arguments_enter_run_directory(struct arguments *arguments);
+
 /* "ipc://RUN_DIRECTORY/NAME" in 'endpoint' of 'size' bytes; a tracker's name has its number. */
 void arguments_endpoint(const struct arguments *arguments, const char *name, char *endpoint,
                         size_t size);

@@ -7,6 +7,7 @@
 #include <zmq.h>
 
 #include "common/bus/bus_gate.h"
+#include "common/bus/bus_listen.h"
 #include "common/loop.h"
 
 enum {
@@ -36,7 +37,8 @@ struct bus_socket {
 struct bus {
     void *context;
     struct loop *loop;
-    struct bus_gate gate; /* of the ipc endpoints bound here */
+    struct bus_gate gate;           /* of the ipc endpoints bound here */
+    struct bus_listener *listeners; /* made ahead */
     struct bus_socket *sockets;
 };
 
@@ -54,6 +56,7 @@ int bus_create(struct loop *loop, struct bus **out)
     if (!bus)
         return -ENOMEM;
     bus->loop = loop;
+    bus->gate.guest_uid = (uint32_t)geteuid();
     bus->context = zmq_ctx_new();
     int result = bus->context ? 0 : -errno;
     if (result == 0 && loop)
@@ -80,6 +83,7 @@ void bus_destroy(struct bus *bus)
         free(socket);
     }
     bus_gate_close(&bus->gate);
+    bus_listen_close(bus->listeners);
     if (bus->context)
         zmq_ctx_term(bus->context);
     free(bus);
@@ -220,12 +224,26 @@ static int guard(struct bus *bus, const struct bus_socket *socket, const char *e
     return result < 0 ? result : bus_gate_guard(socket->zmq);
 }
 
+int bus_listen(struct bus *bus, const char *endpoint)
+{
+    return is_ipc(endpoint) ? bus_listen_open(&bus->listeners, endpoint + strlen(IPC_SCHEME)) : 0;
+}
+
+static int use_listener(struct bus *bus, struct bus_socket *socket, const char *endpoint)
+{
+    int descriptor =
+        is_ipc(endpoint) ? bus_listen_take(&bus->listeners, endpoint + strlen(IPC_SCHEME)) : -1;
+    return descriptor < 0 ? 0 : set_option(socket, ZMQ_USE_FD, descriptor);
+}
+
 int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_message_fn on_message,
              void *state, struct bus_socket **out)
 {
     int result = socket_create(bus, kind, endpoint, on_message, state, out);
     if (result == 0)
         result = guard(bus, *out, endpoint);
+    if (result == 0)
+        result = use_listener(bus, *out, endpoint);
     if (result < 0)
         return result;
     if (zmq_bind((*out)->zmq, endpoint) < 0)
@@ -246,6 +264,11 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
     if (zmq_connect((*out)->zmq, endpoint) < 0)
         return -errno;
     return bus->loop ? watch(bus, (*out)->zmq) : 0;
+}
+
+void bus_let_in(struct bus *bus, uint32_t uid)
+{
+    bus->gate.guest_uid = uid;
 }
 
 uint64_t bus_refused(const struct bus *bus)

@@ -72,6 +72,13 @@ int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_mess
 int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const char *identity,
                 bus_message_fn on_message, void *state, struct bus_socket **out);
 
+/* Makes the socket file of an ipc endpoint ahead of its bus_bind(): for a process that will become
+ * somebody who may not. Any other endpoint: nothing is done. 0 or -errno. */
+int bus_listen(struct bus *bus, const char *endpoint);
+
+/* Lets processes of this user connect too. */
+void bus_let_in(struct bus *bus, uint32_t uid);
+
 /* SUB: subscribes to a prefix. 0 or -errno. */
 int bus_subscribe(struct bus_socket *socket, const char *prefix);
 

@@ -258,6 +258,11 @@ struct config {
     } exporter;
 
     struct {
+        char *user;    /* of capture workers and trackers; empty: wanmeter, else nobody */
+        char *sandbox; /* "strict", "best_effort", "off" */
+    } security;
+
+    struct {
         char *endpoint;         /* PUB; empty: RUN_DIRECTORY/events.sock */
         char *control_endpoint; /* ROUTER; empty: RUN_DIRECTORY/control.sock */
         int64_t heartbeat_interval_ns;

@@ -10,6 +10,8 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/process_status.h"
+#include "common/sandbox.h"
+#include "common/sandbox/sandbox_user.h"
 #include "exporter/jobs.h"
 #include "exporter/ledger.h"
 #include "exporter/publish.h"
@@ -33,6 +35,7 @@ enum phase {
 
 struct exporter {
     struct arguments arguments;
+    struct sandbox sandbox;
     struct loop *loop;
     struct bus *bus;
     struct downlink *input;
@@ -343,18 +346,55 @@ static int open_loop(struct exporter *exporter)
     return result;
 }
 
+/* The run directory is the trackers': its sockets are made before we become the database's owner.
+ */
+static int open_sockets(struct exporter *exporter)
+{
+    static const char *const names[] = {"exporter.sock", "events.sock", "control.sock"};
+    const struct config *config = &exporter->arguments.config;
+    const char *const configured[] = {NULL, config->events.endpoint,
+                                      config->events.control_endpoint};
+    char room[ENDPOINT_SIZE];
+    struct sandbox_user trackers;
+    int result = sandbox_user_find(config, &trackers);
+    if (result == 0)
+        bus_let_in(exporter->bus, trackers.uid);
+    for (size_t i = 0; i < sizeof names / sizeof *names && result == 0; i++) {
+        const char *endpoint = endpoint_of(exporter, configured[i], names[i], room);
+        result = bus_listen(exporter->bus, endpoint);
+        if (result < 0)
+            log_error("%s: cannot listen there: %s", endpoint, strerror(-result));
+    }
+    return result;
+}
+
+/* Before any thread and any message: who we are, and what we may. */
+static int open_place(struct exporter *exporter)
+{
+    int result = open_loop(exporter);
+    if (result == 0)
+        result = arguments_enter_run_directory(&exporter->arguments);
+    if (result == 0)
+        result = open_sockets(exporter);
+    if (result == 0)
+        result = sandbox_enter(SANDBOX_EXPORTER, &exporter->arguments, &exporter->sandbox);
+    return result;
+}
+
 static int exporter_open(struct exporter *exporter)
 {
     heap_keep_pages();
-    int result = open_store(exporter);
+    int result = open_place(exporter);
+    if (result == 0)
+        result = open_store(exporter);
     if (result == 0)
         result = open_ledger(exporter);
-    if (result == 0)
-        result = open_loop(exporter);
     if (result == 0)
         result = open_publisher(exporter);
     if (result == 0)
         result = open_input(exporter);
+    if (result == 0)
+        result = sandbox_filter(&exporter->sandbox);
     if (result == 0)
         enter(exporter, PHASE_WAITING);
     return result;
@@ -372,6 +412,15 @@ static void exporter_close(struct exporter *exporter)
     arguments_deinit(&exporter->arguments);
 }
 
+/* No run: nobody to talk to. */
+static int seal(struct exporter *exporter)
+{
+    int result = sandbox_enter(SANDBOX_EXPORTER, &exporter->arguments, &exporter->sandbox);
+    if (result == 0)
+        result = sandbox_filter(&exporter->sandbox);
+    return result == 0 ? jobs_seal(&exporter->arguments.config) : result;
+}
+
 static int run(struct exporter *exporter)
 {
     int result = exporter_open(exporter);
@@ -387,8 +436,7 @@ int main(int argc, char **argv)
     if (status)
         return status;
     log_open("exporter");
-    const struct config *config = &exporter.arguments.config;
-    if ((exporter.arguments.is_sealing ? jobs_seal(config) : run(&exporter)) < 0)
+    if ((exporter.arguments.is_sealing ? seal(&exporter) : run(&exporter)) < 0)
         exporter.status = PROCESS_CANNOT_START;
     status = exporter.status;
     exporter_close(&exporter);

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/process_status.h"
+#include "common/sandbox.h"
 #include "proto/account_change.h"
 #include "proto/change.h"
 #include "proto/downlink.h"
@@ -294,7 +295,11 @@ static int tracker_open(struct tracker *tracker)
     uint64_t commit_ms =
         (uint64_t)tracker->arguments.config.tracker.commit_interval_ns / 1000000 + 1;
 
-    int result = loop_create(&tracker->loop);
+    int result = arguments_enter_run_directory(&tracker->arguments);
+    if (result == 0)
+        result = sandbox_enter(SANDBOX_TRACKER, &tracker->arguments, &tracker->sandbox);
+    if (result == 0)
+        result = loop_create(&tracker->loop);
     if (result == 0)
         result = bus_create(tracker->loop, &tracker->bus);
     if (result == 0)
@@ -313,6 +318,8 @@ static int tracker_open(struct tracker *tracker)
         result = loop_add_signals(tracker->loop, tracker_on_signal, tracker);
     if (result == 0)
         result = loop_add_turn(tracker->loop, tracker_on_turn, tracker);
+    if (result == 0)
+        result = sandbox_filter(&tracker->sandbox);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
     return result;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/arguments.h"
+#include "common/sandbox.h"
 #include "proto/message.h"
 #include "tracker/control.h"
 #include "tracker/merge.h"
@@ -32,6 +33,7 @@ enum { POINTS_MAX = 4096 };
 
 struct tracker {
     struct arguments arguments;
+    struct sandbox sandbox;
     struct loop *loop;
     struct bus *bus;
     struct downlink *input;

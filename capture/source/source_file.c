@@ -171,12 +171,18 @@ failed:
     return result;
 }
 
+/* By the descriptor: a process that reads may open nothing any more. */
+static void identify(struct source_file *file)
+{
+    if (!file->is_identified)
+        source_descriptor_identity(file->input.descriptor, file->total.sha256);
+    file->is_identified = true;
+}
+
 /* An input without an identity (a pipe) has zeros. */
 const struct source_total *source_file_total(struct source_file *file)
 {
-    if (!file->is_identified)
-        source_file_identity(file->path, file->total.sha256);
-    file->is_identified = true;
+    identify(file);
     return &file->total;
 }
 
@@ -214,6 +220,7 @@ static enum source_result take_next(struct source_file *file, struct frame *fram
     if (result == SOURCE_NOTHING)
         return result;
     file->is_over = true;
+    identify(file);
     source_input_close(&file->input); /* of a thousand merged files, those read need no memory */
     return result;
 }
@@ -230,7 +237,7 @@ static void hold(struct source_file *file, const struct frame *frame)
 /* Gives the held frame as soon as it is known what follows it. */
 static enum source_result judge_held(struct source_file *file, struct frame *frame)
 {
-    struct frame next;
+    struct frame next = {0}; /* at the end: none */
     enum source_result result = take_next(file, &next);
     if (result == SOURCE_NOTHING)
         return result;

@@ -101,6 +101,15 @@ static int hash_file(int descriptor, uint64_t size, uint8_t sha256[32])
     return result;
 }
 
+int source_descriptor_identity(int descriptor, uint8_t sha256[32])
+{
+    struct stat status;
+    if (fstat(descriptor, &status) < 0)
+        return -errno;
+    return S_ISREG(status.st_mode) ? hash_file(descriptor, (uint64_t)status.st_size, sha256)
+                                   : -EINVAL;
+}
+
 int source_file_identity(const char *argument, uint8_t sha256[32])
 {
     const char *path = source_path(argument);
@@ -113,7 +122,7 @@ int source_file_identity(const char *argument, uint8_t sha256[32])
     int descriptor = is_standard_input ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
         return -errno;
-    int result = hash_file(descriptor, (uint64_t)status.st_size, sha256);
+    int result = source_descriptor_identity(descriptor, sha256);
     close(descriptor);
     return result;
 }

@@ -22,9 +22,11 @@ static void path_of(const char *run_directory, const char *name, char path[PATH_
     snprintf(path, PATH_SIZE, "%s/%s", run_directory, name);
 }
 
+/* The directory is not ours: what somebody put there is not written through. */
 static FILE *create(const char *path)
 {
-    int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    unlink(path);
+    int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
     FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
     if (file == NULL && descriptor >= 0)
         close(descriptor);

@@ -98,6 +98,36 @@ int run_directory_open(const char *wanted, struct run_directory *directory)
     return result;
 }
 
+/* Besides our lock. */
+static bool is_empty(const struct run_directory *directory)
+{
+    DIR *entries = opendir(directory->path);
+    size_t n = 0;
+    if (entries == NULL)
+        return false;
+    for (struct dirent *entry = readdir(entries); entry != NULL; entry = readdir(entries))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            strcmp(entry->d_name, LOCK_NAME) != 0)
+            n++;
+    closedir(entries);
+    return n == 0;
+}
+
+int run_directory_give(const struct run_directory *directory, const struct sandbox_user *user)
+{
+    struct stat state;
+    if (geteuid() != 0 || stat(directory->path, &state) != 0 || state.st_uid == user->uid)
+        return 0;
+    bool is_roots = state.st_uid == 0 && (state.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    if (!is_roots || !is_empty(directory)) {
+        log_error("run directory %s: it is not user %u's, whom the processes become "
+                  "(security.user), and not root's and empty",
+                  directory->path, user->uid);
+        return -EACCES;
+    }
+    return lchown(directory->path, user->uid, user->gid) == 0 ? 0 : fail(directory->path, errno);
+}
+
 void run_directory_close(struct run_directory *directory)
 {
     char lock[RUN_DIRECTORY_PATH_MAX + 16];

@@ -1,6 +1,7 @@
 /* run_directory: where the processes of one run have their sockets.
  *
  *     run_directory_open(config.run_directory, &directory);   "": a new one of its own
+ *     run_directory_give(&directory, &user);
  *     … directory.path …
  *     run_directory_close(&directory);                        sockets, lock, and if made here the
  *                                                             directory itself are gone
@@ -11,6 +12,8 @@
 #define WANMETER_CLI_RUN_DIRECTORY_H
 
 #include <stdbool.h>
+
+#include "common/sandbox/sandbox_user.h"
 
 /* A socket's path has at most 107 bytes (unix(7)); names in the directory are below 24. */
 enum { RUN_DIRECTORY_PATH_MAX = 80 };
@@ -23,6 +26,10 @@ struct run_directory {
 
 /* 0, or -errno, which is logged: -EWOULDBLOCK: another run has it; -ENAMETOOLONG. */
 int run_directory_open(const char *wanted, struct run_directory *directory);
+
+/* Makes it the property of whom the processes become. A directory that was there before is given
+ * away only if it is empty, and root's alone. 0 or -errno (logged). */
+int run_directory_give(const struct run_directory *directory, const struct sandbox_user *user);
 void run_directory_close(struct run_directory *directory);
 
 #endif

@@ -19,7 +19,8 @@
 #include <zmq.h>
 
 struct bus_gate {
-    void *zmq; /* NULL: not open */
+    void *zmq;          /* NULL: not open */
+    uint32_t guest_uid; /* is let in beside us and root */
     uint64_t n_refused;
 };
 

@@ -394,6 +394,14 @@ static const struct config_option options[] = {
     SIZE_OPTION("exporter.checkpoint", exporter.checkpoint_bytes, "16MiB", 64 * KIB, 16 * GIB,
                 .help = "The write-ahead log is folded into the database at this size."),
 
+    TEXT_OPTION("security.user", security.user, "", 0,
+                .help = "Who capture workers and trackers become when root starts them; empty: "
+                        "wanmeter, or nobody where there is no such user."),
+    TEXT_OPTION("security.sandbox", security.sandbox, "best_effort", 0,
+                .words = "strict best_effort off",
+                .help = "What a kernel cannot keep the processes from: strict: is an error, "
+                        "best_effort: is left out; off: nothing is kept from them."),
+
     TEXT_OPTION("events.endpoint", events.endpoint, "", 0,
                 .help = "Where events are published; empty: ipc, events.sock in run_directory."),
     TEXT_OPTION("events.control_endpoint", events.control_endpoint, "", 0,
@@ -419,6 +427,7 @@ static const struct config_section sections[] = {
     {"flow_labels", "Leases of IPv6 flow labels; the names and defaults are those of Linux's "
                     "net.ipv6.flowlabel_*."},
     {"exporter", "From records to the database."},
+    {"security", "What a process that was taken over could do (docs/security.md)."},
     {"events", "What is published to subscribers."},
 };
 

@@ -191,9 +191,9 @@ def test_other_users_are_refused_and_counted(case):
     daemon = start(case, "mirror0")
     for path in [case.directory, *(case.directory / "run").iterdir(), case.directory / "run"]:
         path.chmod(0o777)
-    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    as_other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
     for word in ("flush", "count"):
-        refused = case.wanmeter.start("ct", "-r", case.directory / "run", word, prefix=as_nobody)
+        refused = case.wanmeter.start("ct", "-r", case.directory / "run", word, prefix=as_other)
         _, errors = refused.communicate(timeout=STOP_TIMEOUT_S)
         assert refused.returncode == 5 and "only the daemon's own user and root are let in" in errors, errors
     assert re.search(r"shard=0 .*peers_refused=[1-9]", ct(case, "stats").stdout)
