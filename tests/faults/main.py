@@ -30,6 +30,7 @@ SUMS = ("count", "generated", "counted", "declared", "difference", "lines", "unk
 
 def main():
     arguments = parse_arguments()
+    os.environ.update(suite.environment(suite.Options(arguments.seed, arguments.kills, True)))
     names = [name for name in run.list_cases() if name.startswith("faults.") and run.matches(name, arguments.patterns)]
     if arguments.list:
         print("\n".join(names))

@@ -16,15 +16,19 @@ def test_a_killed_supervisor_takes_its_processes_along_and_the_next_run_goes_on(
     random_ = options.random("supervisor")
     load = Load(options.seed, n_packets=10_000, repeats=options.choose(40, 150))
     load.write(case.directory / "in.pcap")
-    for n in range(options.choose(1, 10)):
+    n_done, n_wanted = 0, options.choose(1, 10)
+    for n in range(10 * n_wanted):
         database = f"{n}.db"
         run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=(*STEADY, f"database={database}"))
-        assert run.wait_for("exporter", "tracker-1", "capture-0"), run.said()
         outcome.wait_for_usage(case, database)
         time.sleep(random_.uniform(0, 0.3))
-        assert run.kill("wanmeter"), "it was over too early"
-        run.finish({KILLED})
-        go_on(case, "kill -9 of the supervisor", load, database)
+        is_hit = run.kill("wanmeter")
+        if run.finish({0, KILLED}) == KILLED and is_hit:
+            go_on(case, "kill -9 of the supervisor", load, database)
+            n_done += 1
+        if n_done == n_wanted:
+            return
+    raise AssertionError("every run was over too early")
 
 
 def test_a_database_without_room_ends_a_run_that_the_next_adds_to(case):
