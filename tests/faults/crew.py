@@ -129,9 +129,10 @@ def role_name(pid):
     return f"{program.removeprefix('wanmeter-')}-{words[words.index(option) + 1]}" if option in words else None
 
 
-def live(case, *, sets=(), config, workers=1, **how):
+def live(case, *, sets=(), config, workers=1, is_dedicated=False, **how):
     """A daemon on mirror0; returns when it captures: until then packets may go by."""
     sources = f"sources:\n  - interface: mirror0\n    workers: {workers}\n"
+    sources += "    dedicated: yes\n" if is_dedicated else ""
     arguments = ["run", "--config", case.write("live.yaml", config + sources)]
     for assignment in sets:
         arguments += ["--set", assignment]

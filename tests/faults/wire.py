@@ -1,14 +1,16 @@
 """wire: a mirror port of the test's own, and a sender that keeps a pace.
 
     wire.lay(case)                              mirror0 -- mirror1, in a namespace of this process; may skip
-    with wire.Sender(packets, per_second=20_000) as sender: …       sends in the background, to the end
-    sender.l2_bytes, sender.n_sent
+    with wire.Sender(packets, per_second=20_000) as sender: …       sends in the background, again and again
+    sender.usage()                              what it has sent, as load.usage() has it
 """
 
+import itertools
 import socket
 import threading
 import time
 
+from faults import load
 from support import network
 
 CHUNK_S = 0.005
@@ -25,6 +27,7 @@ class Sender:
     def __init__(self, packets, per_second):
         self.packets, self.per_second = packets, per_second
         self.n_sent = 0
+        self.is_stopped = False
         self.error = None
         self.thread = threading.Thread(target=self._run)
 
@@ -33,12 +36,17 @@ class Sender:
         return self
 
     def __exit__(self, kind, error, trace):
+        self.is_stopped = True
         self.thread.join()
         if self.error:
             raise self.error
 
-    def is_sending(self):
-        return self.thread.is_alive()
+    def usage(self):
+        n_times, rest = divmod(self.n_sent, len(self.packets))
+        sums = load.usage(self.packets[:rest])
+        for key, amounts in load.usage(self.packets).items() if n_times else ():
+            load.add(sums, key, tuple(n_times * amount for amount in amounts))
+        return sums
 
     def _run(self):
         try:
@@ -50,7 +58,9 @@ class Sender:
 
     def _send_all(self, out):
         started = time.monotonic()
-        for packet in self.packets:
+        for packet in itertools.cycle(self.packets):
+            if self.is_stopped:
+                return
             out.send(packet.frame)
             self.n_sent += 1
             ahead_s = self.n_sent / self.per_second - (time.monotonic() - started)
