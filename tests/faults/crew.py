@@ -14,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from support.case import children
+from support.case import children, children_of
 
 ROLES = {"wanmeter-exporter": None, "wanmeter-tracker": "--shard", "wanmeter-capture": "--worker"}
 WAIT_S = 60
@@ -104,14 +104,6 @@ def descendants():
         found += new
         new = [child for pid in new for child in children_of(pid)]
     return found
-
-
-def children_of(pid):
-    try:
-        return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
-                for child in (task / "children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def role_name(pid):

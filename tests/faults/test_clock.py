@@ -4,7 +4,7 @@ import time
 
 from faults import crew, outcome, suite, wire, wrapped
 from faults.load import Load, any_slot
-from support import traffic
+from support import capture, traffic
 from support.case import each
 
 RATE = 10_000
@@ -23,11 +23,19 @@ def test_a_clock_that_steps_while_it_is_captured_changes_no_bill(case, role):
         "LD_PRELOAD": wrapped.FAKETIME[0], "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": 1,
         "FAKETIME_DONT_FAKE_MONOTONIC": 1, "DONT_FAKE_MONOTONIC": 1})
     load = Load(options.seed, n_packets=20_000)
-    run = crew.live(case, config=traffic.CONFIG, program=program)
+    run = crew.live(case, config=traffic.CONFIG, program=program, sets=(wrapped.OPEN,))
     random_, n_steps = options.random("clock", role), options.choose(5, 40)
     with wire.Sender(load.packets, RATE) as sender:
         for _ in range(n_steps):
             time.sleep(random_.uniform(0.1, 0.4))
             clock.write_text(f"{random_.choice(STEPS_S):+d}\n")
     run.stop({0, 3})
+    assert_none_expired(case, sender.sent())
     outcome.judge(case, f"clock steps, {role}", n_steps, sender.usage(), fold=any_slot, verdicts=("exact", "bounded"))
+
+
+def assert_none_expired(case, sent):
+    """Its timeouts are longer than the test: a UDP connection that comes again is the same, whatever the clock did."""
+    connections = {packet.connection for packet in sent if packet.connection and packet.connection[1] == capture.UDP}
+    found = case.query(f"SELECT count(DISTINCT id) FROM flow WHERE protocol = {capture.UDP}")[0][0]
+    assert found == len(connections), f"{len(connections)} connections have become {found}"

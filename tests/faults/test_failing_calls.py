@@ -35,7 +35,7 @@ def test_calls_that_fail_at_random_cost_no_byte(case, kind):
     truth, program = load.usage(), wrapped.programs(case, role, wrapped.failing(case))
     for n in range(RUNS_MAX):
         run = crew.replay(case, "in.pcap", config=traffic.CONFIG, program=program, options=["--database", f"{n}.db"],
-                          sets=("tracker.commit_volume=256KiB", "exporter.commit_interval=20ms"))
+                          sets=(wrapped.OPEN, "tracker.commit_volume=256KiB", "exporter.commit_interval=20ms"))
         outcome.wait_for_usage(case, f"{n}.db")     # who cannot even start is not started again
         n_hit = inject(case, run, role if role == "exporter" else role + "-0", names, probability, options)
         run.finish()

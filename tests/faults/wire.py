@@ -41,6 +41,10 @@ class Sender:
         if self.error:
             raise self.error
 
+    def sent(self):
+        """Each of them once."""
+        return self.packets[:self.n_sent]
+
     def usage(self):
         n_times, rest = divmod(self.n_sent, len(self.packets))
         sums = load.usage(self.packets[:rest])

@@ -17,6 +17,7 @@ ROLES = ("exporter", "tracker", "capture")
 FIU = ("/usr/lib/fiu/fiu_run_preload.so", "/usr/lib/fiu/fiu_posix_preload.so")
 FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",)
 CONTROL = "fiu"
+OPEN = "security.sandbox=off"   # what is preloaded has files of its own to read while it runs
 
 
 def programs(case, role, environment):

@@ -87,8 +87,17 @@ def on_terminate(_number, _frame):
 
 
 def children():
-    return [int(pid) for task in Path("/proc/self/task").iterdir()
-            for pid in (task / "children").read_text().split()]
+    return children_of("self")
+
+
+def children_of(pid):
+    """Those of all its threads; none if it is gone."""
+    found = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def leftover_processes(patience_s=2):
