@@ -33,7 +33,7 @@ struct frame {
     uint32_t captured_bytes; /* in the capture, at most FRAME_BYTES_MAX */
     uint32_t wire_bytes;     /* on the wire; at least captured_bytes */
     int64_t time_ns;         /* 0 to FRAME_TIME_MAX_NS; with is_bad_time: clock_ns */
-    int64_t clock_ns;        /* the largest time_ns that this file or interface has had so far */
+    int64_t clock_ns;        /* the largest time_ns that this file has had so far; live: time_ns */
     int32_t link_type;       /* enum link_type, or another of the registry: class non_ip */
     uint32_t source_index;   /* over all workers of the run: the order of the command line */
     const char *interface;   /* pcapng if_name, live interface, or the source's name; never NULL;

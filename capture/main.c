@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture/clock_watch.h"
 #include "capture/control_packets.h"
 #include "capture/decode.h"
 #include "capture/fingerprint.h"
@@ -25,6 +26,7 @@
 #include "common/loop.h"
 #include "common/process_status.h"
 #include "common/sandbox.h"
+#include "proto/clock_step.h"
 
 enum {
     FRAMES_A_TURN = 4096,
@@ -55,6 +57,7 @@ struct capture {
     struct rss rss;
     struct outlet outlet;
     struct sandbox sandbox;
+    struct clock_watch clock; /* live */
 
     enum phase phase;
     uint64_t n_frames;
@@ -119,7 +122,9 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     decode_frame(&capture->decoder, frame, &packet, &layers);
     capture->carrier_bytes[frame->source_index - capture->arguments.first_source] +=
         frame->wire_bytes - packet.l2_bytes;
-    check(capture, outlet_move_clock(&capture->outlet, frame->clock_ns));
+    int64_t clock_ns = capture->arguments.is_live ? clock_watch_of(&capture->clock, frame->time_ns)
+                                                  : frame->clock_ns;
+    check(capture, outlet_move_clock(&capture->outlet, clock_ns));
     packet.clock_ns = capture->outlet.clock_ns;
     wan_table_apply(capture->wans, frame, &layers, &packet);
     if (capture->arguments.config.capture.duplicate_window_ns)
@@ -186,6 +191,32 @@ static void end_stream(struct capture *capture)
 
 /* ---- reading ---- */
 
+/* A worker of all tells of a step, and the trackers of what it is: also one that was started since.
+ */
+static void tell_step(struct capture *capture)
+{
+    struct loss loss;
+    struct change change;
+    if (capture->arguments.worker != 0)
+        return;
+    if (clock_watch_is_due(&capture->clock)) {
+        clock_watch_tell(&capture->clock, &loss);
+        log_warning("%s", loss.evidence);
+        add_loss(capture, &loss);
+    }
+    if (!capture->clock.has_told)
+        return;
+    clock_step_change(capture->clock.told_step_ns, &change);
+    check(capture, outlet_add_change(&capture->outlet, &change));
+}
+
+static void look_at_clock(struct capture *capture)
+{
+    clock_watch_look(&capture->clock);
+    if (clock_watch_is_due(&capture->clock))
+        tell_step(capture);
+}
+
 /* Reads a portion; false: nothing to read now. */
 static bool read_frames(struct capture *capture)
 {
@@ -201,6 +232,7 @@ static bool read_frames(struct capture *capture)
             add_loss(capture, &loss);
             break;
         case SOURCE_NOTHING:
+            clock_watch_note_empty(&capture->clock);
             return false;
         case SOURCE_END:
             end_stream(capture);
@@ -249,6 +281,8 @@ static void part(struct capture *capture)
 static void on_turn(void *state)
 {
     struct capture *capture = state;
+    if (capture->phase == PHASE_READING && capture->arguments.is_live)
+        look_at_clock(capture);
     if (capture->phase == PHASE_READING && may_read(capture)) {
         bool has_more = read_frames(capture);
         bool is_pipe_or_file = !capture->arguments.is_live && capture->phase == PHASE_READING;
@@ -275,7 +309,7 @@ static void on_flush_timer(void *state)
     if (capture->phase != PHASE_READING)
         return;
     if (capture->is_ready && outlet_is_waiting(&capture->outlet))
-        check(capture, outlet_follow_wall_clock(&capture->outlet));
+        check(capture, outlet_follow_clock(&capture->outlet, capture->clock.empty_ns));
     check(capture, outlet_send_gathered(&capture->outlet));
 }
 
@@ -285,7 +319,8 @@ static void on_heartbeat_timer(void *state)
     struct capture *capture = state;
     if (capture->phase != PHASE_READING || !capture->is_ready)
         return;
-    check(capture, outlet_follow_wall_clock(&capture->outlet));
+    check(capture, outlet_follow_clock(&capture->outlet, capture->clock.empty_ns));
+    tell_step(capture);
     check(capture, outlet_send(&capture->outlet, false));
 }
 
@@ -318,23 +353,6 @@ static void on_signal(void *state, int signal_number)
 
 /* ---- open, close ---- */
 
-/* Which of the interface's workers we are: those of one source follow each other. False: the
- * configuration has no such source. */
-static bool find_place(const struct arguments *arguments, struct source_place *place)
-{
-    const struct config *config = &arguments->config;
-    *place = (struct source_place){.index = arguments->first_source,
-                                   .worker = arguments->worker,
-                                   .pages_descriptor = arguments->pages_descriptor};
-    for (size_t i = 0; i < config->n_sources; i++) {
-        place->source = &config->sources[i];
-        if (place->worker < (uint32_t)place->source->workers)
-            return strcmp(place->source->interface, arguments->interface) == 0;
-        place->worker -= (uint32_t)place->source->workers;
-    }
-    return false;
-}
-
 /* All files are open at once: the merge needs the next packet of each. */
 static void allow_many_files(void)
 {
@@ -352,14 +370,15 @@ static int open_source(struct capture *capture)
     if (!capture->carrier_bytes)
         return -ENOMEM;
     const struct arguments *arguments = &capture->arguments;
-    struct source_place place;
+    struct source_place place = {.index = arguments->first_source,
+                                 .pages_descriptor = arguments->pages_descriptor};
     char error[SOURCE_ERROR_MAX] = "no such worker of an interface in 'sources'";
     int result = -ENODEV;
     if (!arguments->interface)
         result = source_open_files(
             (const char *const *)arguments->files, arguments->n_files, arguments->first_source,
             arguments->config.capture.time_jump_max_ns, &capture->source, error);
-    else if (find_place(arguments, &place))
+    else if (source_place_find(&arguments->config, arguments->interface, arguments->worker, &place))
         result = source_open_interface(&arguments->config, &place, &capture->source, error);
     if (result < 0)
         log_error("%s", error);
@@ -425,6 +444,10 @@ static int capture_open(struct capture *capture)
     snprintf(capture->name, sizeof capture->name, "capture-%u", capture->arguments.worker);
     log_open(capture->name);
     heap_keep_pages();
+
+    int64_t anchor_ns = capture->arguments.clock_anchor_ns;
+    clock_watch_init(&capture->clock, clock_reading_take,
+                     anchor_ns ? anchor_ns : clock_reading_difference_ns());
 
     int result = open_source(capture);
     if (result == 0) /* what only who started us may open is open */

@@ -3,11 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "proto/uplink.h"
 
-enum { HEARTBEAT_LAG_MS = 2000, ENDPOINT_SIZE = 512 };
+enum { ENDPOINT_SIZE = 512 };
+
+static const int64_t HEARTBEAT_LAG_NS = 2000000000;
 
 /* ---- open, close ---- */
 
@@ -127,12 +128,16 @@ int outlet_move_clock(struct outlet *outlet, int64_t next_ns)
     return result;
 }
 
-int outlet_follow_wall_clock(struct outlet *outlet)
+int outlet_follow_clock(struct outlet *outlet, int64_t empty_ns)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return outlet_move_clock(outlet, ((int64_t)now.tv_sec * 1000 - HEARTBEAT_LAG_MS) * 1000000 +
-                                         now.tv_nsec);
+    if (empty_ns < HEARTBEAT_LAG_NS)
+        return 0;
+    return outlet_move_clock(outlet, empty_ns - HEARTBEAT_LAG_NS);
+}
+
+int outlet_add_change(struct outlet *outlet, const struct change *change)
+{
+    return put_change(outlet, change, outlet->clock_ns);
 }
 
 bool outlet_is_waiting(const struct outlet *outlet)

@@ -42,9 +42,13 @@ int outlet_add(struct outlet *outlet, struct packet *packet, uint32_t home, uint
 
 int outlet_move_clock(struct outlet *outlet, int64_t next_ns);
 
-/* Live: the clock goes on without packets, HEARTBEAT_LAG_MS behind the wall's: frames reach us
- * within this time of their timestamp. */
-int outlet_follow_wall_clock(struct outlet *outlet);
+/* Live: the clock goes on without packets. 'empty_ns': all that was stamped before this clock has
+ * been read; the stream's stays two seconds behind, for what is stamped before it reaches a ring.
+ */
+int outlet_follow_clock(struct outlet *outlet, int64_t empty_ns);
+
+/* At the clock, in every lane. */
+int outlet_add_change(struct outlet *outlet, const struct change *change);
 
 /* Does a change wait for the clock to move? */
 bool outlet_is_waiting(const struct outlet *outlet);

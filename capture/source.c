@@ -71,6 +71,19 @@ int source_open_files(const char *const *paths, size_t n_paths, uint32_t first_i
     return 0;
 }
 
+bool source_place_find(const struct config *config, const char *interface, uint32_t worker,
+                       struct source_place *place)
+{
+    for (size_t i = 0; i < config->n_sources; i++) {
+        place->source = &config->sources[i];
+        place->worker = worker;
+        if (worker < (uint32_t)place->source->workers)
+            return strcmp(place->source->interface, interface) == 0;
+        worker -= (uint32_t)place->source->workers;
+    }
+    return false;
+}
+
 int source_open_interface(const struct config *config, const struct source_place *place,
                           struct source **out, char error[SOURCE_ERROR_MAX])
 {

@@ -53,6 +53,11 @@ struct source_place {
     int pages_descriptor;               /* what its workers share (interface_page.h); -1: none */
 };
 
+/* Sets 'source' and 'worker' for a worker of the run: those of one source follow each other. False:
+ * its source is no such interface. */
+bool source_place_find(const struct config *config, const char *interface, uint32_t worker,
+                       struct source_place *place);
+
 /* Opens an interface through libpcap: non-blocking, promiscuous, snap length and ring from
  * 'config', nanoseconds; with several workers the interface's packets are shared out by address and
  * port, both directions of a connection and all fragments of a datagram to one worker. Packets come

@@ -96,7 +96,8 @@ enum exit_code summary_of_run(const struct supervisor_plan *plan, enum superviso
     if (code != EXIT_CODE_OK)
         return code;
 
-    int64_t n_losses = count(&database, "SELECT count(*) FROM loss WHERE " NEWEST_RUN);
+    int64_t n_losses =
+        count(&database, "SELECT count(*) FROM loss WHERE packets IS NOT 0 AND " NEWEST_RUN);
     int64_t n_unread = count_unread(&database, plan);
     if (result == SUPERVISOR_INTERRUPTED && n_unread > 0)
         log_warning("interrupted: %lld of %zu captures were not read to their end",

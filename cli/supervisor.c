@@ -18,6 +18,7 @@
 #include "cli/supervisor/progress.h"
 #include "cli/supervisor/roster.h"
 #include "cli/supervisor/run_directory.h"
+#include "common/clock_reading.h"
 #include "common/log.h"
 #include "common/process_status.h"
 #include "common/sandbox.h"
@@ -288,6 +289,7 @@ static int supervisor_open(struct supervisor *supervisor, const struct superviso
         .config = supervisor->config,
         .changes = plan->changes,
         .started_ns = wall_time_ns(),
+        .clock_anchor_ns = clock_reading_difference_ns(),
         .pages = supervisor->pages,
     };
     if (result == 0)

@@ -28,6 +28,7 @@ enum option_key {
     KEY_CHANGES,
     KEY_RUN_STARTED,
     KEY_INTERFACE_PAGES,
+    KEY_CLOCK_ANCHOR,
 };
 
 static const struct argp_option options[] = {
@@ -45,6 +46,8 @@ static const struct argp_option options[] = {
     {"changes", KEY_CHANGES, "FILE", 0, "capture: recorded changes", 0},
     {"interface-pages", KEY_INTERFACE_PAGES, "N", 0,
      "capture: memory that an interface's workers share", 0},
+    {"clock-anchor", KEY_CLOCK_ANCHOR, "NS", 0,
+     "capture: wall clock less steady clock when the run began", 0},
     {"live", KEY_LIVE, 0, 0, "the input has no end of its own", 0},
     {"run-started", KEY_RUN_STARTED, "NS", 0, "exporter: go on with the run of this time", 0},
     {"seal", KEY_SEAL, 0, 0, "exporter: close all that is in the database, and end", 0},
@@ -94,6 +97,9 @@ static error_t on_number(int key, const char *text, struct argp_state *state)
         return 0;
     case KEY_RUN_STARTED:
         read_time(state, text, &arguments->run_started_ns);
+        return 0;
+    case KEY_CLOCK_ANCHOR:
+        read_time(state, text, &arguments->clock_anchor_ns);
         return 0;
     case KEY_PROGRESS_DESCRIPTOR:
         read_number(state, text, INT32_MAX, &descriptor);

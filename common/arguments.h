@@ -26,6 +26,7 @@ struct arguments {
     uint32_t first_source;    /* source_index of the first file or of the interface */
     const char *interface;    /* live: one of config.sources; NULL: files */
     int progress_descriptor;  /* where to write progress; -1: nowhere */
+    int64_t clock_anchor_ns;  /* live: wall clock less steady clock at the run's start; 0: now */
     int pages_descriptor;     /* live: what an interface's workers share; -1: none */
     const char *changes_path; /* capture: recorded changes to put among the packets; NULL: none */
     bool is_live;

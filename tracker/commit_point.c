@@ -17,7 +17,7 @@ void tracker_commit(struct tracker *tracker, bool end_of_stream)
     struct commit_point point = {
         .applied = marks,
         .n_applied = merge_applied(tracker->merge, marks),
-        .watermark_ns = tracker->settled_ns,
+        .watermark_ns = bill_clock_at(&tracker->clock, tracker->settled_ns),
         .end_of_stream = end_of_stream,
     };
     int64_t seq = output_commit(tracker->output, &point);
@@ -30,7 +30,7 @@ void tracker_commit(struct tracker *tracker, bool end_of_stream)
     for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
         tracker->points[place].applied_seq[i] = merge_applied_seq(tracker->merge, i);
     merge_taken_reset(tracker->merge);
-    tracker->committed_ns = tracker->settled_ns;
+    tracker->committed_ns = point.watermark_ns;
     tracker->is_commit_due = false;
 }
 

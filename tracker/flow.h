@@ -37,12 +37,14 @@ struct flow_table;
 struct flow_label_table;
 struct label_table;
 struct timeout_policies;
+struct bill_clock;
 
 /* Where records and events go; borrowed for the call. */
 struct flow_sink {
     void (*on_record)(void *state, const struct flow_record *record);
     void (*on_event)(void *state, const struct connection_event *event);
     void *state;
+    const struct bill_clock *clock; /* of events, and of records' seals; NULL: the stream's */
 };
 
 struct flow_options {

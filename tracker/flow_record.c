@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "proto/clock_step.h"
 #include "proto/seal.h"
 
 bool flow_record_is_begun(const struct connection *connection)
@@ -93,6 +94,12 @@ void flow_record_describe(const struct connection *connection, int64_t clock_ns,
     copy_all_counters(connection, &event->flow);
 }
 
+/* What the bill's clock is when the stream's is there. */
+static int64_t bill_time(const struct flow_sink *sink, int64_t clock_ns)
+{
+    return sink->clock ? bill_clock_at(sink->clock, clock_ns) : clock_ns;
+}
+
 void flow_record_tell(const struct flow_sink *sink, const struct connection *connection,
                       enum event_kind kind, int64_t time_ns)
 {
@@ -100,6 +107,7 @@ void flow_record_tell(const struct flow_sink *sink, const struct connection *con
         return;
     struct connection_event event;
     begin_event(connection, kind, time_ns, &event);
+    event.time_ns = bill_time(sink, time_ns);
     describe(connection, &event.flow);
     sink->on_event(sink->state, &event);
 }
@@ -119,6 +127,7 @@ void flow_record_cut(const struct flow_sink *sink, struct connection *connection
     struct connection_event event;
     struct flow_record *record = &event.flow;
     begin_event(connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, time_ns, &event);
+    event.time_ns = bill_time(sink, time_ns);
     describe(connection, record);
     if (flow_record_is_begun(connection))
         record->first_ns = connection->first_ns;
@@ -127,7 +136,7 @@ void flow_record_cut(const struct flow_sink *sink, struct connection *connection
     record->wan_changes = connection->wan_changes;
     record->kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
     record->end_reason = (uint8_t)reason;
-    record->seal = seal_of(time_ns);
+    record->seal = seal_of(event.time_ns);
 
     memset(connection->counters, 0, sizeof connection->counters);
     connection->invalid_packets = 0;

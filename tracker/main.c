@@ -65,6 +65,16 @@ static void warn_of_refused(const struct change *change, const struct change_res
                     result->answer);
 }
 
+/* What is over by now was over before the step: so it does not matter which timer has looked. */
+static void on_clock_step(struct tracker *tracker, int64_t clock_ns, int64_t step_ns)
+{
+    if (step_ns == tracker->clock.step_ns)
+        return;
+    while (flow_table_advance(tracker->flows, clock_ns))
+        ;
+    bill_clock_step(&tracker->clock, clock_ns, step_ns);
+}
+
 /* A change that somebody asked for, at its place among the packets. */
 static void on_change(struct tracker *tracker, const struct packet *packet)
 {
@@ -72,6 +82,11 @@ static void on_change(struct tracker *tracker, const struct packet *packet)
     struct change_result result;
     if (!change_decode(packet->payload, packet->payload_bytes, &change) || change.n_words == 0) {
         tracker_fail(tracker, "a change does not decode");
+        return;
+    }
+    int64_t step_ns;
+    if (clock_step_of(&change, &step_ns)) {
+        on_clock_step(tracker, packet->clock_ns, step_ns);
         return;
     }
     control_apply(&tracker->control, &change, &result);
@@ -134,7 +149,11 @@ static void charge_copy(const struct tracker *tracker, const struct packet *pack
 static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
 {
     struct tracker *tracker = state;
-    struct charge charge = {.wan = packet->wan, .class_index = packet->class_index};
+    struct charge charge = {
+        .wan = packet->wan,
+        .class_index = packet->class_index,
+        .clock_ns = bill_clock_at(&tracker->clock, packet->clock_ns),
+    };
 
     flow_table_advance(tracker->flows, packet->clock_ns);
     bool is_copy = tracker->duplicates && packet->fingerprint &&
@@ -195,6 +214,7 @@ static int open_tables(struct tracker *tracker)
                 .on_record = config->tracker.flow_records ? on_record : NULL,
                 .on_event = config->tracker.connection_events ? on_event : NULL,
                 .state = tracker,
+                .clock = &tracker->clock,
             },
     };
     if (flow_options.connections_max == 0)

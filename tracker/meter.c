@@ -104,7 +104,7 @@ void meter_add(struct meter *meter, const struct packet *packet, const struct ch
     int64_t slot_ns = slot_of(packet->time_ns);
     struct usage_delta key = {
         .slot_ns = slot_ns,
-        .seal = seal_in(meter, slot_ns, packet->clock_ns),
+        .seal = seal_in(meter, slot_ns, charge->clock_ns),
         .account = charge->account,
         .wan = charge->wan,
         .direction = packet->direction,

@@ -25,6 +25,7 @@ struct charge {
     uint16_t wan;
     uint8_t class_index;
     uint64_t billed_bytes;
+    int64_t clock_ns; /* the bill's: which seal it is in (proto/clock_step.h) */
 };
 
 typedef void (*usage_fn)(void *state, const struct usage_delta *delta);

@@ -99,9 +99,10 @@ void tracker_on_turn(void *state)
 void tracker_on_commit_timer(void *state)
 {
     struct tracker *tracker = state;
-    tracker->is_commit_due =
-        output_is_pending(tracker->output) || merge_taken_bytes(tracker->merge) > 0 ||
-        seal_open_at(tracker->settled_ns) > seal_open_at(tracker->committed_ns);
+    tracker->is_commit_due = output_is_pending(tracker->output) ||
+                             merge_taken_bytes(tracker->merge) > 0 ||
+                             seal_open_at(bill_clock_at(&tracker->clock, tracker->settled_ns)) >
+                                 seal_open_at(tracker->committed_ns);
 }
 
 /* A turn now and then, for the goodbyes' time limit. */

@@ -11,6 +11,7 @@
 
 #include "common/arguments.h"
 #include "common/sandbox.h"
+#include "proto/clock_step.h"
 #include "proto/message.h"
 #include "tracker/control.h"
 #include "tracker/merge.h"
@@ -44,6 +45,7 @@ struct tracker {
     struct flow_table *flows;
     struct meter *meter;
     struct output *output;
+    struct bill_clock clock; /* which seal a packet is in */
     struct control control;
     struct query *query;
 

@@ -29,7 +29,7 @@ struct source_live {
     int64_t stats_at_ms;
     int64_t stopped_at_ms;
     int64_t told_clock_ns; /* up to here drops are told */
-    int64_t clock_ns;
+    int64_t clock_ns;      /* the last packet's time */
     uint64_t told_dropped;
     uint64_t unclaimed; /* frames of types that nobody else takes */
     struct source_total total;
@@ -60,9 +60,10 @@ static void read_counters(struct source_live *live)
 static void set_loss(const struct source_live *live, struct loss *loss, const char *reason,
                      int64_t packets)
 {
+    bool is_back = live->clock_ns < live->told_clock_ns; /* the wall clock was set back */
     *loss = (struct loss){
-        .first_ns = live->told_clock_ns,
-        .last_ns = live->clock_ns,
+        .first_ns = is_back ? live->clock_ns : live->told_clock_ns,
+        .last_ns = is_back ? live->told_clock_ns : live->clock_ns,
         .packets = packets,
         .l2_bytes = LOSS_AMOUNT_UNKNOWN,
         .l3_bytes = LOSS_AMOUNT_UNKNOWN,
@@ -244,8 +245,7 @@ static void set_frame(struct source_live *live, const struct pcap_pkthdr *header
     int64_t time_ns = (int64_t)header->ts.tv_sec * 1000000000 +
                       (live->socket.has_nanoseconds ? fraction : fraction * 1000);
     time_ns = time_ns < 0 ? 0 : time_ns;
-    if (time_ns > live->clock_ns)
-        live->clock_ns = time_ns;
+    live->clock_ns = time_ns;
     if (interface_watch_is_cut_by(&live->watch, time_ns))
         end_cut(live);
     live->told_clock_ns = live->told_clock_ns ? live->told_clock_ns : time_ns;

@@ -107,6 +107,7 @@ static void add_interface(const struct supervisor_plan *plan, const struct crew 
     command_line_add(command_line, "--interface");
     command_line_add(command_line, config->sources[source].interface);
     add_number(command_line, "--source-index", source);
+    add_number(command_line, "--clock-anchor", (size_t)crew->options.clock_anchor_ns);
     if (crew->options.pages >= 0)
         add_number(command_line, "--interface-pages", (size_t)crew->options.pages);
 }

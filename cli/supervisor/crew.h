@@ -35,6 +35,7 @@ struct crew_options {
     int config;                      /* descriptor of settings_share() */
     int changes;                     /* of the first worker; 0: none */
     int64_t started_ns;              /* wall time: names the run's row in the database */
+    int64_t clock_anchor_ns;         /* live: wall clock less steady clock, now */
     int pages;                       /* live: what an interface's workers share; -1: none */
 };
 
