@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -353,19 +352,8 @@ static void on_signal(void *state, int signal_number)
 
 /* ---- open, close ---- */
 
-/* All files are open at once: the merge needs the next packet of each. */
-static void allow_many_files(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit); /* where it does not work, opening says so */
-}
-
 static int open_source(struct capture *capture)
 {
-    allow_many_files();
     capture->carrier_bytes = calloc(capture->arguments.n_files + 1, sizeof *capture->carrier_bytes);
     if (!capture->carrier_bytes)
         return -ENOMEM;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "capture/source/source_file.h"
 #include "capture/source/source_live.h"
@@ -53,10 +54,21 @@ static int create_files(struct source *source, const char *const *paths, size_t 
     return 0;
 }
 
+/* All files are open at once: the merge needs the next packet of each. */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit); /* where it does not work, opening says so */
+}
+
 int source_open_files(const char *const *paths, size_t n_paths, uint32_t first_index,
                       int64_t time_jump_max_ns, struct source **out, char error[SOURCE_ERROR_MAX])
 {
     assert(n_paths > 0);
+    allow_many_files();
     struct source *source = calloc(1, sizeof *source);
     if (!source) {
         snprintf(error, SOURCE_ERROR_MAX, "%s", strerror(ENOMEM));

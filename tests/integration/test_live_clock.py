@@ -23,7 +23,7 @@ def test_a_step_is_a_line_without_loss_and_ends_no_connection(case, step):
     case.wanmeter.program = wrapped.programs(case, "capture", {
         "LD_PRELOAD": wrapped.FAKETIME[0], "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": 1,
         "FAKETIME_DONT_FAKE_MONOTONIC": 1, "DONT_FAKE_MONOTONIC": 1})
-    monitor = start(case, SITE)
+    monitor = start(case, SITE, "--set", "security.sandbox=off")     # libfaketime reads a file
     network.send("mirror1", [FRAME] * 3)
     wait_for(lambda: case.query("SELECT 1 FROM usage"), "usage")
     clock.write_text(step + "\n")
