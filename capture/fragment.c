@@ -49,20 +49,19 @@ struct fragment_table {
     struct index_link *waiting_links;
     uint32_t n_max;
 
-    uint32_t free_datagram;
+    uint32_t free_datagram; /* linked by 'next' */
     uint32_t free_waiting;
+    uint32_t n_datagrams_touched; /* those from here on were never used */
+    uint32_t n_waitings_touched;
     struct index_list resolved;
     struct index_list waiting;
 };
 
-static void chain_free_ones(struct fragment_table *table)
+/* An item that is not in use: one that was, or the first that never was, so that no memory is
+ * touched before it is needed. '*free' is INDEX_NONE and '*n_touched' n_max: there is none. */
+static bool has_free(const struct fragment_table *table, uint32_t free, uint32_t n_touched)
 {
-    for (uint32_t i = 0; i < table->n_max; i++) {
-        uint32_t next = i + 1 < table->n_max ? i + 1 : INDEX_NONE;
-        table->datagrams[i].next = next;
-        table->waitings[i].next = next;
-    }
-    table->free_datagram = table->free_waiting = 0;
+    return free != INDEX_NONE || n_touched < table->n_max;
 }
 
 static bool allocate(struct fragment_table *table, uint32_t n_buckets)
@@ -113,7 +112,7 @@ int fragment_table_create(const struct config *config, const struct decoder *dec
     }
     memset(table->buckets, 0xff, n_buckets * sizeof *table->buckets); /* INDEX_NONE */
     randombytes_buf(table->hash_key, sizeof table->hash_key);
-    chain_free_ones(table);
+    table->free_datagram = table->free_waiting = INDEX_NONE;
     *out = table;
     return 0;
 }
@@ -247,11 +246,14 @@ static void evict_oldest(struct fragment_table *table)
 
 static uint32_t add_datagram(struct fragment_table *table, const struct fragment_key *key)
 {
-    if (table->free_datagram == INDEX_NONE)
+    if (!has_free(table, table->free_datagram, table->n_datagrams_touched))
         evict_oldest(table);
     uint32_t index = table->free_datagram;
+    if (index == INDEX_NONE)
+        index = table->n_datagrams_touched++;
+    else
+        table->free_datagram = table->datagrams[index].next;
     struct ports *datagram = &table->datagrams[index];
-    table->free_datagram = datagram->next;
 
     uint32_t *bucket = bucket_of(table, key);
     datagram->key = *key;
@@ -294,7 +296,7 @@ static void add_first(struct fragment_table *table, struct packet *packet,
 static void keep_waiting(struct fragment_table *table, const struct packet *packet,
                          const struct fragment_key *key)
 {
-    if (table->free_waiting == INDEX_NONE)
+    if (!has_free(table, table->free_waiting, table->n_waitings_touched))
         give_up_oldest(table);
     uint32_t index = find(table, key);
     if (index == INDEX_NONE)
@@ -302,8 +304,11 @@ static void keep_waiting(struct fragment_table *table, const struct packet *pack
     struct ports *datagram = &table->datagrams[index];
 
     uint32_t place = table->free_waiting;
+    if (place == INDEX_NONE)
+        place = table->n_waitings_touched++;
+    else
+        table->free_waiting = table->waitings[place].next;
     struct waiting *waiting = &table->waitings[place];
-    table->free_waiting = waiting->next;
     waiting->packet = *packet;
     waiting->datagram = index;
     waiting->next = INDEX_NONE;

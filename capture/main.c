@@ -431,7 +431,7 @@ static int capture_open(struct capture *capture)
 {
     snprintf(capture->name, sizeof capture->name, "capture-%u", capture->arguments.worker);
     log_open(capture->name);
-    heap_keep_pages();
+    heap_one_pool();
 
     int64_t anchor_ns = capture->arguments.clock_anchor_ns;
     clock_watch_init(&capture->clock, clock_reading_take,
@@ -458,6 +458,7 @@ static int capture_open(struct capture *capture)
         result = sandbox_filter(&capture->sandbox);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
+    heap_keep_pages();
     return result;
 }
 

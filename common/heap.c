@@ -5,9 +5,13 @@
 /* glibc refuses a larger threshold for mmap: half of an arena's largest heap. */
 enum { MMAP_THRESHOLD_MAX = 32 * 1024 * 1024, TRIM_THRESHOLD = 1 << 30 };
 
+void heap_one_pool(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+}
+
 void heap_keep_pages(void)
 {
     mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_MAX);
     mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
-    mallopt(M_ARENA_MAX, 1); /* ZeroMQ's thread frees what ours allocates: one pool for both */
 }

@@ -383,7 +383,7 @@ static int open_place(struct exporter *exporter)
 
 static int exporter_open(struct exporter *exporter)
 {
-    heap_keep_pages();
+    heap_one_pool();
     int result = open_place(exporter);
     if (result == 0)
         result = open_store(exporter);
@@ -397,6 +397,7 @@ static int exporter_open(struct exporter *exporter)
         result = sandbox_filter(&exporter->sandbox);
     if (result == 0)
         enter(exporter, PHASE_WAITING);
+    heap_keep_pages();
     return result;
 }
 

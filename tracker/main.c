@@ -309,7 +309,7 @@ static int tracker_open(struct tracker *tracker)
 {
     snprintf(tracker->name, sizeof tracker->name, "tracker-%u", tracker->arguments.shard);
     log_open(tracker->name);
-    heap_keep_pages();
+    heap_one_pool();
     tracker->settled_ns = tracker->committed_ns = INT64_MIN;
     tracker->commit_bytes = commit_bytes(&tracker->arguments);
     uint64_t commit_ms =
@@ -342,6 +342,7 @@ static int tracker_open(struct tracker *tracker)
         result = sandbox_filter(&tracker->sandbox);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
+    heap_keep_pages();
     return result;
 }
 

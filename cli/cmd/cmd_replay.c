@@ -14,6 +14,8 @@
 #include "cli/summary.h"
 #include "cli/supervisor.h"
 
+enum { WINDOW_BYTES_MAX = 16 * 1024 * 1024 };
+
 enum replay_key {
     KEY_SHARDS = OPTION_LONG,
     KEY_WORKERS,
@@ -137,6 +139,19 @@ static void settle_events(struct replay_options *options)
         config->tracker.connection_events = false;
 }
 
+static int64_t at_most(int64_t value, int64_t max)
+{
+    return value < max ? value : max;
+}
+
+/* A file waits, a mirror does not: what a replay keeps unacknowledged may fit into a cache. */
+static void settle_memory(struct replay_options *options)
+{
+    struct config *config = &options->settings.config;
+    config->capture.window_bytes = at_most(config->capture.window_bytes, WINDOW_BYTES_MAX);
+    config->tracker.commit_bytes = at_most(config->tracker.commit_bytes, WINDOW_BYTES_MAX / 4);
+}
+
 static enum exit_code check(const struct replay_options *options)
 {
     const char *database = options->settings.config.database;
@@ -157,6 +172,7 @@ static enum exit_code replay(struct replay_options *options)
         return code;
     settle_workers(options);
     settle_events(options);
+    settle_memory(options);
     struct supervisor_plan plan = {
         .settings = &options->settings,
         .files = options->files,

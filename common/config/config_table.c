@@ -259,7 +259,7 @@ static const struct config_option options[] = {
                     .help = "And, live, when this much time on the wall clock went by."),
     SIZE_OPTION("capture.window", capture.window_bytes, "64MiB", 64 * KIB, 64 * GIB,
                 .help = "What a worker keeps until it is committed; a live worker that has more "
-                        "declares loss."),
+                        "declares loss. A replay takes 16MiB at most."),
     SIZE_OPTION("capture.snap", capture.snap_bytes, "256B", 64, 256 * KIB, .is_billing = true,
                 .help = "Live: how much of each packet is looked at; lengths come from its "
                         "headers."),
@@ -308,7 +308,8 @@ static const struct config_option options[] = {
     DURATION_OPTION("tracker.commit_interval", tracker.commit_interval_ns, "1s", 10 * MS, 1 * MIN,
                     .help = "Live: time between commit points, on the wall clock."),
     SIZE_OPTION("tracker.commit_volume", tracker.commit_bytes, "16MiB", 64 * KIB, 1 * GIB,
-                .help = "This much input makes a commit point in any case."),
+                .help = "This much input makes a commit point in any case. In a replay 4MiB at "
+                        "most."),
     BOOL_OPTION("tracker.flow_records", tracker.flow_records, "yes", .is_billing = true,
                 .help = "Keep a row a connection; no: usage sums only."),
     BOOL_OPTION("tracker.connection_events", tracker.connection_events, "yes",
