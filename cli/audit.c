@@ -41,6 +41,14 @@ static void read_rest(struct database *database, struct audit *audit)
     sqlite3_finalize(statement);
 }
 
+static bool has_gaps(struct database *database)
+{
+    sqlite3_stmt *statement = database_prepare(database, "SELECT EXISTS (SELECT 1 FROM gap_line)");
+    bool has_some = database_step(database, statement) && sqlite3_column_int(statement, 0) != 0;
+    sqlite3_finalize(statement);
+    return has_some;
+}
+
 bool audit_read(struct database *database, struct audit *audit)
 {
     sqlite3_stmt *statement = database_prepare(
@@ -52,7 +60,8 @@ bool audit_read(struct database *database, struct audit *audit)
     if (is_read)
         read_row(statement, audit);
     sqlite3_finalize(statement);
-    if (is_read)
+    /* All flow records are read again for it: only where there is something to tell. */
+    if (is_read && (strcmp(audit->verdict, "mismatch") == 0 || has_gaps(database)))
         read_rest(database, audit);
     return is_read && !database->is_failed;
 }

@@ -22,7 +22,7 @@ struct audit {
         int64_t lost;
         int64_t difference;
     } lines[AUDIT_UNITS];
-    int64_t usage_packets;   /* of the classes of flows, … */
+    int64_t usage_packets;   /* with a mismatch or gaps, else 0: of the classes of flows, … */
     int64_t flow_packets;    /* … those of the flow records, */
     int64_t gap_packets;     /* what killed trackers left without a record, */
     int64_t open_packets;    /* and what running ones have not told of yet */
