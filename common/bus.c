@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "common/bus/bus_curve.h"
 #include "common/bus/bus_gate.h"
 #include "common/bus/bus_listen.h"
 #include "common/loop.h"
@@ -29,6 +30,7 @@ struct bus_socket {
     void *zmq;
     enum bus_kind kind;
     bool is_paused;
+    void *monitor;    /* of a tcp endpoint bound here: who fails in the handshake */
     char *bound_path; /* of an ipc endpoint: libzmq leaves the file behind */
     bus_message_fn on_message;
     void *state;
@@ -37,7 +39,8 @@ struct bus_socket {
 struct bus {
     void *context;
     struct loop *loop;
-    struct bus_gate gate;           /* of the ipc endpoints bound here */
+    struct bus_gate gate;           /* of the endpoints bound here */
+    struct bus_keys keys;           /* of tcp endpoints */
     struct bus_listener *listeners; /* made ahead */
     struct bus_socket *sockets;
 };
@@ -76,6 +79,8 @@ void bus_destroy(struct bus *bus)
     while (bus->sockets) {
         struct bus_socket *socket = bus->sockets;
         bus->sockets = socket->next;
+        if (socket->monitor)
+            zmq_close(socket->monitor);
         zmq_close(socket->zmq);
         if (socket->bound_path)
             unlink(socket->bound_path);
@@ -143,7 +148,8 @@ static int set_options(struct bus_socket *socket)
         if (result < 0)
             return result;
     }
-    int64_t message_max = socket->kind == BUS_CONTROL ? BUS_REQUEST_MAX : BUS_MESSAGE_MAX;
+    bool takes_words = socket->kind == BUS_CONTROL || socket->kind == BUS_XPUB;
+    int64_t message_max = takes_words ? BUS_REQUEST_MAX : BUS_MESSAGE_MAX;
     if (zmq_setsockopt(socket->zmq, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) < 0)
         return -errno;
     if (socket->kind == BUS_XPUB) /* tell of every subscriber, not only of every new topic */
@@ -209,19 +215,33 @@ static int socket_create(struct bus *bus, enum bus_kind kind, const char *endpoi
     return 0;
 }
 
-/* Who may connect is asked of the gate; between hosts that is a firewall's matter, and without a
- * loop nobody would answer. */
-static int guard(struct bus *bus, const struct bus_socket *socket, const char *endpoint)
+static int open_gate(struct bus *bus)
 {
-    if (!bus->loop || !is_ipc(endpoint))
+    if (bus->gate.zmq)
         return 0;
-    int result = 0;
-    if (!bus->gate.zmq) {
-        result = bus_gate_open(bus->context, &bus->gate);
-        if (result == 0)
-            result = watch(bus, bus->gate.zmq);
-    }
-    return result < 0 ? result : bus_gate_guard(socket->zmq);
+    bus->gate.clients = bus->keys.clients;
+    bus->gate.n_clients = bus->keys.n_clients;
+    int result = bus_gate_open(bus->context, &bus->gate);
+    return result < 0 ? result : watch(bus, bus->gate.zmq);
+}
+
+/* Who may connect is asked of the gate. Without a loop nobody would answer: that is for tests,
+ * which listen by ipc. By tcp nobody gets in without a key. */
+static int guard(struct bus *bus, struct bus_socket *socket, const char *endpoint)
+{
+    if (!is_ipc(endpoint) && (!bus->loop || !bus->keys.own))
+        return -EACCES;
+    if (!bus->loop)
+        return 0;
+    int result = open_gate(bus);
+    if (result == 0)
+        result = bus_gate_guard(socket->zmq);
+    if (result < 0 || is_ipc(endpoint))
+        return result;
+    result = bus_curve_listen(socket->zmq, bus->keys.own);
+    if (result == 0)
+        result = bus_curve_watch(bus->context, socket->zmq, &socket->monitor);
+    return result < 0 ? result : watch(bus, socket->monitor);
 }
 
 int bus_listen(struct bus *bus, const char *endpoint)
@@ -261,9 +281,18 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
         return result;
     if (identity && zmq_setsockopt((*out)->zmq, ZMQ_ROUTING_ID, identity, strlen(identity)) < 0)
         return -errno;
+    if (!is_ipc(endpoint) && bus->keys.own)
+        result = bus_curve_connect((*out)->zmq, bus->keys.own, &bus->keys.server);
+    if (result < 0)
+        return result;
     if (zmq_connect((*out)->zmq, endpoint) < 0)
         return -errno;
     return bus->loop ? watch(bus, (*out)->zmq) : 0;
+}
+
+void bus_use_keys(struct bus *bus, const struct bus_keys *keys)
+{
+    bus->keys = *keys;
 }
 
 void bus_let_in(struct bus *bus, uint32_t uid)
@@ -416,6 +445,10 @@ static void on_turn(void *state)
 {
     struct bus *bus = state;
     bus_gate_serve(&bus->gate);
+    for (struct bus_socket *socket = bus->sockets; socket; socket = socket->next)
+        if (socket->monitor)
+            for (uint64_t n = bus_curve_count(socket->monitor); n > 0; n--)
+                bus_gate_refuse(&bus->gate, "a peer without the keys was refused");
     for (struct bus_socket *socket = bus->sockets; socket; socket = socket->next)
         if (drain(socket, MESSAGES_A_TURN) > 0)
             loop_again(bus->loop); /* until a turn finds nothing */

@@ -9,13 +9,16 @@
  * edge. The bus therefore asks ZMQ_EVENTS of every socket before the loop blocks, and drains up to
  * a bounded number a turn. All sockets: IMMEDIATE (but SUB), ROUTER_MANDATORY, ROUTER_HANDOVER,
  * MAXMSGSIZE, heartbeats (but ipc), explicit high-water marks. To an ipc endpoint bound here only
- * processes of our own user and of root can connect (bus/bus_gate.h). Not thread-safe. */
+ * processes of our own user and of root can connect, to a tcp endpoint only those with a key on our
+ * list (bus/bus_gate.h, bus/bus_key.h). Not thread-safe. */
 #ifndef WANMETER_COMMON_BUS_H
 #define WANMETER_COMMON_BUS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/bus/bus_key.h"
 
 struct bus;
 struct bus_socket;
@@ -56,6 +59,15 @@ struct bus_message {
     size_t size;
 };
 
+/* Of tcp endpoints (bus/bus_key.h): who we are, whom we let in (who listens), and whom we expect
+ * (who connects). */
+struct bus_keys {
+    const struct bus_key *own; /* NULL: none; then nothing is bound to tcp */
+    const struct bus_key *clients;
+    size_t n_clients;
+    struct bus_key server;
+};
+
 typedef void (*bus_message_fn)(void *state, const struct bus_message *message);
 
 /* 0 or -errno. 'loop' is kept, not copied, and outlives the bus. NULL: without a loop, for
@@ -76,6 +88,9 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
  * somebody who may not. Any other endpoint: nothing is done. 0 or -errno. */
 int bus_listen(struct bus *bus, const char *endpoint);
 
+/* For tcp endpoints from now on; what it points to is kept, not copied. */
+void bus_use_keys(struct bus *bus, const struct bus_keys *keys);
+
 /* Lets processes of this user connect too. */
 void bus_let_in(struct bus *bus, uint32_t uid);
 
@@ -95,7 +110,7 @@ int bus_publish(struct bus_socket *socket, const char *topic, const void *bytes,
  * sender's. */
 void bus_pause(struct bus_socket *socket, bool is_paused);
 
-/* How many connections of other users were refused. */
+/* How many connections were refused. */
 uint64_t bus_refused(const struct bus *bus);
 
 /* Without a loop: waits up to 'timeout_ms' (-1: for ever) and gives on_message what has come.

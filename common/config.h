@@ -263,8 +263,10 @@ struct config {
     } security;
 
     struct {
-        char *endpoint;         /* PUB; empty: RUN_DIRECTORY/events.sock */
-        char *control_endpoint; /* ROUTER; empty: RUN_DIRECTORY/control.sock */
+        char *endpoint;                  /* PUB; empty: RUN_DIRECTORY/events.sock */
+        char *control_endpoint;          /* ROUTER; empty: RUN_DIRECTORY/control.sock */
+        char *key_file;                  /* secret key of tcp endpoints; empty: none */
+        struct config_text_list clients; /* public keys that may connect to them */
         int64_t heartbeat_interval_ns;
         int64_t keep; /* events kept for replay from a sequence number */
         int64_t

@@ -15,6 +15,7 @@
 #include "exporter/jobs.h"
 #include "exporter/ledger.h"
 #include "exporter/publish.h"
+#include "exporter/publish/publish_keys.h"
 #include "exporter/store.h"
 #include "proto/downlink.h"
 #include "proto/uplink.h"
@@ -40,6 +41,7 @@ struct exporter {
     struct bus *bus;
     struct downlink *input;
     struct publisher *publisher;
+    struct publish_keys keys;
     struct store *store;
     struct ledger *ledger;
     const char *protocol_names[STORE_PROTOCOLS];
@@ -373,6 +375,10 @@ static int open_place(struct exporter *exporter)
 {
     int result = open_loop(exporter);
     if (result == 0)
+        result = publish_keys_open(&exporter->arguments.config, &exporter->keys);
+    if (result == 0)
+        bus_use_keys(exporter->bus, &exporter->keys.keys);
+    if (result == 0)
         result = arguments_enter_run_directory(&exporter->arguments);
     if (result == 0)
         result = open_sockets(exporter);
@@ -406,6 +412,7 @@ static void exporter_close(struct exporter *exporter)
     downlink_close(exporter->input);
     publisher_close(exporter->publisher);
     bus_destroy(exporter->bus);
+    publish_keys_close(&exporter->keys);
     loop_destroy(exporter->loop);
     ledger_destroy(exporter->ledger);
     store_close(exporter->store);

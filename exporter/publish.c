@@ -54,7 +54,7 @@ static int open_sockets(const struct publisher_settings *settings, struct publis
         log_error("%s: cannot publish events there: %s", settings->endpoint, strerror(-result));
         return result;
     }
-    result = bus_bind(settings->bus, BUS_ROUTER, settings->control_endpoint, on_request, publisher,
+    result = bus_bind(settings->bus, BUS_CONTROL, settings->control_endpoint, on_request, publisher,
                       &publisher->control);
     if (result < 0) {
         log_error("%s: cannot listen there: %s", settings->control_endpoint, strerror(-result));

@@ -139,7 +139,9 @@ static uint32_t place_take(struct connection_table *table)
 struct connection *connection_table_add(struct connection_table *table, const struct tuple *tuple,
                                         uint64_t hash)
 {
-    uint32_t place = place_take(table);
+    uint32_t place = CONNECTION_INDEX_NONE;
+    if (connection_index_has_room(&table->index, hash))
+        place = place_take(table);
     if (place == CONNECTION_INDEX_NONE)
         return NULL;
     struct connection *connection = &table->slab[place];
@@ -229,6 +231,11 @@ const struct connection *connection_table_at(const struct connection_table *tabl
 size_t connection_table_count(const struct connection_table *table)
 {
     return table->count;
+}
+
+size_t connection_table_chain_max(const struct connection_table *table)
+{
+    return table->index.chain_max;
 }
 
 size_t connection_table_entry_bytes(void)

@@ -206,7 +206,9 @@ void connection_table_prefetch_entry(const struct connection_table *table, uint6
 struct connection *connection_table_find(struct connection_table *table, const struct tuple *tuple,
                                          uint64_t hash);
 
-/* A zeroed entry with this tuple (which is not in the table). NULL: connections_max are in it. */
+/* A zeroed entry with this tuple (which is not in the table). NULL: connections_max are in it, or
+ * 1,280 where this one would be looked for: a lookup never reads more than 128 cache lines of the
+ * index. */
 struct connection *connection_table_add(struct connection_table *table, const struct tuple *tuple,
                                         uint64_t hash);
 void connection_table_remove(struct connection_table *table, struct connection *connection);
@@ -242,6 +244,9 @@ size_t connection_table_places(const struct connection_table *table);
 const struct connection *connection_table_at(const struct connection_table *table, size_t place);
 
 size_t connection_table_count(const struct connection_table *table);
+
+/* Cache lines of the index that the longest lookup had to read so far: 1 to 3 as a rule. */
+size_t connection_table_chain_max(const struct connection_table *table);
 
 /* Bytes of memory a connection costs (entry and its share of the index). */
 size_t connection_table_entry_bytes(void);

@@ -66,6 +66,11 @@ void flow_table_destroy(struct flow_table *flows)
     free(flows);
 }
 
+size_t flow_table_probe_lines(const struct flow_table *flows)
+{
+    return connection_table_chain_max(flows->connections);
+}
+
 size_t flow_table_count(const struct flow_table *flows)
 {
     return connection_table_count(flows->connections);

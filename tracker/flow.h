@@ -136,6 +136,7 @@ uint16_t flow_table_account_about(const struct flow_table *flows, const struct p
 bool flow_table_finish(struct flow_table *flows, size_t n_max);
 
 size_t flow_table_count(const struct flow_table *flows);
+size_t flow_table_probe_lines(const struct flow_table *flows); /* connection_table_chain_max() */
 
 /* The names of label bits, and who holds them. */
 struct label_table *flow_table_labels(const struct flow_table *flows);

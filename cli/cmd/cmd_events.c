@@ -14,12 +14,15 @@
 #include "cli/options.h"
 #include "common/log.h"
 
-enum { KEY_CONTROL = OPTION_LONG, KEY_FROM, KEY_WAIT };
+enum { KEY_CONTROL = OPTION_LONG, KEY_FROM, KEY_WAIT, KEY_KEY, KEY_SERVER_KEY };
 
 typedef void (*print_fn)(const Wanmeter__Event__Event *event, FILE *out);
 
 struct events_options {
     struct event_endpoints endpoints;
+    const char *key_path;
+    struct bus_key key;
+    bool has_server_key;
     print_fn print;
     int64_t from;
     int64_t n_wanted; /* 0: no end */
@@ -61,6 +64,19 @@ static error_t on_option(int key, char *argument, struct argp_state *state)
     case KEY_CONTROL:
         copy_endpoint(state, "control", argument, options->endpoints.control);
         return 0;
+    case KEY_KEY:
+        options->key_path = argument;
+        return 0;
+    case KEY_SERVER_KEY:
+        if (!bus_key_parse(argument, &options->endpoints.keys.server))
+            argp_error(state, "--server-key: got '%s', expected a public key: 40 characters",
+                       argument);
+        options->has_server_key = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (options->has_server_key != (options->key_path != NULL))
+            argp_error(state, "--key and --server-key go together");
+        return 0;
     case 'r':
         event_endpoints_in(argument, &options->endpoints);
         return 0;
@@ -89,6 +105,9 @@ static const struct argp argp = {
              "Where the daemon's sockets are (default: that of the one daemon here)", 0},
             {"endpoint", 'e', "ENDPOINT", 0, "The event socket, as tcp://192.0.2.1:5556", 0},
             {"control", KEY_CONTROL, "ENDPOINT", 0, "The socket to ask for missed events", 0},
+            {"key", KEY_KEY, "FILE", 0, "Our secret key, for a tcp endpoint ('wanmeter key new')",
+             0},
+            {"server-key", KEY_SERVER_KEY, "KEY", 0, "The daemon's public key", 0},
             {"format", 'f', "FORMAT", 0, "table (default), json (an object a line) or conntrack",
              0},
             {"from", KEY_FROM, "SEQ", 0, "First all that is kept from this global_seq on", 0},
@@ -102,7 +121,8 @@ static const struct argp argp = {
            "Examples:\n"
            "  wanmeter events\n"
            "  wanmeter events --run-directory /run/wanmeter --format conntrack\n"
-           "  wanmeter events --endpoint tcp://127.0.0.1:5556 --format json --count 100",
+           "  wanmeter events --endpoint tcp://192.0.2.1:5556 --key my.key "
+           "--server-key 'rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7'",
 };
 
 static bool on_event(void *state, const Wanmeter__Event__Event *event)
@@ -141,6 +161,10 @@ enum exit_code cmd_events(int argc, char **argv)
         log_error("no daemon runs here (--run-directory or --endpoint names one elsewhere)");
         return EXIT_CODE_UNREACHABLE;
     }
+    if (options.key_path != NULL && bus_key_read(options.key_path, &options.key) < 0)
+        return EXIT_CODE_RUNTIME;
+    if (options.key_path != NULL)
+        options.endpoints.keys.own = &options.key;
     struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: waiting ends */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -103,7 +103,7 @@ static const struct argp argp = {
             {"batch-packets", KEY_BATCH_PACKETS, "N", 0, "Packets sent on at a time, at most", 0},
             {"force", KEY_FORCE, NULL, 0, "Count captures that the database holds already", 0},
             {"events", KEY_EVENTS, "ENDPOINT", 0,
-             "Publish events here, as tcp://127.0.0.1:5556 (default: none)", 0},
+             "Publish events here, as ipc:///run/user/1000/events (default: none)", 0},
             {"wait-subscribers", KEY_WAIT_SUBSCRIBERS, "N", 0,
              "Begin when N have subscribed to the events", 0},
             {"changes", KEY_CHANGES, "DATABASE", 0,

@@ -4,11 +4,14 @@
 
 #include <stdbool.h>
 
+#include "common/bus.h"
+
 enum { EVENT_ENDPOINT_MAX = 255 };
 
 struct event_endpoints {
     char events[EVENT_ENDPOINT_MAX + 1];
     char control[EVENT_ENDPOINT_MAX + 1]; /* "": not known: what is missed stays missed */
+    struct bus_keys keys;                 /* of tcp; 'own' NULL: none */
 };
 
 /* The sockets in a run directory. */

@@ -190,6 +190,8 @@ int event_feed_open(const struct event_endpoints *endpoints, event_fn on_event, 
     const char *endpoint = endpoints->events;
     int result = bus_create(NULL, &feed->bus);
     if (result == 0)
+        bus_use_keys(feed->bus, &endpoints->keys);
+    if (result == 0)
         result = bus_connect(feed->bus, BUS_SUB, endpoint, NULL, on_message, feed, &feed->events);
     if (result == 0)
         result = bus_subscribe(feed->events, "");

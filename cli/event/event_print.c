@@ -69,8 +69,7 @@ static void print_loss(const Wanmeter__Event__Loss *loss, FILE *out)
 
 static void print_quota(const Wanmeter__Event__Quota *quota, FILE *out)
 {
-    fprintf(out,
-            "%s, %s: %" PRIu32 " %% reached, %" PRIu64 " of %" PRIu64 " billed bytes",
+    fprintf(out, "%s, %s: %" PRIu32 " %% reached, %" PRIu64 " of %" PRIu64 " billed bytes",
             quota->account, quota->tariff, quota->percent, quota->used_bytes, quota->quota_bytes);
 }
 

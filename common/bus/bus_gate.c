@@ -12,9 +12,19 @@
 static const char ENDPOINT[] = "inproc://zeromq.zap.01"; /* where libzmq looks for it */
 static const char DOMAIN[] = "wanmeter";
 
-/* The frames of a question: who asks (a routing id, then empty), version, request id, domain,
- * address, identity, mechanism. */
-enum { ASKER, DELIMITER, VERSION, REQUEST_ID, ZAP_DOMAIN, ADDRESS, QUESTION_FRAMES };
+/* The frames of a question: who asks (a routing id, then empty), and what of whom. */
+enum {
+    ASKER,
+    DELIMITER,
+    VERSION,
+    REQUEST_ID,
+    ZAP_DOMAIN,
+    ADDRESS,
+    IDENTITY,
+    MECHANISM,
+    CREDENTIAL, /* of CURVE: the peer's public key */
+    QUESTION_FRAMES
+};
 enum { FRAME_MAX = 255, QUESTIONS_A_TURN = 64 };
 
 struct frame {
@@ -73,6 +83,7 @@ bool bus_gate_parse(const char *address, uint32_t *uid, uint32_t *pid)
 static bool receive_question(struct bus_gate *gate, struct frame frames[QUESTION_FRAMES])
 {
     int has_more = 1;
+    memset(frames, 0, QUESTION_FRAMES * sizeof *frames);
     for (size_t i = 0; has_more; i++) {
         struct frame dropped;
         struct frame *frame = i < QUESTION_FRAMES ? &frames[i] : &dropped;
@@ -111,29 +122,61 @@ static void answer(struct bus_gate *gate, const struct frame frames[QUESTION_FRA
             return; /* who asked is gone */
 }
 
-static void refuse(struct bus_gate *gate, const struct frame *address)
+void bus_gate_refuse(struct bus_gate *gate, const char *who)
 {
     gate->n_refused++;
     if ((gate->n_refused & (gate->n_refused - 1)) == 0)
-        log_warning("a peer of another user was refused (name:uid:gid:pid %s), %" PRIu64 " so far",
-                    address->bytes, gate->n_refused);
+        log_warning("%s, %" PRIu64 " so far", who, gate->n_refused);
+}
+
+static void refuse(struct bus_gate *gate, const char *what, const struct frame *address)
+{
+    char who[FRAME_MAX + 96];
+    snprintf(who, sizeof who, "%s was refused (%s)", what, address->bytes);
+    bus_gate_refuse(gate, who);
+}
+
+static bool is_client(const struct bus_gate *gate, const struct frame *credential)
+{
+    for (size_t i = 0; credential->size == BUS_KEY_SIZE && i < gate->n_clients; i++)
+        if (memcmp(gate->clients[i].bytes, credential->bytes, BUS_KEY_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/* One that came by tcp has proved that it has the key's secret. */
+static void serve_curve(struct bus_gate *gate, const struct frame frames[QUESTION_FRAMES])
+{
+    if (is_client(gate, &frames[CREDENTIAL])) {
+        answer(gate, frames, "200", "");
+        return;
+    }
+    refuse(gate, "a peer whose key is not on the list", &frames[ADDRESS]);
+    answer(gate, frames, "400", "");
+}
+
+static void serve_ipc(struct bus_gate *gate, const struct frame frames[QUESTION_FRAMES])
+{
+    uint32_t uid, pid;
+    bool is_known = bus_gate_parse(frames[ADDRESS].bytes, &uid, &pid);
+    if (is_known && (uid == 0 || uid == geteuid() || uid == gate->guest_uid)) {
+        char user[32];
+        snprintf(user, sizeof user, "%" PRIu32 ":%" PRIu32, uid, pid);
+        answer(gate, frames, "200", user);
+        return;
+    }
+    refuse(gate, "a peer of another user", &frames[ADDRESS]);
+    answer(gate, frames, "400", "");
 }
 
 void bus_gate_serve(struct bus_gate *gate)
 {
-    struct frame frames[QUESTION_FRAMES] = {0};
-    for (int i = 0; gate->zmq && i < QUESTIONS_A_TURN && receive_question(gate, frames); i++) {
-        uint32_t uid, pid;
-        bool is_known = bus_gate_parse(frames[ADDRESS].bytes, &uid, &pid);
-        if (is_known && (uid == 0 || uid == geteuid() || uid == gate->guest_uid)) {
-            char user[32];
-            snprintf(user, sizeof user, "%" PRIu32 ":%" PRIu32, uid, pid);
-            answer(gate, frames, "200", user);
-        } else {
-            refuse(gate, &frames[ADDRESS]);
-            answer(gate, frames, "400", "");
-        }
-    }
+    struct frame frames[QUESTION_FRAMES];
+    for (int i = 0; gate->zmq && i < QUESTIONS_A_TURN && receive_question(gate, frames); i++)
+        if (strcmp(frames[MECHANISM].bytes, "CURVE") == 0)
+            serve_curve(gate, frames);
+        else
+            serve_ipc(gate, frames);
 }
 
 bool bus_gate_peer(zmq_msg_t *message, uint32_t *uid, uint32_t *pid)

@@ -1,5 +1,5 @@
-/* bus_gate: who may talk to the sockets that are bound on this host: the user that runs us, and
- * root. The bus's own.
+/* bus_gate: who may talk to the sockets that are bound here. By ipc: the user that runs us, root,
+ * and one guest; by tcp: whose public key is on the list. The bus's own.
  *
  *     bus_gate_open(context, &gate);               before anything is bound
  *     bus_gate_guard(zmq_socket);                  before it is bound
@@ -15,12 +15,17 @@
 #define WANMETER_COMMON_BUS_GATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <zmq.h>
 
+#include "common/bus/bus_key.h"
+
 struct bus_gate {
-    void *zmq;          /* NULL: not open */
-    uint32_t guest_uid; /* is let in beside us and root */
+    void *zmq;                     /* NULL: not open */
+    uint32_t guest_uid;            /* is let in beside us and root */
+    const struct bus_key *clients; /* public keys that may connect by tcp; kept, not copied */
+    size_t n_clients;
     uint64_t n_refused;
 };
 
@@ -29,6 +34,9 @@ int bus_gate_open(void *context, struct bus_gate *gate);
 void bus_gate_close(struct bus_gate *gate);
 
 int bus_gate_guard(void *zmq_socket);
+
+/* Somebody did not get in: counted, and said now and then. */
+void bus_gate_refuse(struct bus_gate *gate, const char *who);
 void bus_gate_serve(struct bus_gate *gate);
 
 /* False: it came by a socket that is not guarded. */

@@ -241,6 +241,22 @@ static void check_window(const struct config *config, struct config_errors *erro
                                     .expected = expected});
 }
 
+/* By ipc the kernel says who connects; by tcp a key does, or nobody could. */
+static void check_endpoint(const struct config *config, const char *subject, const char *endpoint,
+                           struct config_errors *errors)
+{
+    bool is_tcp = strncmp(endpoint, "tcp://", 6) == 0;
+    bool has_keys = config->events.key_file[0] != '\0' && config->events.clients.n > 0;
+    if (endpoint[0] == '\0' || strncmp(endpoint, "ipc://", 6) == 0 || (is_tcp && has_keys))
+        return;
+    complain(config, errors, (struct config_place){0},
+             (struct config_report){.subject = subject,
+                                    .what = is_tcp ? "tcp without keys" : "no such transport",
+                                    .got = endpoint,
+                                    .expected = is_tcp ? "events.key_file and events.clients too"
+                                                       : "ipc:// or tcp://"});
+}
+
 void config_check(const struct config *config, struct config_errors *errors)
 {
     check_sources(config, errors);
@@ -249,6 +265,8 @@ void config_check(const struct config *config, struct config_errors *errors)
     config_check_tariffs(config, errors);
     config_check_timeout_policies(config, errors);
     check_window(config, errors);
+    check_endpoint(config, "events.endpoint", config->events.endpoint, errors);
+    check_endpoint(config, "events.control_endpoint", config->events.control_endpoint, errors);
     config_check_rules(config, errors);
     config_check_helpers(config, errors);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/bus/bus_key.h"
 #include "common/config.h"
 #include "common/config/config_helpers.h"
 #include "common/config/config_labels.h"
@@ -40,6 +41,12 @@ static bool is_rss_key(const char *text)
         return true;
     return strlen(text) == RSS_KEY_DIGITS &&
            strspn(text, "0123456789abcdefABCDEF") == RSS_KEY_DIGITS;
+}
+
+static bool is_public_key(const char *text)
+{
+    struct bus_key key;
+    return bus_key_parse(text, &key);
 }
 
 #define NAME_RULE                                                                                  \
@@ -408,6 +415,12 @@ static const struct config_option options[] = {
     TEXT_OPTION("events.control_endpoint", events.control_endpoint, "", 0,
                 .help = "Where missed events are asked for; empty: ipc, control.sock in "
                         "run_directory."),
+    TEXT_OPTION("events.key_file", events.key_file, "", 0,
+                .help = "The secret key of tcp endpoints ('wanmeter key new'), mode 0600."),
+    {"events.clients", CONFIG_TEXT_LIST,
+     LIST(struct config, events.clients.items, events.clients.n), .min = 40, .max = 40,
+     .is_valid = is_public_key, .expected = "a public key: 40 characters, Z85",
+     .help = "Public keys of those who may connect to tcp endpoints."},
     DURATION_OPTION("events.heartbeat_interval", events.heartbeat_interval_ns, "1s", 10 * MS, 1 * H,
                     .help = "How often a silent topic says that it is there."),
     INTEGER_OPTION("events.keep", events.keep, "65536", 0, 16777216,

@@ -125,6 +125,67 @@ static void test_an_idle_loop_blocks_and_its_timers_tick(void **state)
     loop_destroy(end.loop);
 }
 
+/* ---- what is too long ---- */
+
+struct sending {
+    struct bus_socket *longer, *fitting;
+    const uint8_t *bytes;
+};
+
+/* The longer one goes first; the other when that has gone. */
+static void send_both(void *state)
+{
+    struct sending *sending = state;
+    if (sending->longer &&
+        bus_send(sending->longer, NULL, sending->bytes, BUS_REQUEST_MAX + 1) == 0)
+        sending->longer = NULL;
+    else if (!sending->longer && sending->fitting &&
+             bus_send(sending->fitting, NULL, sending->bytes, BUS_REQUEST_MAX) == 0)
+        sending->fitting = NULL;
+}
+
+static void on_sized(void *state, const struct bus_message *message)
+{
+    struct end *end = state;
+    end->n_received++;
+    assert_int_equal(message->size, BUS_REQUEST_MAX);
+    loop_stop(end->loop);
+}
+
+static void test_a_request_that_is_too_long_does_not_come_in(void **state)
+{
+    (void)state;
+    static uint8_t bytes[BUS_REQUEST_MAX + 1];
+    struct end end = {0};
+    struct bus *bus;
+    struct bus_socket *longer, *fitting;
+    assert_int_equal(loop_create(&end.loop), 0);
+    assert_int_equal(bus_create(end.loop, &bus), 0);
+    assert_int_equal(bus_bind(bus, BUS_CONTROL, endpoint, on_sized, &end, &end.router), 0);
+    assert_int_equal(bus_connect(bus, BUS_DEALER, endpoint, "long", on_answer, NULL, &longer), 0);
+    assert_int_equal(bus_connect(bus, BUS_DEALER, endpoint, "fits", on_answer, NULL, &fitting), 0);
+    struct sending sending = {longer, fitting, bytes};
+    assert_int_equal(loop_add_timer(end.loop, 1, send_both, &sending), 0);
+    loop_run(end.loop);
+    assert_int_equal(end.n_received, 1);
+    bus_destroy(bus);
+    loop_destroy(end.loop);
+}
+
+/* Without the keys there is no listening by tcp at all. */
+static void test_nothing_is_bound_to_tcp_without_keys(void **state)
+{
+    (void)state;
+    struct end end = {0};
+    struct bus *bus;
+    assert_int_equal(loop_create(&end.loop), 0);
+    assert_int_equal(bus_create(end.loop, &bus), 0);
+    assert_int_equal(bus_bind(bus, BUS_CONTROL, "tcp://127.0.0.1:*", on_request, &end, &end.router),
+                     -EACCES);
+    bus_destroy(bus);
+    loop_destroy(end.loop);
+}
+
 /* ---- who may connect ---- */
 
 /* Sends one message as the user, and ends when there was time for an answer. */
@@ -222,6 +283,8 @@ int main(void)
         cmocka_unit_test(test_requests_and_answers_do_not_get_stuck_on_the_edge),
         cmocka_unit_test(test_to_a_peer_that_is_not_there_sending_says_so),
         cmocka_unit_test(test_an_idle_loop_blocks_and_its_timers_tick),
+        cmocka_unit_test(test_a_request_that_is_too_long_does_not_come_in),
+        cmocka_unit_test(test_nothing_is_bound_to_tcp_without_keys),
         cmocka_unit_test(test_the_kernel_says_who_a_peer_is),
         cmocka_unit_test(test_a_peer_of_another_user_is_not_heard),
         cmocka_unit_test(test_a_peer_is_taken_apart_from_the_right),

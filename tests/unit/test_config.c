@@ -44,7 +44,7 @@ static const char everything[] =
     "  - {name: short, l4: tcp, values: {established: 100s, close: 0s}}\n"
     "  - {name: abcdefghijklmnopqrstuvwxyz01234, l3: inet6, l4: generic}\n"
     "  - {name: \u00e4/b, l4: sctp, values: [{heartbeat_sent: 99d}]}\n"
-    "events: {endpoint: 'tcp://127.0.0.1:9000', subscribers_wait: 0s}\n";
+    "events: {endpoint: 'ipc:///tmp/e.sock', subscribers_wait: 0s}\n";
 
 /* ---- what is accepted ---- */
 
@@ -251,8 +251,12 @@ static void other_value(const struct config_option *option, char *out, size_t si
         break;
     default:
         assert_int_equal(option->type, CONFIG_TEXT_LIST);
-        snprintf(out, size,
-                 option->is_valid == config_label_is_line ? "3 web,17 gold" : "gre,tzsp");
+        if (option->is_valid == config_label_is_line)
+            snprintf(out, size, "3 web,17 gold");
+        else if (option->is_valid) /* a key */
+            snprintf(out, size, "%040d", 7);
+        else
+            snprintf(out, size, "gre,tzsp");
     }
 }
 

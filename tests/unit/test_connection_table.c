@@ -235,6 +235,37 @@ static void test_random_operations_agree_when_the_table_is_often_full(void **sta
     run_random(1, 20000, hash_keyed);
 }
 
+/* Who knew the key could send tuples that all fall into one chain. The chain has an end; and with
+ * another key they are spread as any others are. */
+static void
+test_a_flood_that_collides_under_one_key_is_bounded_and_harmless_under_another(void **state)
+{
+    (void)state;
+    enum { FLOOD = 3000, LOW_BITS = 1023, ENTRIES_OF_A_CHAIN = 1280 };
+    struct connection_table *known, *secret;
+    struct connection_limits limits = {.connections_max = 8192, .hash_key = "known"};
+    assert_int_equal(connection_table_create(&limits, &known), 0);
+    randombytes_buf(limits.hash_key, sizeof limits.hash_key);
+    assert_int_equal(connection_table_create(&limits, &secret), 0);
+    size_t n_taken = 0;
+    for (uint32_t n = 0, n_sent = 0; n_sent < FLOOD; n++) {
+        struct tuple tuple = {.protocol = 6, .has_ports = 1, .ip_version = 4};
+        memcpy(tuple.low_address, &n, sizeof n);
+        uint64_t hash = connection_table_hash(known, &tuple);
+        if (hash & LOW_BITS)
+            continue;
+        n_sent++;
+        n_taken += connection_table_add(known, &tuple, hash) != NULL;
+        assert_non_null(
+            connection_table_add(secret, &tuple, connection_table_hash(secret, &tuple)));
+    }
+    assert_int_equal(n_taken, ENTRIES_OF_A_CHAIN);
+    assert_int_equal(connection_table_chain_max(known), 128);
+    assert_true(connection_table_chain_max(secret) <= 4);
+    connection_table_destroy(known);
+    connection_table_destroy(secret);
+}
+
 static void test_a_removed_place_can_be_taken_again(void **state)
 {
     (void)state;
@@ -426,6 +457,8 @@ int main(void)
         cmocka_unit_test(test_random_operations_agree_with_the_model),
         cmocka_unit_test(test_random_operations_agree_when_tags_and_buckets_collide),
         cmocka_unit_test(test_random_operations_agree_when_the_table_is_often_full),
+        cmocka_unit_test(
+            test_a_flood_that_collides_under_one_key_is_bounded_and_harmless_under_another),
         cmocka_unit_test(test_a_removed_place_can_be_taken_again),
         cmocka_unit_test(test_a_removed_connections_timer_is_not_its_successors),
         cmocka_unit_test(test_timers_set_earlier_again_and_again_do_not_fill_the_wheel),

@@ -8,6 +8,10 @@
 
 #include <cmocka.h>
 
+#include "change.pb-c.h"
+#include "control.pb-c.h"
+#include "event.pb-c.h"
+#include "pipeline.pb-c.h"
 #include "proto/message.h"
 
 static const struct stream_id capture_stream = {.producer = "capture-0", .epoch = 99, .shard = 2};
@@ -231,6 +235,40 @@ static void test_a_message_cannot_take_more_memory_than_its_size_allows(void **s
     free(bytes);
 }
 
+/* How deep messages lie in one another; protobuf-c goes down with one stack frame each, so what
+ * contains itself would let a sender choose the depth. */
+static unsigned depth_of(const ProtobufCMessageDescriptor *type, unsigned depth)
+{
+    enum { DEPTH_MAX = 6 };
+    unsigned deepest = depth;
+    if (depth > DEPTH_MAX)
+        fail_msg("%s is %u deep: does it contain itself?", type->name, depth);
+    for (unsigned i = 0; i < type->n_fields; i++)
+        if (type->fields[i].type == PROTOBUF_C_TYPE_MESSAGE) {
+            unsigned below = depth_of(type->fields[i].descriptor, depth + 1);
+            deepest = below > deepest ? below : deepest;
+        }
+    return deepest;
+}
+
+static void test_no_message_contains_itself(void **state)
+{
+    (void)state;
+    static const ProtobufCMessageDescriptor *const received[] = {
+        &wanmeter__batch__descriptor,
+        &wanmeter__reply__descriptor,
+        &wanmeter__hello__descriptor,
+        &wanmeter__change__descriptor,
+        &wanmeter__control__request__descriptor,
+        &wanmeter__control__reply__descriptor,
+        &wanmeter__event__event__descriptor,
+        &wanmeter__event__fetch_request__descriptor,
+        &wanmeter__event__fetch_reply__descriptor,
+    };
+    for (size_t i = 0; i < sizeof received / sizeof *received; i++)
+        assert_true(depth_of(received[i], 1) >= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_values_out_of_range_are_refused),
         cmocka_unit_test(test_every_prefix_and_every_changed_byte_is_survived),
         cmocka_unit_test(test_unknown_fields_are_refused),
+        cmocka_unit_test(test_no_message_contains_itself),
         cmocka_unit_test(test_a_message_cannot_take_more_memory_than_its_size_allows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

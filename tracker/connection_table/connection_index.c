@@ -166,13 +166,17 @@ static void overflow_free(struct connection_index *index, uint32_t number)
 static void chain_append(struct connection_index *index, struct bucket *bucket, uint16_t tag,
                          uint32_t place)
 {
-    while (bucket->next != 0)
+    uint32_t n_buckets = 1;
+    for (; bucket->next != 0; n_buckets++)
         bucket = bucket_next(index, bucket);
     unsigned slot = bucket_count(bucket);
     if (slot == BUCKET_SLOTS) {
         bucket = overflow_append(index, bucket);
         slot = 0;
+        n_buckets++;
     }
+    if (n_buckets > index->chain_max)
+        index->chain_max = n_buckets;
     bucket->tags[slot] = tag;
     bucket->places[slot] = place;
 }
@@ -228,6 +232,15 @@ static void index_split(struct connection_index *index)
         taken = index->overflow[number - 1];
         overflow_free(index, number);
     }
+}
+
+bool connection_index_has_room(const struct connection_index *index, uint64_t hash)
+{
+    const struct bucket *bucket = connection_index_bucket(index, hash);
+    uint32_t n_buckets = 1;
+    for (; bucket->next != 0; n_buckets++)
+        bucket = bucket_next(index, bucket);
+    return n_buckets < CHAIN_BUCKETS_MAX || bucket_count(bucket) < BUCKET_SLOTS;
 }
 
 void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash)

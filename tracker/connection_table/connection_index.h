@@ -18,12 +18,15 @@
 #ifndef WANMETER_TRACKER_CONNECTION_INDEX_H
 #define WANMETER_TRACKER_CONNECTION_INDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "tracker/connection_table.h"
 
-enum { BUCKET_SLOTS = 10, BUCKET_ENTRIES_MEAN = 5 };
+/* Chains end at CHAIN_BUCKETS_MAX: 1,280 entries where 5 are the mean is no chance but a hash that
+ * somebody has seen through. */
+enum { BUCKET_SLOTS = 10, BUCKET_ENTRIES_MEAN = 5, CHAIN_BUCKETS_MAX = 128 };
 
 #define CONNECTION_INDEX_NONE UINT32_MAX /* no enum: it does not fit an int */
 
@@ -44,6 +47,7 @@ struct connection_index {
     uint32_t base;             /* a power of two */
     uint32_t overflow_free;    /* overflow bucket + 1, linked by 'next' */
     uint32_t overflow_touched; /* those from here on were never used */
+    uint32_t chain_max;        /* the longest chain there was, in buckets */
 };
 
 /* 0 or -ENOMEM. */
@@ -54,7 +58,11 @@ void connection_index_deinit(struct connection_index *index); /* safe on a zeroe
 uint32_t connection_index_find(const struct connection_index *index, const struct tuple *tuple,
                                uint64_t hash);
 
-/* The entry at 'place' has its tuple and its 'hash' (low 32 bits) already, and is not in the index.
+/* Can an entry with this hash be added? */
+bool connection_index_has_room(const struct connection_index *index, uint64_t hash);
+
+/* There is room. The entry at 'place' has its tuple and its 'hash' (low 32 bits) already, and is
+ * not in the index.
  */
 void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash);
 

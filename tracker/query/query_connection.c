@@ -13,7 +13,7 @@
 
 enum { PLACES_A_PORTION = 8192 }; /* of the table: some 0.2 ms */
 
-enum { PROTOCOLS = 256, COLUMNS = 8, NUMBER_SIZE = 24 };
+enum { PROTOCOLS = 256, COLUMNS = 9, NUMBER_SIZE = 24 };
 
 /* Those that conntrack(8) knows by name. */
 static void fill_protocol_names(const char *names[PROTOCOLS])
@@ -108,8 +108,9 @@ static void stats(const struct control *control, const struct control_request *r
                   struct control_reply *reply)
 {
     static const char *const columns[COLUMNS] = {
-        "shard",    "flows",        "connections_max",      "peers_refused",
-        "clock_ns", "expectations", "expectations_refused", "expected"};
+        "shard",          "flows",        "connections_max",      "peers_refused",
+        "clock_ns",       "expectations", "expectations_refused", "expected",
+        "probe_lines_max"};
     char texts[COLUMNS][NUMBER_SIZE];
     (void)request;
     snprintf(texts[0], NUMBER_SIZE, "%" PRIu32, control->shard);
@@ -122,6 +123,7 @@ static void stats(const struct control *control, const struct control_request *r
     snprintf(texts[5], NUMBER_SIZE, "%zu", n_waiting);
     snprintf(texts[6], NUMBER_SIZE, "%" PRIu64, expected.n_busy + expected.n_full);
     snprintf(texts[7], NUMBER_SIZE, "%" PRIu64, expected.n_used);
+    snprintf(texts[8], NUMBER_SIZE, "%zu", flow_table_probe_lines(control->flows));
     const char *row[COLUMNS];
     for (size_t i = 0; i < COLUMNS; i++)
         row[i] = texts[i];
