@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "capture/decode.h"
-#include "capture/rss.h"
+#include "proto/rss.h"
 
 enum { FINGERPRINT_BYTES_MAX = 512 };
 

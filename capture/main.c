@@ -14,7 +14,7 @@
 #include "capture/fragment.h"
 #include "capture/link_packets.h"
 #include "capture/outlet.h"
-#include "capture/rss.h"
+#include "proto/rss.h"
 #include "capture/source.h"
 #include "capture/wan.h"
 #include "capture/zone_rule.h"

@@ -202,6 +202,7 @@ static enum message_result take_hello(const Wanmeter__Hello *wire, struct messag
     message->kind = MESSAGE_HELLO;
     message->started_ns = wire->started_ns;
     message->oldest_seq = wire->oldest_seq;
+    message->predecessor = wire->predecessor;
     return wire->version == PIPELINE_VERSION && wire->oldest_seq >= 0 ? MESSAGE_OK
                                                                       : MESSAGE_INVALID;
 }
@@ -220,6 +221,10 @@ static enum message_result take_content(struct arena *arena, const Wanmeter__Bat
         return take_records(arena, wire->records, message);
     case WANMETER__BATCH__CONTENT_BYE:
         message->kind = MESSAGE_BYE;
+        return MESSAGE_OK;
+    case WANMETER__BATCH__CONTENT_RESTORE:
+        message->kind = MESSAGE_RESTORE;
+        message->restore_from = wire->restore;
         return MESSAGE_OK;
     default:
         return MESSAGE_INVALID;
@@ -391,6 +396,7 @@ static void hello_to_wire(const struct message *message, Wanmeter__Hello *wire)
     wire->started_ns = message->started_ns;
     wire->oldest_seq = message->oldest_seq;
     wire->version = PIPELINE_VERSION;
+    wire->predecessor = message->predecessor;
 }
 
 static void content_to_wire(struct arena *arena, const struct message *message,
@@ -416,6 +422,10 @@ static void content_to_wire(struct arena *arena, const struct message *message,
     case MESSAGE_BYE:
         batch->content_case = WANMETER__BATCH__CONTENT_BYE;
         batch->bye = true;
+        break;
+    case MESSAGE_RESTORE:
+        batch->content_case = WANMETER__BATCH__CONTENT_RESTORE;
+        batch->restore = message->restore_from;
         break;
     }
 }

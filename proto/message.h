@@ -62,7 +62,13 @@ struct change_line {
     size_t answer_length;
 };
 
-enum message_kind { MESSAGE_HELLO, MESSAGE_PACKETS, MESSAGE_RECORDS, MESSAGE_BYE };
+enum message_kind {
+    MESSAGE_HELLO,
+    MESSAGE_PACKETS,
+    MESSAGE_RECORDS,
+    MESSAGE_BYE,
+    MESSAGE_RESTORE,
+};
 
 struct message {
     enum message_kind kind;
@@ -74,6 +80,9 @@ struct message {
     /* HELLO */
     int64_t started_ns;
     int64_t oldest_seq;
+    uint64_t predecessor; /* epoch of the stream that this one takes the place of; 0: none */
+
+    uint64_t restore_from; /* RESTORE */
 
     /* PACKETS and RECORDS */
     int64_t watermark_ns;
@@ -115,7 +124,24 @@ void message_release(struct message *message); /* a zeroed one as well */
 /* malloc'ed bytes; NULL: no memory. 'owned' is not looked at. */
 uint8_t *message_encode(const struct message *message, size_t *size);
 
-enum reply_kind { REPLY_WELCOME, REPLY_ACK, REPLY_RESEND, REPLY_SAY_HELLO };
+enum reply_kind { REPLY_WELCOME, REPLY_ACK, REPLY_RESEND, REPLY_SAY_HELLO, REPLY_RESTORED };
+
+/* A change, encoded (proto/change.h). */
+struct change_bytes {
+    const uint8_t *bytes;
+    size_t size;
+};
+
+/* What there was in a tracker's shard when the clock was there: a portion. */
+struct restored {
+    uint64_t from;
+    uint64_t next; /* 0: that was all */
+    int64_t clock_ns;
+    const struct change_bytes *changes;
+    size_t n_changes;
+    const uint8_t *flows; /* n_flows * FLOW_RECORD_SIZE bytes */
+    size_t n_flows;
+};
 
 struct reply {
     enum reply_kind kind;
@@ -126,6 +152,9 @@ struct reply {
     /* WELCOME, exporter to tracker: the capture streams of its shard, as committed */
     const struct high_water *applied;
     size_t n_applied;
+    bool has_restore;
+
+    struct restored restored; /* RESTORED */
 
     void *owned; /* what reply_release() frees */
 };

@@ -213,7 +213,7 @@ struct packet {
     uint32_t l2_bytes; /* on the wire, as the capture states it; never the captured length */
     uint32_t
         l3_bytes; /* IPv4 total length, 40 + IPv6 payload length; 0 without a usable IP header */
-    uint32_t rss; /* Toeplitz hash of the canonical endpoints (capture/rss.h) */
+    uint32_t rss; /* Toeplitz hash of the canonical endpoints (proto/rss.h) */
     uint32_t flow_label;
     uint8_t source_address[16]; /* network order; IPv4: the first 4, the others 0 */
     uint8_t destination_address[16];

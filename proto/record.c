@@ -105,6 +105,26 @@ bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta)
            delta->cause < MALFORMED_CAUSE_N;
 }
 
+void packet_of_flow_record(const struct flow_record *record, struct packet *packet)
+{
+    unsigned marks = record->ip_version == 6 ? PACKET_MARK_IPV6 : PACKET_MARK_IPV4;
+    *packet = (struct packet){
+        .class_index = CLASS_CONNECTION,
+        .marks = (uint8_t)(marks | (record->has_ports ? PACKET_MARK_PORTS : 0)),
+        .zone = record->zone,
+        .protocol = record->protocol,
+        .icmp_type = record->icmp_type,
+        .icmp_code = record->icmp_code,
+        .source_port = record->source_port,
+        .destination_port = record->destination_port,
+        .time_ns = record->start_ns,
+        .clock_ns = record->start_ns,
+    };
+    memcpy(packet->source_address, record->source_address, sizeof packet->source_address);
+    memcpy(packet->destination_address, record->destination_address,
+           sizeof packet->destination_address);
+}
+
 void flow_record_put(const struct flow_record *record, uint8_t *room)
 {
     memcpy(room, record, sizeof *record);

@@ -97,8 +97,9 @@ struct flow_counters {
 
 enum { FLOW_ORIGINAL, FLOW_REPLY, FLOW_DIRECTIONS };
 
-/* A row of billing detail, or (with no counters) the connection of an event. Its bytes are summed up
- * in seals (proto/seal.h): a field keeps its place, and new ones are 0 in what came before them. */
+/* A row of billing detail, or (with no counters) the connection of an event. Its bytes are summed
+ * up in seals (proto/seal.h): a field keeps its place, and new ones are 0 in what came before them.
+ */
 struct flow_record {
     uint64_t id;        /* from zone, tuple and first packet's time (tracker/flow_id.h) */
     uint64_t master_id; /* 0: none */
@@ -126,13 +127,22 @@ struct flow_record {
     uint8_t icmp_code;
     uint8_t state; /* enum connection_state */
     uint8_t class_index;
-    uint8_t kind;       /* enum flow_record_kind */
-    uint8_t end_reason; /* enum end_reason */
-    uint8_t wan_match;  /* of the WAN's, from 1; 255: that or a later one; 0: no WAN */
+    uint8_t kind;                /* enum flow_record_kind */
+    uint8_t end_reason;          /* enum end_reason */
+    uint8_t wan_match;           /* of the WAN's, from 1; 255: that or a later one; 0: no WAN */
     uint32_t flow_label_changes; /* packets of this record with another than the one before */
     uint32_t merged_packets;     /* of this record: several before offloading merged them */
-    uint32_t unused_too;
-    int32_t seal; /* of the moment that the record was cut (proto/seal.h) */
+    uint32_t resume;             /* enum flow_resume */
+    int32_t seal;                /* of the moment that the record was cut (proto/seal.h) */
+};
+
+/* What a tracker that goes on with another's flow needs besides; in 'resume'. */
+enum flow_resume {
+    RESUME_ACCOUNT_FIXED = 1 << 0, /* no change of the accounts moves it */
+    RESUME_DIRECTION_SHIFT = 1,    /* of the first packet: enum direction, 2 bits */
+    RESUME_ACCOUNT_ANEW = 1 << 3,  /* in what is restored only: with its next packet */
+    RESUME_HELPER_SHIFT = 8,       /* what reads its packets: 8 bits */
+    RESUME_POLICY_SHIFT = 16,      /* of timeouts; a number of this run's: 16 bits */
 };
 
 enum event_kind { EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY, EVENT_KIND_N };
@@ -199,6 +209,10 @@ struct source_total {
     uint32_t source_index; /* over all workers */
     bool is_complete;      /* read to its end */
 };
+
+/* A packet of the record's original direction, with its endpoints and what tells flows apart; no
+ * lengths, and no PACKET_MARK_SOURCE_IS_HIGH. */
+void packet_of_flow_record(const struct flow_record *record, struct packet *packet);
 
 /* ---- packed forms: put writes at 'room' (…_SIZE bytes), get returns false on values out of range
  * ---- */

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "common/bus.h"
+#include "proto/change.h"
 #include "proto/envelope.h"
 #include "proto/message.h"
 
@@ -17,7 +18,40 @@ static enum message_result take_welcome(struct arena *arena, const Wanmeter__Wel
     reply->next_seq = wire->next_seq;
     reply->applied = applied;
     reply->n_applied = wire->n_applied;
+    reply->has_restore = wire->has_restore;
     return wire->next_seq >= 0 ? MESSAGE_OK : MESSAGE_INVALID;
+}
+
+static enum message_result take_restored(struct arena *arena, const Wanmeter__Restored *wire,
+                                         struct reply *reply)
+{
+    struct change_bytes *changes = arena_take(arena, wire->n_changes * sizeof *changes);
+    if (!changes)
+        return MESSAGE_NO_MEMORY;
+    struct change change;
+    for (size_t i = 0; i < wire->n_changes; i++) {
+        changes[i] = (struct change_bytes){wire->changes[i].data, wire->changes[i].len};
+        if (changes[i].size > PACKET_PAYLOAD_MAX ||
+            !change_decode(changes[i].bytes, changes[i].size, &change))
+            return MESSAGE_INVALID;
+    }
+    struct flow_record record;
+    if (wire->flows.len % FLOW_RECORD_SIZE)
+        return MESSAGE_INVALID;
+    for (size_t at = 0; at < wire->flows.len; at += FLOW_RECORD_SIZE)
+        if (!flow_record_get(wire->flows.data + at, &record))
+            return MESSAGE_INVALID;
+    reply->kind = REPLY_RESTORED;
+    reply->restored = (struct restored){
+        .from = wire->from,
+        .next = wire->next,
+        .clock_ns = wire->clock_ns,
+        .changes = changes,
+        .n_changes = wire->n_changes,
+        .flows = wire->flows.data,
+        .n_flows = wire->flows.len / FLOW_RECORD_SIZE,
+    };
+    return wire->next == 0 || wire->next > wire->from ? MESSAGE_OK : MESSAGE_INVALID;
 }
 
 static enum message_result take_content(struct arena *arena, const Wanmeter__Reply *wire,
@@ -36,6 +70,8 @@ static enum message_result take_content(struct arena *arena, const Wanmeter__Rep
     case WANMETER__REPLY__CONTENT_SAY_HELLO:
         reply->kind = REPLY_SAY_HELLO;
         return MESSAGE_OK;
+    case WANMETER__REPLY__CONTENT_RESTORED:
+        return take_restored(arena, wire->restored, reply);
     default:
         return MESSAGE_INVALID;
     }
@@ -73,9 +109,32 @@ void reply_release(struct reply *reply)
     *reply = (struct reply){0};
 }
 
+/* False: no memory. */
+static bool restored_to_wire(struct arena *arena, const struct restored *restored,
+                             Wanmeter__Restored *wire)
+{
+    wire->n_changes = restored->n_changes;
+    wire->changes = arena_take(arena, restored->n_changes * sizeof *wire->changes);
+    if (!wire->changes)
+        return false;
+    for (size_t i = 0; i < restored->n_changes; i++) {
+        wire->changes[i].data = (uint8_t *)restored->changes[i].bytes; /* packing only reads it */
+        wire->changes[i].len = restored->changes[i].size;
+    }
+    wire->from = restored->from;
+    wire->next = restored->next;
+    wire->clock_ns = restored->clock_ns;
+    wire->flows.data = (uint8_t *)restored->flows;
+    wire->flows.len = restored->n_flows * FLOW_RECORD_SIZE;
+    return true;
+}
+
 uint8_t *reply_encode(const struct reply *reply, size_t *size)
 {
-    struct arena *arena = arena_create(reply->n_applied * sizeof(Wanmeter__HighWater));
+    struct arena *arena =
+        arena_create((reply->n_applied + reply->restored.n_changes) * sizeof(Wanmeter__HighWater));
+    Wanmeter__Restored restored = WANMETER__RESTORED__INIT;
+    bool has_memory = true;
     if (!arena)
         return NULL;
     Wanmeter__Stream stream;
@@ -89,6 +148,7 @@ uint8_t *reply_encode(const struct reply *reply, size_t *size)
         welcome.next_seq = reply->next_seq;
         welcome.applied = high_waters_to_wire(arena, reply->applied, reply->n_applied);
         welcome.n_applied = reply->n_applied;
+        welcome.has_restore = reply->has_restore;
         wire.content_case = WANMETER__REPLY__CONTENT_WELCOME;
         wire.welcome = &welcome;
         break;
@@ -104,9 +164,14 @@ uint8_t *reply_encode(const struct reply *reply, size_t *size)
         wire.content_case = WANMETER__REPLY__CONTENT_SAY_HELLO;
         wire.say_hello = true;
         break;
+    case REPLY_RESTORED:
+        has_memory = restored_to_wire(arena, &reply->restored, &restored);
+        wire.content_case = WANMETER__REPLY__CONTENT_RESTORED;
+        wire.restored = &restored;
+        break;
     }
-    *size = wanmeter__reply__get_packed_size(&wire);
-    uint8_t *bytes = malloc(*size);
+    *size = has_memory ? wanmeter__reply__get_packed_size(&wire) : 0;
+    uint8_t *bytes = has_memory ? malloc(*size) : NULL;
     if (bytes)
         wanmeter__reply__pack(&wire, bytes);
     arena_destroy(arena);

@@ -15,6 +15,9 @@ struct uplink {
     struct sender sender;
     struct totals totals;
     bool is_hello_sent;
+    bool is_asking; /* for what is to be restored, from 'asked' */
+    bool is_asked;  /* and has said so */
+    uint64_t asked;
     int64_t heard_ms; /* when the other end last answered, or had nothing to answer */
 };
 
@@ -48,6 +51,11 @@ static void take_reply(struct uplink *uplink, const struct reply *reply)
         sender_rewind(&uplink->sender, reply->next_seq);
     if (reply->kind == REPLY_WELCOME && options->on_welcome)
         options->on_welcome(options->state, reply);
+    if (reply->kind == REPLY_RESTORED && uplink->is_asking &&
+        reply->restored.from == uplink->asked) {
+        uplink->is_asking = false;
+        options->on_restored(options->state, &reply->restored);
+    }
     if (options->on_committed) /* of a welcome, too: the acknowledgement before it may be lost */
         options->on_committed(options->state, reply->committed_seq);
 }
@@ -149,6 +157,8 @@ static bool send_word(struct uplink *uplink, enum message_kind kind)
         .totals = uplink->totals,
         .started_ns = wall_time_ns(),
         .oldest_seq = uplink->sender.oldest_seq,
+        .predecessor = uplink->options.predecessor,
+        .restore_from = uplink->asked,
     };
     size_t size;
     uint8_t *bytes = message_encode(&message, &size);
@@ -161,7 +171,8 @@ static bool send_word(struct uplink *uplink, enum message_kind kind)
  * without a word. Who then has nothing more to send would wait for ever. */
 static bool is_unanswered(const struct uplink *uplink)
 {
-    bool is_waiting = !uplink->sender.is_welcome || !sender_is_empty(&uplink->sender);
+    bool is_waiting =
+        !uplink->sender.is_welcome || !sender_is_empty(&uplink->sender) || uplink->is_asking;
     return is_waiting && now_ms() - uplink->heard_ms >= UPLINK_SILENCE_MS;
 }
 
@@ -171,10 +182,21 @@ static void say_hello(struct uplink *uplink)
     uplink->heard_ms = now_ms();
 }
 
+void uplink_ask_restored(struct uplink *uplink, uint64_t from)
+{
+    uplink->asked = from;
+    uplink->is_asking = true;
+    uplink->is_asked = false;
+}
+
 void uplink_flush(struct uplink *uplink)
 {
-    if (!uplink->is_hello_sent || is_unanswered(uplink))
+    if (!uplink->is_hello_sent || is_unanswered(uplink)) {
         say_hello(uplink);
+        uplink->is_asked = false;
+    }
+    if (uplink->is_asking && !uplink->is_asked && uplink->sender.is_welcome)
+        uplink->is_asked = send_word(uplink, MESSAGE_RESTORE);
     const uint8_t *bytes;
     size_t size;
     while (sender_next(&uplink->sender, &bytes, &size) &&

@@ -33,12 +33,17 @@ typedef void (*committed_fn)(void *state, int64_t seq);
 /* The other end has answered a hello: 'reply' is a REPLY_WELCOME. */
 typedef void (*welcome_fn)(void *state, const struct reply *reply);
 
+/* A portion of what uplink_ask_restored() asked for; borrowed for the call. */
+typedef void (*restored_fn)(void *state, const struct restored *restored);
+
 struct uplink_options {
     const char *endpoint; /* borrowed for the call */
     struct stream_id stream;
+    uint64_t predecessor;      /* epoch of the stream that this takes the place of; 0: none */
     size_t window_bytes;       /* kept unacknowledged before has_room says no */
     committed_fn on_committed; /* or NULL */
     welcome_fn on_welcome;     /* or NULL */
+    restored_fn on_restored;   /* or NULL */
     void *state;
 };
 
@@ -60,6 +65,10 @@ int64_t uplink_next_seq(const struct uplink *uplink);
 
 /* Is everything pushed so far committed at the other end? */
 bool uplink_is_committed(const struct uplink *uplink);
+
+/* Asks for what there was before (a welcome has said that there is something), from this place: 0,
+ * then the 'next' of each portion. Asked again where no answer comes. */
+void uplink_ask_restored(struct uplink *uplink, uint64_t from);
 
 /* Sends what the socket takes now. */
 void uplink_flush(struct uplink *uplink);

@@ -254,28 +254,43 @@ static void read_row(struct cursor *cursor, struct seal_flows *flows)
     record->wan_match = octet(cursor);
     record->kind = octet(cursor);
     record->end_reason = octet(cursor);
+    record->resume = (uint32_t)number_between(cursor, 0, UINT32_MAX);
 }
 
-static const char flow_sql[] =
-    "SELECT record_id, seal, wan_id, account_id, class, id, master_id, start_ns, first_ns, last_ns,"
-    " src_address, dst_address, src_port, dst_port, protocol, icmp_type, icmp_code, zone, state,"
-    " status, mark, labels, orig_packets, orig_l2_bytes, orig_l3_bytes, orig_billed_bytes,"
-    " orig_ct_packets, orig_ct_l3_bytes, reply_packets, reply_l2_bytes, reply_l3_bytes,"
-    " reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, wan_changes,"
-    " flow_label_orig, flow_label_reply, flow_label_changes, merged_packets, wan_match, kind, "
-    "end_reason"
-    " FROM flow_record"
-    " WHERE record_id > ?1 ORDER BY record_id";
+#define FLOW_COLUMNS                                                                               \
+    "SELECT record_id, seal, wan_id, account_id, class, id, master_id, start_ns, first_ns, "       \
+    "last_ns, src_address, dst_address, src_port, dst_port, protocol, icmp_type, icmp_code, "      \
+    "zone, state, status, mark, labels, orig_packets, orig_l2_bytes, orig_l3_bytes, "              \
+    "orig_billed_bytes, orig_ct_packets, orig_ct_l3_bytes, reply_packets, reply_l2_bytes, "        \
+    "reply_l3_bytes, reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, "   \
+    "wan_changes, flow_label_orig, flow_label_reply, flow_label_changes, merged_packets, "         \
+    "wan_match, kind, end_reason, resume FROM flow_record "
 
-int seal_flows_open(sqlite3 *db, int64_t after, struct seal_flows *flows)
+static int open_flows(sqlite3 *db, const char *sql, int64_t number, struct seal_flows *flows)
 {
     memset(flows, 0, sizeof *flows);
-    int result = sqlite3_prepare_v2(db, flow_sql, -1, &flows->statement, NULL);
+    int result = sqlite3_prepare_v2(db, sql, -1, &flows->statement, NULL);
     if (result == SQLITE_OK)
-        result = sqlite3_bind_int64(flows->statement, 1, after);
+        result = sqlite3_bind_int64(flows->statement, 1, number);
     if (result != SQLITE_OK)
         seal_flows_close(flows);
     return result;
+}
+
+int seal_flows_open(sqlite3 *db, int64_t after, struct seal_flows *flows)
+{
+    return open_flows(db, FLOW_COLUMNS "WHERE record_id > ?1 ORDER BY record_id", after, flows);
+}
+
+int seal_flows_open_one(sqlite3 *db, int64_t record_id, struct seal_flows *flows)
+{
+    return open_flows(db, FLOW_COLUMNS "WHERE record_id = ?1", record_id, flows);
+}
+
+int seal_flows_seek(struct seal_flows *flows, int64_t record_id)
+{
+    sqlite3_reset(flows->statement);
+    return sqlite3_bind_int64(flows->statement, 1, record_id);
 }
 
 int seal_flows_next(struct seal_flows *flows)

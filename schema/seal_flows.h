@@ -52,6 +52,10 @@ struct seal_flows {
 /* Rows with a record_id above 'after', in its order. SQLITE_OK or SQLite's result. */
 int seal_flows_open(sqlite3 *db, int64_t after, struct seal_flows *flows);
 
+/* One row; after seal_flows_seek() another. SQLITE_OK or SQLite's result. */
+int seal_flows_open_one(sqlite3 *db, int64_t record_id, struct seal_flows *flows);
+int seal_flows_seek(struct seal_flows *flows, int64_t record_id);
+
 /* SQLITE_ROW, SQLITE_DONE, or an error. */
 int seal_flows_next(struct seal_flows *flows);
 

@@ -38,6 +38,8 @@ void tracker_commit(struct tracker *tracker, bool end_of_stream)
 void tracker_on_committed(void *state, int64_t seq)
 {
     struct tracker *tracker = state;
+    if (seq >= 0)
+        hand_note_committed(tracker->hand, tracker->epoch);
     while (tracker->n_points && tracker->points[tracker->first_point].seq <= seq) {
         const struct point *point = &tracker->points[tracker->first_point];
         for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)

@@ -23,7 +23,7 @@
 #include "proto/packet.h"
 #include "proto/record.h"
 
-/* Both directions' key: endpoints in canonical order (capture/rss.h: the lower address-and-port
+/* Both directions' key: endpoints in canonical order (proto/rss.h: the lower address-and-port
  * first). */
 struct tuple {
     uint8_t low_address[16]; /* IPv4: the first 4, others 0 */

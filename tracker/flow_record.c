@@ -49,6 +49,10 @@ static void describe(const struct connection *connection, struct flow_record *re
         .icmp_code = connection->icmp_code,
         .state = connection->state,
         .class_index = connection->class_index,
+        .resume = (uint32_t)(connection->is_account_fixed ? RESUME_ACCOUNT_FIXED : 0) |
+                  (uint32_t)connection->first_direction << RESUME_DIRECTION_SHIFT |
+                  (uint32_t)connection->helper << RESUME_HELPER_SHIFT |
+                  (uint32_t)connection->policy << RESUME_POLICY_SHIFT,
     };
     if (connection->extra) {
         record->master_id = connection->extra->master_id;

@@ -46,17 +46,6 @@ static void on_near(void *state, const struct packet *packet, const struct flow_
         flow_table_prefetch(tracker->flows, key);
 }
 
-/* The first shard tells of all changes, the others of what was done in them alone. A new account's
- * name goes ahead of the records that have its number, in every shard. */
-static bool is_told(const struct tracker *tracker, const struct change *change,
-                    const struct change_result *result)
-{
-    bool is_in_one_shard = strcmp(change->words[0], "ct") == 0;
-    bool is_recorded = is_in_one_shard || tracker->arguments.shard == 0;
-    bool has_name = result->error == 0 && account_change_name(change);
-    return has_name || (is_recorded && !change->is_restored);
-}
-
 /* An earlier run's change that does not go with today's configuration. */
 static void warn_of_refused(const struct change *change, const struct change_result *result)
 {
@@ -91,8 +80,7 @@ static void on_change(struct tracker *tracker, const struct packet *packet)
     }
     control_apply(&tracker->control, &change, &result);
     query_note(tracker->query, &change, &result);
-    if (is_told(tracker, &change, &result))
-        output_add_change(tracker->output, &change, &result);
+    output_add_change(tracker->output, &change, &result); /* a successor here needs it too */
     if (account_change_is(&change) && result.error == ENOMEM)
         tracker_fail(tracker, "no memory for a change of the accounts");
     if (change.is_restored && result.error && tracker->arguments.shard == 0)
@@ -219,8 +207,14 @@ static int open_tables(struct tracker *tracker)
     };
     if (flow_options.connections_max == 0)
         flow_options.connections_max = 1;
-    struct merge_handlers handlers = {on_ahead,           on_near, on_packet, on_batch_end,
-                                      tracker_is_pausing, tracker};
+    struct merge_handlers handlers = {on_ahead,
+                                      on_near,
+                                      on_packet,
+                                      on_batch_end,
+                                      tracker_is_pausing,
+                                      tracker_on_set_aside,
+                                      tracker,
+                                      hand_watch(tracker->hand)};
     int result = account_table_create(config, &tracker->accounts);
     flow_options.accounts = tracker->accounts;
     if (result == 0)
@@ -247,16 +241,31 @@ static int open_tables(struct tracker *tracker)
     return result == 0 && !tracker->points ? -1 : result;
 }
 
+/* In the run directory, as its sockets. */
+static int open_hand(struct tracker *tracker)
+{
+    char path[512];
+    const char *directory = tracker->arguments.run_directory;
+    snprintf(path, sizeof path, "%s/%s.page", directory, tracker->name);
+    tracker->epoch = uplink_epoch();
+    int result = hand_open(path, &tracker->hand);
+    if (result < 0)
+        log_error("%s: %s", path, strerror(-result));
+    return result;
+}
+
 static int open_output(struct tracker *tracker)
 {
     char endpoint[512];
     arguments_endpoint(&tracker->arguments, "exporter.sock", endpoint, sizeof endpoint);
     struct uplink_options options = {
         .endpoint = endpoint,
-        .stream = {.epoch = uplink_epoch(), .shard = tracker->arguments.shard},
+        .stream = {.epoch = tracker->epoch, .shard = tracker->arguments.shard},
+        .predecessor = hand_predecessor(tracker->hand),
         .window_bytes = OUTPUT_WINDOW_BYTES,
         .on_committed = tracker_on_committed,
         .on_welcome = tracker_on_welcome,
+        .on_restored = tracker_on_restored,
         .state = tracker,
     };
     snprintf(options.stream.producer, sizeof options.stream.producer, "%s", tracker->name);
@@ -323,6 +332,8 @@ static int tracker_open(struct tracker *tracker)
     if (result == 0)
         result = bus_create(tracker->loop, &tracker->bus);
     if (result == 0)
+        result = open_hand(tracker);
+    if (result == 0)
         result = open_tables(tracker);
     if (result == 0)
         result = open_output(tracker);
@@ -361,6 +372,8 @@ static void tracker_close(struct tracker *tracker)
     loop_destroy(tracker->loop);
     free(tracker->resume);
     free(tracker->points);
+    tracker_restoring_deinit(&tracker->restoring);
+    hand_close(tracker->hand, tracker->phase == PHASE_PARTING && tracker->status == 0);
     arguments_deinit(&tracker->arguments);
 }
 

@@ -21,6 +21,7 @@ struct ahead {
 struct queued {
     struct queued *next;
     struct message message;
+    bool is_set_aside;
 };
 
 struct input {
@@ -97,14 +98,14 @@ void merge_begin(struct merge *merge, size_t index, const struct high_water *app
     input->has_begun = true;
 }
 
-int merge_push(struct merge *merge, size_t index, struct message *message)
+static int push(struct merge *merge, size_t index, struct message *message, bool is_set_aside)
 {
     assert(index < merge->n_inputs && message->kind == MESSAGE_PACKETS);
     struct input *input = &merge->inputs[index];
     struct queued *queued = malloc(sizeof *queued);
     if (!queued)
         return -ENOMEM;
-    *queued = (struct queued){.message = *message};
+    *queued = (struct queued){.message = *message, .is_set_aside = is_set_aside};
     *message = (struct message){0};
     if (input->last)
         input->last->next = queued;
@@ -112,6 +113,16 @@ int merge_push(struct merge *merge, size_t index, struct message *message)
         input->first = queued;
     input->last = queued;
     return 0;
+}
+
+int merge_push(struct merge *merge, size_t index, struct message *message)
+{
+    return push(merge, index, message, false);
+}
+
+int merge_push_set_aside(struct merge *merge, size_t index, struct message *message)
+{
+    return push(merge, index, message, true);
 }
 
 const char *merge_error(const struct merge *merge)
@@ -171,6 +182,44 @@ static enum merge_result end_batch(struct merge *merge, struct input *input)
     return MERGE_MORE;
 }
 
+/* False: it would have to have less than nothing. */
+static bool loss_of_batch(const struct input *input, const struct message *batch, struct loss *loss)
+{
+    struct totals before = input->applied.totals;
+    add_losses(&before, batch);
+    int64_t first_ns = input->watermark_ns;
+    *loss = (struct loss){
+        .first_ns = first_ns == INT64_MIN || first_ns > batch->watermark_ns ? batch->watermark_ns
+                                                                            : first_ns,
+        .last_ns = batch->watermark_ns,
+        .packets = (int64_t)(batch->totals.packets - before.packets),
+        .l2_bytes = (int64_t)(batch->totals.l2_bytes - before.l2_bytes),
+        .l3_bytes = (int64_t)(batch->totals.l3_bytes - before.l3_bytes),
+        .stage = LOSS_TRACKER,
+        .certainty = LOSS_EXACT,
+        .reason = "set_aside",
+    };
+    return loss->packets >= 0 && loss->l2_bytes >= 0 && loss->l3_bytes >= 0;
+}
+
+/* As if all of it had been given: on to its end. */
+static enum merge_result set_aside(struct merge *merge, struct input *input)
+{
+    struct queued *first = input->first;
+    struct loss loss;
+    if (!loss_of_batch(input, &first->message, &loss))
+        return broken(merge, input, "it cannot be set aside: its totals go back");
+    merge->handlers.on_set_aside(merge->handlers.state, &first->message, &loss);
+    input->applied.totals.packets += (uint64_t)loss.packets;
+    input->applied.totals.l2_bytes += (uint64_t)loss.l2_bytes;
+    input->applied.totals.l3_bytes += (uint64_t)loss.l3_bytes;
+    input->applied.packets_into_next = first->message.n_packets;
+    input->n_skipped = 0;
+    input->offset = first->message.packets_size;
+    first->is_set_aside = false;
+    return MERGE_MORE;
+}
+
 static bool has_packet(const struct input *input)
 {
     return input->next < input->n_ahead;
@@ -215,11 +264,27 @@ static bool look_ahead(const struct merge *merge, struct input *input, const str
     return n > 0;
 }
 
+/* What is being decoded now, for who comes after a crash. */
+static void note(const struct merge *merge, const struct input *input)
+{
+    volatile struct hand_watch *watch = merge->handlers.watch;
+    if (!watch)
+        return;
+    uint32_t worker = (uint32_t)(input - merge->inputs);
+    watch->batch[worker].epoch = input->applied.stream.epoch;
+    watch->batch[worker].seq = input->first->message.seq;
+    watch->packet = input->applied.packets_into_next;
+    watch->worker = worker;
+}
+
 /* Sees to it that the stream's next packet is known, if its batch has come. */
 static enum merge_result peek(struct merge *merge, struct input *input)
 {
     while (!has_packet(input) && input->first && !input->has_ended) {
         const struct message *batch = &input->first->message;
+        if (input->first->is_set_aside && set_aside(merge, input) == MERGE_BROKEN)
+            return MERGE_BROKEN;
+        note(merge, input);
         bool is_sound = skip(input, batch);
         bool is_at_end = is_sound && input->offset == batch->packets_size;
         if (is_at_end && batch->end_of_stream) {
@@ -240,6 +305,10 @@ static void give(struct merge *merge, struct input *input)
     input->taken_bytes += ahead->size;
     if (input->taken_bytes > merge->taken_bytes_most)
         merge->taken_bytes_most = input->taken_bytes;
+    if (merge->handlers.watch) {
+        merge->handlers.watch->packet = input->applied.packets_into_next;
+        merge->handlers.watch->worker = (uint32_t)(input - merge->inputs);
+    }
     input->applied.packets_into_next++;
     if (packet_is_counted(&ahead->packet)) {
         input->applied.totals.packets++;
@@ -297,7 +366,7 @@ enum merge_result merge_end(struct merge *merge)
     return MERGE_ENDED;
 }
 
-enum merge_result merge_run(struct merge *merge, size_t n_packets_max)
+static enum merge_result run(struct merge *merge, size_t n_packets_max)
 {
     for (size_t n = 0; n < n_packets_max; n++) {
         for (size_t i = 0; i < merge->n_inputs; i++)
@@ -311,6 +380,15 @@ enum merge_result merge_run(struct merge *merge, size_t n_packets_max)
             return MERGE_MORE;
     }
     return MERGE_MORE;
+}
+
+/* What broke it stays noted. */
+enum merge_result merge_run(struct merge *merge, size_t n_packets_max)
+{
+    enum merge_result result = run(merge, n_packets_max);
+    if (merge->handlers.watch && result != MERGE_BROKEN)
+        merge->handlers.watch->worker = HAND_IS_EMPTY;
+    return result;
 }
 
 int64_t merge_clock_ns(const struct merge *merge)

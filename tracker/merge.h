@@ -22,6 +22,7 @@
 #include "proto/message.h"
 #include "proto/packet.h"
 #include "tracker/flow.h"
+#include "tracker/hand.h"
 
 struct merge;
 
@@ -35,7 +36,11 @@ struct merge_handlers {
     void (*on_batch_end)(void *state, const struct message *batch);
     /* Asked after each packet: is a commit point due, before any other packet? */
     bool (*is_pausing)(void *state);
+    /* A batch that was set aside is over: what its totals say of it (but for what was applied of it
+     * before) is lost. NULL: there are none. */
+    void (*on_set_aside)(void *state, const struct message *batch, const struct loss *loss);
     void *state;
+    volatile struct hand_watch *watch; /* kept; where what is given is noted. NULL: nowhere */
 };
 
 /* 0 or -ENOMEM. */
@@ -49,6 +54,9 @@ void merge_begin(struct merge *merge, size_t index, const struct high_water *app
 /* Appends a batch; its seq is that after the one before. The message is the merge's now. 0 or
  * -ENOMEM. */
 int merge_push(struct merge *merge, size_t index, struct message *message);
+
+/* The same, of a batch that is not to be looked into: its packets are a loss (on_set_aside). */
+int merge_push_set_aside(struct merge *merge, size_t index, struct message *message);
 
 enum merge_result {
     MERGE_IDLE,   /* nothing more can be given now */

@@ -177,6 +177,11 @@ int64_t output_commit(struct output *output, const struct commit_point *point)
     return seq;
 }
 
+void output_ask_restored(struct output *output, uint64_t from)
+{
+    uplink_ask_restored(output->uplink, from);
+}
+
 bool output_has_room(const struct output *output)
 {
     return uplink_has_room(output->uplink);

@@ -50,6 +50,9 @@ struct commit_point {
 /* Makes the batch; returns its seq, or -ENOMEM. */
 int64_t output_commit(struct output *output, const struct commit_point *point);
 
+/* uplink_ask_restored() */
+void output_ask_restored(struct output *output, uint64_t from);
+
 bool output_has_room(const struct output *output);
 bool output_is_committed(const struct output *output);
 void output_flush(struct output *output);

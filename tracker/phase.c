@@ -129,6 +129,16 @@ static bool is_shard_done(const struct tracker *tracker)
     return false;
 }
 
+void tracker_start(struct tracker *tracker)
+{
+    if (is_shard_done(tracker))
+        begin_parting(tracker);
+    else
+        tracker->phase = PHASE_RUNNING;
+    downlink_start(tracker->input);
+}
+
+/* The exporter knows what of each capture stream is committed. */
 void tracker_on_welcome(void *state, const struct reply *reply)
 {
     struct tracker *tracker = state;
@@ -141,11 +151,12 @@ void tracker_on_welcome(void *state, const struct reply *reply)
     }
     memcpy(tracker->resume, reply->applied, reply->n_applied * sizeof *tracker->resume);
     tracker->n_resume = reply->n_applied;
-    if (is_shard_done(tracker))
-        begin_parting(tracker);
-    else
-        tracker->phase = PHASE_RUNNING;
-    downlink_start(tracker->input);
+    if (!reply->has_restore || is_shard_done(tracker)) {
+        tracker_start(tracker);
+        return;
+    }
+    tracker->phase = PHASE_RESTORING;
+    output_ask_restored(tracker->output, 0);
 }
 
 void tracker_on_hello(void *state, size_t index, const struct stream_id *stream,
@@ -164,8 +175,13 @@ void tracker_on_hello(void *state, size_t index, const struct stream_id *stream,
 void tracker_on_batch(void *state, size_t index, struct message *message)
 {
     struct tracker *tracker = state;
-    if (message->kind != MESSAGE_PACKETS)
+    if (message->kind != MESSAGE_PACKETS) {
         tracker_fail(tracker, "a capture worker sent records");
-    else if (merge_push(tracker->merge, index, message) < 0)
+        return;
+    }
+    bool is_poison = hand_is_poison(tracker->hand, (uint32_t)index, &message->stream, message->seq);
+    int result = is_poison ? merge_push_set_aside(tracker->merge, index, message)
+                           : merge_push(tracker->merge, index, message);
+    if (result < 0)
         tracker_fail(tracker, "no memory for a batch of packets");
 }

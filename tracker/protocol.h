@@ -57,6 +57,9 @@ static inline void protocol_see_direction(struct connection *connection, unsigne
         connection->state = connection->state == STATE_NONE ? STATE_FIRST : STATE_MULTIPLE;
 }
 
+/* protocol_sctp.c: of a connection of which only the state is known. */
+void protocol_sctp_restore(struct connection *connection);
+
 extern const struct protocol protocol_tcp, protocol_udp, protocol_udplite, protocol_icmp,
     protocol_icmpv6, protocol_impossible, protocol_sctp, protocol_gre, protocol_generic;
 

@@ -1,7 +1,8 @@
 /* tracker: the process's state, and what its parts call of one another.
  *
  * The packet's way is in main.c, commit points are in commit_point.c, and what happens when (the
- * phases, what peers say) in phase.c. Only these include this. */
+ * phases, what peers say) in phase.c, what a predecessor left in restore.c. Only these include
+ * this. */
 #ifndef WANMETER_TRACKER_TRACKER_H
 #define WANMETER_TRACKER_TRACKER_H
 
@@ -14,10 +15,13 @@
 #include "proto/clock_step.h"
 #include "proto/message.h"
 #include "tracker/control.h"
+#include "tracker/flow_restore.h"
+#include "tracker/hand.h"
 #include "tracker/merge.h"
 
 enum tracker_phase {
-    PHASE_WAITING, /* for the exporter to say where to resume */
+    PHASE_WAITING,   /* for the exporter to say where to resume */
+    PHASE_RESTORING, /* what its predecessor had open comes from the exporter */
     PHASE_RUNNING,
     PHASE_FINISHING, /* the input has ended: every flow ends */
     PHASE_DRAINING,  /* everything is sent: wait until it is committed */
@@ -31,6 +35,16 @@ struct point {
 };
 
 enum { POINTS_MAX = 4096 };
+
+/* What is given back by the exporter, while it comes. */
+struct restoring {
+    struct flow_restore restore;
+    struct change_bytes
+        *changes; /* of connections: done when all flows are there; malloc'ed each */
+    size_t n_changes;
+    size_t n_flows;
+    size_t n_left_out; /* that the table had no place for */
+};
 
 struct tracker {
     struct arguments arguments;
@@ -49,7 +63,11 @@ struct tracker {
     struct control control;
     struct query *query;
 
+    struct hand *hand;
+    uint64_t epoch;
+
     enum tracker_phase phase;
+    struct restoring restoring;
     struct high_water *resume; /* of the capture streams, as the exporter has them committed */
     size_t n_resume;
     struct point *points; /* not yet committed: a ring of POINTS_MAX */
@@ -69,6 +87,9 @@ void tracker_fail(struct tracker *tracker, const char *what);
 /* main.c: what has come since the last commit point makes one due. Of a 'struct tracker'. */
 bool tracker_is_pausing(void *state);
 
+/* phase.c: the workers are answered, and what they send is worked on. */
+void tracker_start(struct tracker *tracker);
+
 /* ---- commit_point.c ---- */
 
 bool tracker_can_commit(const struct tracker *tracker);
@@ -77,6 +98,15 @@ void tracker_commit(struct tracker *tracker, bool end_of_stream);
 
 /* The exporter has committed: what went into those batches can be forgotten upstream. */
 void tracker_on_committed(void *state, int64_t seq);
+
+/* ---- restore.c: handlers; 'state' is the struct tracker ---- */
+
+void tracker_on_restored(void *state, const struct restored *restored);
+
+/* The merge has come to a batch that is set aside. */
+void tracker_on_set_aside(void *state, const struct message *batch, const struct loss *loss);
+
+void tracker_restoring_deinit(struct restoring *restoring);
 
 /* ---- phase.c: handlers; 'state' is the struct tracker ---- */
 

@@ -70,15 +70,25 @@ static int take_lock(struct run_directory *directory)
     return -error;
 }
 
-static void remove_sockets(const struct run_directory *directory)
+static bool is_page(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return end != NULL && strcmp(end, ".page") == 0;
+}
+
+/* Sockets; at the end of a run also the trackers' pages (tracker/hand.h), which a killed run leaves
+ * for the next. What was set aside stays. */
+static void clear(const struct run_directory *directory, bool is_end)
 {
     DIR *entries = opendir(directory->path);
     if (entries == NULL)
         return;
     for (struct dirent *entry = readdir(entries); entry != NULL; entry = readdir(entries)) {
         struct stat state;
-        if (fstatat(dirfd(entries), entry->d_name, &state, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISSOCK(state.st_mode))
+        if (fstatat(dirfd(entries), entry->d_name, &state, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        bool is_left_page = is_end && S_ISREG(state.st_mode) && is_page(entry->d_name);
+        if (S_ISSOCK(state.st_mode) || is_left_page)
             unlinkat(dirfd(entries), entry->d_name, 0);
     }
     closedir(entries);
@@ -92,7 +102,7 @@ int run_directory_open(const char *wanted, struct run_directory *directory)
     if (result == 0)
         result = take_lock(directory);
     if (result == 0)
-        remove_sockets(directory);
+        clear(directory, false);
     else if (directory->is_made_here)
         rmdir(directory->path);
     return result;
@@ -133,7 +143,7 @@ void run_directory_close(struct run_directory *directory)
     char lock[RUN_DIRECTORY_PATH_MAX + 16];
     if (directory->lock < 0)
         return;
-    remove_sockets(directory);
+    clear(directory, true);
     snprintf(lock, sizeof lock, "%s/%s", directory->path, LOCK_NAME);
     unlink(lock);
     if (directory->is_made_here && rmdir(directory->path) != 0)

@@ -48,10 +48,11 @@ static size_t words_json(const struct change *change, char json[WORDS_JSON_SIZE]
     return (size_t)(at - json);
 }
 
-/* Every shard names new accounts; the change is one row. What was restored has its row. */
+/* Every shard tells of every change; it is one row: the first shard's, but that each says how many
+ * of its connections it was done to. What was restored has its row. */
 static bool is_to_record(const struct change *change, uint32_t shard)
 {
-    return !change->is_restored && !(account_change_is(change) && shard != 0);
+    return !change->is_restored && (shard == 0 || strcmp(change->words[0], "ct") == 0);
 }
 
 static int add_change(struct store *store, const struct change_line *line, uint32_t shard)

@@ -5,7 +5,6 @@
 
 #include <sqlite3.h>
 
-#include "common/arguments.h"
 #include "exporter/store.h"
 #include "schema/seal_flows.h"
 #include "schema/seal_reader.h"
@@ -17,7 +16,6 @@ enum store_statement {
     STATEMENT_RUN_START,
     STATEMENT_RUN_FIND,
     STATEMENT_RUN_FINISH,
-    STATEMENT_RUN_PROBE,
     STATEMENT_RUN_LAST,
     STATEMENT_STREAM_FIND,
     STATEMENT_STREAM_ADD,
@@ -28,7 +26,6 @@ enum store_statement {
     STATEMENT_LOSS_ADD,
     STATEMENT_GAP_FIND,
     STATEMENT_GAP_ADD,
-    STATEMENT_GAP_IS_BEHIND_HOLE,
     STATEMENT_GAP_CLOSE,
     STATEMENT_UNENDED_FIND,
     STATEMENT_USAGE_ADD,
@@ -38,6 +35,13 @@ enum store_statement {
     STATEMENT_SEAL_ADD,
     STATEMENT_CHANGE_ADD,
     STATEMENT_LABEL_ADD,
+    STATEMENT_TRACKER_CHANGE_ADD,
+    STATEMENT_TRACKER_CHANGE_MOVE,
+    STATEMENT_TRACKER_CHANGE_DROP,
+    STATEMENT_TRACKER_CHANGE_END,
+    STATEMENT_TRACKER_CHANGE_OF,
+    STATEMENT_TRACKER_CHANGE_FIND,
+    STATEMENT_RESTORE_FIND,
     STATEMENT_N,
 };
 
@@ -90,16 +94,6 @@ struct store_seals {
     bool is_reading;
 };
 
-/* A stream of records may go on behind a hole: see store_allow_hole(). */
-struct store_hole {
-    bool is_allowed;    /* the next batch may have a higher number than is its turn */
-    bool is_here;       /* the batch that is being applied has */
-    bool is_pending;    /* one of the open transaction had */
-    bool is_before;     /* one that is committed had */
-    int64_t first_ns;   /* of what is missing */
-    struct totals lost; /* of the batch that is being applied */
-};
-
 struct change;
 
 enum { STORE_CLASSES_MAX = CONFIG_CLASS_FIRST + CONFIG_CLASSES_MAX };
@@ -113,14 +107,12 @@ struct store {
     int lock_descriptor; /* -1: none */
     bool has_transaction;
     int64_t run_id;
-    int64_t run_started_ns;
     uint8_t config_sha256[SEAL_HASH_SIZE]; /* of the run */
 
     /* Configuration index + 1 (0: none) to the row's id. */
     int64_t *account_ids;
     size_t account_ids_room;
     struct account_names account_names;
-    uint16_t n_accounts_committed; /* numbers up to here have a row for certain */
     int64_t *wan_ids;
     int64_t *model_ids; /* by WAN * DIRECTION_N + direction: the overhead model */
     size_t n_wans;
@@ -138,10 +130,9 @@ struct store {
     size_t n_streams;
     size_t streams_room;
 
-    struct store_hole holes[SHARDS_MAX];
-
     struct store_seals seals;
-    struct store_quota *quota; /* store_quota.h; NULL: no run was started */
+    struct store_quota *quota;     /* store_quota.h; NULL: no run was started */
+    struct store_restore *restore; /* store_restore.h; the same */
 
     char *protocol_names[STORE_PROTOCOLS]; /* NULL: without a name */
 
@@ -168,9 +159,6 @@ int store_select_number(struct store *store, const char *sql, int64_t *number);
 int store_prepare(struct store *store);
 void store_finalize(struct store *store);
 
-/* store.c: from now on others' locks are not waited for. */
-void store_be_impatient(struct store *store);
-
 /* store_lock.c */
 int store_lock(struct store *store);
 void store_unlock(struct store *store);
@@ -186,9 +174,6 @@ int store_stream_update(struct store *store, const struct store_stream *stream);
 
 /* Ends the tracker's stream, and the capture streams that it has applied. */
 int store_stream_close(struct store *store, const struct message *last);
-
-/* The row of the stream that the exporter's own losses are of: it is nobody's. */
-int store_stream_own(struct store *store, int64_t *stream_id);
 void store_streams_forget(struct store *store);
 
 /* store_rows.c: a loss line, within the open transaction. */
@@ -198,10 +183,6 @@ int store_add_loss(struct store *store, int64_t stream_id, const struct loss *lo
 
 /* Before a stream is added: those that it takes the place of. */
 int store_gap_replace(struct store *store, const struct stream_id *id, const char *kind);
-
-/* At its end: what a stream behind a hole (store_hole.c) tells of that this database has no usage
- * of. */
-int store_gap_settle(struct store *store, const struct store_stream *stream);
 
 /* At a run's end: those that nothing took the place of. */
 int store_gap_finish(struct store *store);
@@ -245,21 +226,6 @@ int store_change_label(struct store *store, const struct change *change);
 
 /* store_change.c: 0 or -errno. */
 int store_add_changes(struct store *store, const struct message *message);
-
-/* store_run.c: those that a rollback took the rows of have them again. */
-int store_restore_accounts(struct store *store);
-
-/* store_hole.c: is the batch the next of its stream? -EALREADY: it was applied before. */
-int store_check_turn(struct store *store, const struct message *message);
-
-/* May the batch tell of less than its capture streams have grown by? */
-bool store_is_hole(struct store *store, const struct message *message);
-
-/* The line of what is missing, if something is. */
-int store_add_hole(struct store *store, const struct message *message);
-
-/* The transaction is over. */
-void store_holes_settle(struct store *store, bool is_committed);
 
 /* store_balance.c: 0, or -EBADMSG with both sides in store->error. */
 int store_check_balance(struct store *store, const struct message *message);

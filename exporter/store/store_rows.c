@@ -1,5 +1,6 @@
 /* A batch's rows: usage sums, flow records, loss lines, sources and high-water marks. */
 #include "exporter/store/store_quota.h"
+#include "exporter/store/store_restore.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -179,9 +180,10 @@ static void put_flow(struct flow_row *row, const struct store *store,
     put_integer(row, flow->wan_match);
     put_integer(row, flow->kind);
     put_integer(row, flow->end_reason);
+    put_integer(row, flow->resume);
 }
 
-static int add_flow(struct store *store, const struct flow_record *flow)
+static int add_flow(struct store *store, const struct flow_record *flow, uint32_t shard)
 {
     if (!counters_fit(flow))
         return refuse_beyond(store, "a flow record's counter");
@@ -198,9 +200,10 @@ static int add_flow(struct store *store, const struct flow_record *flow)
     assert(row.position - 1 == sqlite3_bind_parameter_count(add) &&
            row.position <= STORE_FLOW_COLUMNS_MAX);
     result = store_run_statement(store, STATEMENT_FLOW_ADD, "cannot add a flow record");
-    if (result == 0)
-        store_seal_flow(store, seal, flow);
-    return result;
+    if (result < 0)
+        return result;
+    store_seal_flow(store, seal, flow);
+    return store_restore_note_flow(store, flow, shard);
 }
 
 static int add_flows(struct store *store, const struct message *message)
@@ -209,7 +212,7 @@ static int add_flows(struct store *store, const struct message *message)
     for (size_t i = 0; result == 0 && i < message->n_flows; i++) {
         struct flow_record flow;
         flow_record_get(message->flows + i * FLOW_RECORD_SIZE, &flow); /* checked before */
-        result = add_flow(store, &flow);
+        result = add_flow(store, &flow, message->stream.shard);
     }
     return result;
 }
@@ -348,8 +351,6 @@ static int move_marks(struct store *store, const struct message *message)
     result = store_gap_grow(store, stream);
     if (result == 0)
         result = store_stream_update(store, stream);
-    if (result == 0 && message->end_of_stream)
-        result = store_gap_settle(store, stream);
     return result == 0 && message->end_of_stream ? store_stream_close(store, message) : result;
 }
 
@@ -357,9 +358,7 @@ int store_apply(struct store *store, const struct message *message)
 {
     assert(store->has_transaction && store->account_ids && message->kind == MESSAGE_RECORDS);
     store->growth = (struct store_open){0};
-    int result = store_check_turn(store, message);
-    if (result == 0)
-        result = store_learn_accounts(store, message);
+    int result = store_learn_accounts(store, message);
     if (result == 0)
         result = check_names(store, message);
     if (result == 0)
@@ -377,6 +376,6 @@ int store_apply(struct store *store, const struct message *message)
     if (result == 0)
         result = store_add_changes(store, message);
     if (result == 0)
-        result = store_add_hole(store, message);
+        result = store_restore_note_changes(store, message);
     return result == 0 ? move_marks(store, message) : result;
 }

@@ -13,10 +13,10 @@ static const char *const statement_sql[STATEMENT_N] = {
     [STATEMENT_ROLLBACK] = "ROLLBACK",
     [STATEMENT_RUN_START] =
         "INSERT INTO run (started_ns, version, sqlite_version, config, config_sha256,"
-        " has_flow_records) VALUES (?1, ?2, sqlite_version(), ?3, ?4, ?5)",
+        " has_flow_records, first_record_id) VALUES (?1, ?2, sqlite_version(), ?3, ?4, ?5,"
+        " (SELECT coalesce(max(record_id), 0) + 1 FROM flow_record))",
     [STATEMENT_RUN_FIND] = "SELECT id FROM run WHERE started_ns = ?1 AND config_sha256 = ?2",
     [STATEMENT_RUN_FINISH] = "UPDATE run SET finished_ns = ?1 WHERE id = ?2",
-    [STATEMENT_RUN_PROBE] = "UPDATE run SET finished_ns = finished_ns WHERE id = ?1",
     [STATEMENT_RUN_LAST] = "SELECT id, config_sha256 FROM run ORDER BY id DESC LIMIT 1",
     [STATEMENT_STREAM_FIND] = "SELECT id, seq, packets_into_next, packets, l2_bytes, l3_bytes,"
                               " open_packets, open_l2_bytes, open_l3_bytes, open_billed_bytes"
@@ -58,8 +58,6 @@ static const char *const statement_sql[STATEMENT_N] = {
     [STATEMENT_GAP_ADD] =
         "INSERT INTO gap_line (stream_id, first_ns, last_ns, packets, l2_bytes, l3_bytes,"
         " billed_bytes, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [STATEMENT_GAP_IS_BEHIND_HOLE] =
-        "SELECT 1 FROM loss_line WHERE stream_id = ?1 AND reason = 'records_lost' LIMIT 1",
     [STATEMENT_GAP_CLOSE] = "UPDATE stream SET open_packets = 0, open_l2_bytes = 0,"
                             " open_l3_bytes = 0, open_billed_bytes = 0 WHERE id = ?1",
     /* Capture streams that have not ended, nor has their run: of a worker and shard but for the one
@@ -97,10 +95,10 @@ static const char *const statement_sql[STATEMENT_N] = {
         " orig_l3_bytes, orig_billed_bytes, orig_ct_packets, orig_ct_l3_bytes, reply_packets,"
         " reply_l2_bytes, reply_l3_bytes, reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes,"
         " invalid_packets, wan_changes, flow_label_orig, flow_label_reply, flow_label_changes,"
-        " merged_packets, wan_match, kind, end_reason, seal)"
+        " merged_packets, wan_match, kind, end_reason, resume, seal)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
         " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35,"
-        " ?36, ?37, ?38, ?39, ?40, ?41, ?42)",
+        " ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43)",
     [STATEMENT_SEAL_LAST] =
         "SELECT number, hash, flow_through FROM period_seal ORDER BY number DESC LIMIT 1",
     [STATEMENT_SEAL_OPEN] =
@@ -114,6 +112,26 @@ static const char *const statement_sql[STATEMENT_N] = {
         " billed_bytes, usage_sha256, flow_rows, flow_sum, loss_rows, loss_sha256, hash,"
         " sealed_ns, run_id, flow_through)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    [STATEMENT_TRACKER_CHANGE_ADD] =
+        "INSERT INTO tracker_change (stream_id, position, change) VALUES (?1, (SELECT"
+        " coalesce(max(position), -1) + 1 FROM tracker_change WHERE stream_id = ?1), ?2)",
+    [STATEMENT_TRACKER_CHANGE_MOVE] =
+        "UPDATE tracker_change SET stream_id = ?1 WHERE stream_id = (SELECT id FROM stream"
+        " WHERE kind = 'tracker' AND shard = ?2 AND epoch = ?3)",
+    [STATEMENT_TRACKER_CHANGE_DROP] =
+        "DELETE FROM tracker_change WHERE stream_id IN (SELECT id FROM stream"
+        " WHERE kind = 'tracker' AND shard = ?2 AND id <> ?1)",
+    [STATEMENT_TRACKER_CHANGE_END] = "DELETE FROM tracker_change WHERE stream_id = ?1",
+    [STATEMENT_TRACKER_CHANGE_OF] =
+        "SELECT c.change FROM tracker_change AS c JOIN stream AS s ON s.id = c.stream_id"
+        " WHERE s.kind = 'tracker' AND s.shard = ?1 AND s.epoch = ?2 ORDER BY c.position",
+    [STATEMENT_TRACKER_CHANGE_FIND] =
+        "SELECT change FROM tracker_change WHERE stream_id = ?1 AND position = ?2",
+    [STATEMENT_RESTORE_FIND] =
+        "SELECT s.id, coalesce(s.clock_ns, 0), max(r.first_record_id, 1),"
+        " (SELECT count(*) FROM tracker_change AS c WHERE c.stream_id = s.id)"
+        " FROM stream AS s JOIN run AS r ON r.id = s.run_id"
+        " WHERE s.kind = 'tracker' AND s.shard = ?1 AND s.epoch = ?2 AND s.run_id = ?3",
     /* Nothing, where the bit's name is the same already. */
     [STATEMENT_LABEL_ADD] =
         "INSERT INTO label_name (bit, name, since_ns, from_record_id) SELECT ?1, ?2, ?3, ?4"

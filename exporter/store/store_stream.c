@@ -1,6 +1,6 @@
 /* High-water marks: how far each stream's effect reaches. Kept in memory as they stand within the
  * open transaction; read again after a rollback. */
-#include "exporter/store/store_internal.h"
+#include "exporter/store/store_restore.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -112,6 +112,8 @@ int store_stream_get(struct store *store, const struct stream_id *id, const char
         result = store_gap_replace(store, id, kind);
         if (result == 0)
             result = add(store, id, kind, stream);
+        if (result == 0 && strcmp(kind, "tracker") == 0)
+            result = store_restore_inherit(store, stream);
     }
     if (result < 0)
         return result;
@@ -157,21 +159,8 @@ static int close_stream(struct store *store, const struct stream_id *id, const c
     if (result < 0)
         return result;
     store_bind_integer(store->statements[STATEMENT_STREAM_CLOSE], 1, stream->row_id);
-    return store_run_statement(store, STATEMENT_STREAM_CLOSE, "cannot close a stream");
-}
-
-int store_stream_own(struct store *store, int64_t *stream_id)
-{
-    const struct stream_id id = {.producer = "exporter", .epoch = (uint64_t)store->run_id};
-    struct store_stream stream;
-    int result = load(store, &id, &stream);
-    if (result == -ENOENT)
-        result = add(store, &id, "tracker", &stream);
-    if (result < 0)
-        return result;
-    *stream_id = stream.row_id;
-    store_bind_integer(store->statements[STATEMENT_STREAM_CLOSE], 1, stream.row_id);
-    return store_run_statement(store, STATEMENT_STREAM_CLOSE, "cannot close a stream");
+    result = store_run_statement(store, STATEMENT_STREAM_CLOSE, "cannot close a stream");
+    return result == 0 ? store_restore_end(store, stream->row_id) : result;
 }
 
 /* A tracker's stream ends when all that led to its shard has ended. */

@@ -15,7 +15,7 @@
 #include "capture/decode.h"
 #include "capture/fragment.h"
 #include "capture/frame.h"
-#include "capture/rss.h"
+#include "proto/rss.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 

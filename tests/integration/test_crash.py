@@ -26,7 +26,7 @@ def test_a_process_that_is_killed_in_the_middle_of_a_replay_changes_no_usage(cas
         replay.kill(name)
         replay.wait_for_restart(name)
         replay.feed(bytes_of_file[len(bytes_of_file) // 2:])
-        replay.finish(allowed={OK} if name == "exporter" else {OK, MISMATCH})  # flows: docs/loss.md
+        replay.finish(allowed={OK})
     assert_same_usage(case)
     if name == "exporter":
         assert case.query(FLOW_ROWS) == case.query(FLOW_ROWS, database="plain.db")
@@ -44,7 +44,7 @@ def test_a_process_that_is_killed_again_and_again_changes_no_usage(case, name):
             replay.wait_for_usage()
             replay.kill(name)
             replay.wait_for_restart(name, i + 1)
-        replay.finish(allowed={OK} if name == "exporter" else {OK, MISMATCH})
+        replay.finish(allowed={OK})
     assert_same_usage(case)
 
 
@@ -60,7 +60,7 @@ def test_a_process_that_is_killed_while_the_run_stops_is_started_again(case, nam
         replay.process.send_signal(signal.SIGINT)
         os.kill(pid, signal.SIGKILL)
         replay.wait_for_restart(name)
-        replay.finish(allowed={OK, LOSS, MISMATCH})
+        replay.finish(allowed={OK, LOSS})
     assert_balanced(case)
 
 

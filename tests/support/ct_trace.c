@@ -19,7 +19,7 @@
 #include "capture/control_packets.h"
 #include "capture/decode.h"
 #include "capture/fragment.h"
-#include "capture/rss.h"
+#include "proto/rss.h"
 #include "capture/source.h"
 #include "capture/wan.h"
 #include "capture/zone_rule.h"

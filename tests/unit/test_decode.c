@@ -1,7 +1,7 @@
 /* What holds for every frame: links times packets, whole and cut anywhere. */
 #include "test_decode_frames.h"
 
-#include "capture/rss.h"
+#include "proto/rss.h"
 
 static const struct decoder plain;
 

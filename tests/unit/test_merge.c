@@ -120,7 +120,8 @@ static const struct high_water nothing_applied = {
 
 static struct merge *begin(struct order *order)
 {
-    struct merge_handlers handlers = {on_ahead, on_near, on_packet, on_batch_end, never, order};
+    struct merge_handlers handlers = {on_ahead, on_near, on_packet, on_batch_end,
+                                      never,    NULL,    order,     NULL};
     struct merge *merge;
     *order = (struct order){0};
     assert_int_equal(merge_create(STREAMS, &handlers, &merge), 0);

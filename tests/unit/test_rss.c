@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/rss.h"
+#include "proto/rss.h"
 
 static struct rss microsoft;
 

@@ -138,7 +138,8 @@ static void end_now(struct flow_table *flows, struct connection *connection)
 }
 
 /* As the kernel's: a write is told of, also where it changes nothing. */
-static void update(struct flow_table *flows, struct connection *connection, const struct deed *deed)
+static void update(struct flow_table *flows, struct connection *connection, const struct deed *deed,
+                   bool is_restored)
 {
     if (deed->has_mark)
         connection->mark = ct_mark_write(connection->mark, deed->mark, deed->mark_mask);
@@ -146,7 +147,7 @@ static void update(struct flow_table *flows, struct connection *connection, cons
         label_table_write(flows->labels,
                           connection_table_extra(flows->connections, connection)->labels,
                           deed->labels, deed->labels_mask);
-    if (!connection->is_shadow)
+    if (!connection->is_shadow && !is_restored)
         flow_record_tell(&flows->sink, connection, EVENT_UPDATE, flows->clock_ns);
 }
 
@@ -159,7 +160,8 @@ void flow_table_change(struct flow_table *flows, const struct connection_names *
     struct connection *connection = NULL;
     while ((connection = connection_table_next(flows->connections, connection))) {
         bool is_over = connection->expires_ns <= flows->clock_ns;
-        if (is_over || !connection_filter_matches(&deed.filter, connection))
+        bool has_it = change->is_restored && connection->last_ns >= change->time_ns;
+        if (is_over || has_it || !connection_filter_matches(&deed.filter, connection))
             continue;
         if (!flow_settle(flows, connection, flows->clock_ns)) /* a record of what was before */
             continue;
@@ -167,7 +169,7 @@ void flow_table_change(struct flow_table *flows, const struct connection_names *
         if (deed.is_deletion)
             end_now(flows, connection);
         else
-            update(flows, connection, &deed);
+            update(flows, connection, &deed, change->is_restored);
     }
     bool is_flush = strcmp(change->words[1], "flush") == 0;
     if (result->count == 0 && !is_flush)

@@ -288,3 +288,10 @@ static enum protocol_verdict on_packet(const struct protocol_context *context,
 }
 
 const struct protocol protocol_sctp = {"sctp", on_packet};
+
+void protocol_sctp_restore(struct connection *connection)
+{
+    for (unsigned i = SCTP_STATE_NONE; i < SCTP_STATE_N; i++)
+        if (connection_states[i] == connection->state)
+            connection->protocol_state = (uint8_t)i;
+}

@@ -8,8 +8,8 @@
  * one tag. Input as in Microsoft's "RSS hashing functions": addresses, then ports, network order;
  * addresses alone without ports. An ICMP error is tagged by the packet it quotes. Table-driven: 256
  * entries per input byte. */
-#ifndef WANMETER_CAPTURE_RSS_H
-#define WANMETER_CAPTURE_RSS_H
+#ifndef WANMETER_PROTO_RSS_H
+#define WANMETER_PROTO_RSS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "capture/rss.h"
+#include "proto/rss.h"
 
 #include <assert.h>
 #include <errno.h>
