@@ -271,6 +271,11 @@ bool lane_is_welcome(const struct lane *lane)
     return lane->is_welcome;
 }
 
+size_t lane_held_bytes(const struct lane *lane)
+{
+    return uplink_held_bytes(lane->uplink);
+}
+
 bool lane_is_committed(const struct lane *lane)
 {
     return uplink_is_committed(lane->uplink);

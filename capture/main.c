@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/process_status.h"
+#include "common/report.h"
 #include "common/sandbox.h"
 #include "proto/clock_step.h"
 
@@ -56,6 +57,7 @@ struct capture {
     struct rss rss;
     struct outlet outlet;
     struct sandbox sandbox;
+    struct report report;
     struct clock_watch clock; /* live */
 
     enum phase phase;
@@ -266,6 +268,7 @@ static void tell_ready(struct capture *capture)
         !source_is_open(capture->source))
         return;
     capture->is_ready = true;
+    report_ready(&capture->report);
     if (capture->arguments.is_live)
         log_info("ready: capturing %s", capture->arguments.interface);
 }
@@ -337,7 +340,13 @@ static void on_progress_timer(void *state)
 /* A turn now and then, also when nothing comes: a lane that is not answered says hello again. */
 static void on_tick(void *state)
 {
-    (void)state;
+    struct capture *capture = state;
+    struct report *report = &capture->report;
+    report_value(report, "frames", (int64_t)capture->n_frames);
+    report_value(report, "held_bytes", (int64_t)outlet_held_bytes(&capture->outlet));
+    report_value(report, "held_bytes_max", capture->arguments.config.capture.window_bytes);
+    report_value(report, "watermark_ns", capture->outlet.clock_ns);
+    report_tick(report);
 }
 
 static void on_signal(void *state, int signal_number)
@@ -443,6 +452,8 @@ static int capture_open(struct capture *capture)
     if (result == 0)
         result = sandbox_enter(SANDBOX_CAPTURE, &capture->arguments, &capture->sandbox);
     if (result == 0)
+        report_open(capture->arguments.run_directory, capture->name, &capture->report);
+    if (result == 0)
         result = open_decoding(capture);
     if (result == 0)
         result = loop_create(&capture->loop);
@@ -456,6 +467,8 @@ static int capture_open(struct capture *capture)
         result = loop_add_turn(capture->loop, on_turn, capture);
     if (result == 0)
         result = sandbox_filter(&capture->sandbox);
+    if (result == 0)
+        report_sandbox(&capture->report, &capture->sandbox);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
     heap_keep_pages();
@@ -473,6 +486,7 @@ static void capture_close(struct capture *capture)
     free(capture->carrier_bytes);
     source_close(capture->source);
     bus_destroy(capture->bus);
+    report_close(&capture->report);
     loop_destroy(capture->loop);
     arguments_deinit(&capture->arguments);
 }

@@ -183,6 +183,14 @@ int outlet_tell_clock(struct outlet *outlet)
     return result;
 }
 
+size_t outlet_held_bytes(const struct outlet *outlet)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < outlet->n_lanes; i++)
+        n += lane_held_bytes(outlet->lanes[i]);
+    return n;
+}
+
 bool outlet_is(const struct outlet *outlet, bool (*is_so)(const struct lane *lane))
 {
     for (uint32_t i = 0; i < outlet->n_lanes; i++)

@@ -68,6 +68,7 @@ int outlet_tell_clock(struct outlet *outlet);
 /* Is it so of every lane? */
 bool outlet_is(const struct outlet *outlet, bool (*is_so)(const struct lane *lane));
 
+size_t outlet_held_bytes(const struct outlet *outlet); /* of all lanes */
 void outlet_flush(struct outlet *outlet);
 void outlet_say_bye(struct outlet *outlet);
 

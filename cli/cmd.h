@@ -43,6 +43,7 @@ enum exit_code cmd_invoice(int argc, char **argv);
 enum exit_code cmd_rerate(int argc, char **argv);
 enum exit_code cmd_meter_spec(int argc, char **argv);
 enum exit_code cmd_reconcile(int argc, char **argv);
+enum exit_code cmd_status(int argc, char **argv);
 enum exit_code cmd_key(int argc, char **argv);
 enum exit_code cmd_doctor(int argc, char **argv);
 

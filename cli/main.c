@@ -33,6 +33,7 @@ static const struct command commands[] = {
     {"rerate", "a period with other tariffs or another overhead model", cmd_rerate},
     {"reconcile", "a WAN beside its operator's figure", cmd_reconcile},
     {"meter-spec", "what is counted, where and how: a document to publish", cmd_meter_spec},
+    {"status", "the processes of a running daemon, and what holds them", cmd_status},
     {"key", "keys of tcp endpoints", cmd_key},
     {"doctor", "what of this machine would spoil a bill, and what mends it", cmd_doctor},
 };

@@ -12,6 +12,7 @@
 #include "common/process_status.h"
 #include "common/sandbox.h"
 #include "common/sandbox/sandbox_user.h"
+#include "exporter/activity.h"
 #include "exporter/jobs.h"
 #include "exporter/ledger.h"
 #include "exporter/publish.h"
@@ -22,6 +23,7 @@
 
 enum {
     TICK_MS = 50,
+    REPORT_MS = 500,
     GOODBYE_MS = 5000,     /* how long to wait for trackers that do not say goodbye */
     UNSUBSCRIBE_MS = 2000, /* how long subscribers may take to read to the bye */
     ENDPOINT_SIZE = 512,
@@ -42,6 +44,7 @@ struct exporter {
     struct downlink *input;
     struct publisher *publisher;
     struct publish_keys keys;
+    struct activity activity;
     struct store *store;
     struct ledger *ledger;
     const char *protocol_names[STORE_PROTOCOLS];
@@ -96,6 +99,7 @@ static int on_applied(void *state, const struct message *message)
     int result = publisher_add(exporter->publisher, message);
     if (result < 0)
         log_error("no memory for events");
+    activity_note(&exporter->activity, message);
     return result;
 }
 
@@ -252,6 +256,17 @@ static void on_tick(void *state)
     (void)state;
 }
 
+static void on_report_timer(void *state)
+{
+    struct exporter *exporter = state;
+    const struct activity_figures figures = {
+        .database = exporter->arguments.config.database,
+        .n_subscriptions = publisher_subscriptions(exporter->publisher),
+        .n_refused = bus_refused(exporter->bus),
+    };
+    activity_tick(&exporter->activity, &figures);
+}
+
 /* The supervisor ends a run from the capture side: the first signal is only noted. */
 static void on_signal(void *state, int signal_number)
 {
@@ -365,6 +380,8 @@ static int open_loop(struct exporter *exporter)
     if (result == 0)
         result = loop_add_timer(exporter->loop, TICK_MS, on_tick, exporter);
     if (result == 0)
+        result = loop_add_timer(exporter->loop, REPORT_MS, on_report_timer, exporter);
+    if (result == 0)
         result = loop_add_signals(exporter->loop, on_signal, exporter);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
@@ -406,6 +423,8 @@ static int open_place(struct exporter *exporter)
     if (result == 0)
         result = open_sockets(exporter);
     if (result == 0)
+        activity_open(&exporter->activity, &exporter->arguments);
+    if (result == 0)
         result = sandbox_enter(SANDBOX_EXPORTER, &exporter->arguments, &exporter->sandbox);
     return result;
 }
@@ -424,8 +443,11 @@ static int exporter_open(struct exporter *exporter)
         result = open_input(exporter);
     if (result == 0)
         result = sandbox_filter(&exporter->sandbox);
-    if (result == 0)
+    if (result == 0) {
+        report_sandbox(&exporter->activity.report, &exporter->sandbox);
+        report_ready(&exporter->activity.report);
         enter(exporter, PHASE_WAITING);
+    }
     heap_keep_pages();
     return result;
 }
@@ -436,6 +458,7 @@ static void exporter_close(struct exporter *exporter)
     publisher_close(exporter->publisher);
     bus_destroy(exporter->bus);
     publish_keys_close(&exporter->keys);
+    report_close(&exporter->activity.report);
     loop_destroy(exporter->loop);
     ledger_destroy(exporter->ledger);
     store_close(exporter->store);

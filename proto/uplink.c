@@ -143,6 +143,11 @@ int64_t uplink_next_seq(const struct uplink *uplink)
     return uplink->sender.next_seq;
 }
 
+size_t uplink_held_bytes(const struct uplink *uplink)
+{
+    return uplink->sender.held_bytes;
+}
+
 bool uplink_is_committed(const struct uplink *uplink)
 {
     return sender_is_empty(&uplink->sender);

@@ -66,6 +66,9 @@ int64_t uplink_next_seq(const struct uplink *uplink);
 /* Is everything pushed so far committed at the other end? */
 bool uplink_is_committed(const struct uplink *uplink);
 
+/* What is kept because it is not committed. */
+size_t uplink_held_bytes(const struct uplink *uplink);
+
 /* Asks for what there was before (a welcome has said that there is something), from this place: 0,
  * then the 'next' of each portion. Asked again where no answer comes. */
 void uplink_ask_restored(struct uplink *uplink, uint64_t from);

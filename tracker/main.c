@@ -27,6 +27,7 @@ enum {
     OUTPUT_BYTES_MAX = 2 * 1024 * 1024, /* rows that make a commit point */
     OUTPUT_WINDOW_BYTES = 32 * 1024 * 1024,
     GOODBYE_TURN_MS = 50,
+    REPORT_MS = 500,
 };
 
 /* ---- the packet's way ---- */
@@ -314,6 +315,21 @@ static size_t commit_bytes(const struct arguments *arguments)
     return (size_t)(wanted < half_window ? wanted : half_window);
 }
 
+static void on_report_timer(void *state)
+{
+    struct tracker *tracker = state;
+    struct report *report = &tracker->report;
+    int64_t flows_max =
+        tracker->arguments.config.tracker.connections_max / tracker->arguments.n_shards;
+    report_value(report, "flows", (int64_t)flow_table_count(tracker->flows));
+    report_value(report, "flows_max", flows_max);
+    report_value(report, "probe_lines_max", (int64_t)flow_table_probe_lines(tracker->flows));
+    report_value(report, "held_bytes", (int64_t)output_held_bytes(tracker->output));
+    report_value(report, "watermark_ns", tracker->settled_ns);
+    report_value(report, "peers_refused", (int64_t)bus_refused(tracker->bus));
+    report_tick(report);
+}
+
 static int tracker_open(struct tracker *tracker)
 {
     snprintf(tracker->name, sizeof tracker->name, "tracker-%u", tracker->arguments.shard);
@@ -327,6 +343,8 @@ static int tracker_open(struct tracker *tracker)
     int result = arguments_enter_run_directory(&tracker->arguments);
     if (result == 0)
         result = sandbox_enter(SANDBOX_TRACKER, &tracker->arguments, &tracker->sandbox);
+    if (result == 0)
+        report_open(tracker->arguments.run_directory, tracker->name, &tracker->report);
     if (result == 0)
         result = loop_create(&tracker->loop);
     if (result == 0)
@@ -350,7 +368,13 @@ static int tracker_open(struct tracker *tracker)
     if (result == 0)
         result = loop_add_turn(tracker->loop, tracker_on_turn, tracker);
     if (result == 0)
+        result = loop_add_timer(tracker->loop, REPORT_MS, on_report_timer, tracker);
+    if (result == 0)
         result = sandbox_filter(&tracker->sandbox);
+    if (result == 0) {
+        report_sandbox(&tracker->report, &tracker->sandbox);
+        report_ready(&tracker->report);
+    }
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
     heap_keep_pages();
@@ -369,6 +393,7 @@ static void tracker_close(struct tracker *tracker)
     account_table_destroy(tracker->accounts);
     query_close(tracker->query);
     bus_destroy(tracker->bus);
+    report_close(&tracker->report);
     loop_destroy(tracker->loop);
     free(tracker->resume);
     free(tracker->points);

@@ -187,6 +187,11 @@ bool output_has_room(const struct output *output)
     return uplink_has_room(output->uplink);
 }
 
+size_t output_held_bytes(const struct output *output)
+{
+    return uplink_held_bytes(output->uplink);
+}
+
 bool output_is_committed(const struct output *output)
 {
     return uplink_is_committed(output->uplink);

@@ -55,6 +55,7 @@ void output_ask_restored(struct output *output, uint64_t from);
 
 bool output_has_room(const struct output *output);
 bool output_is_committed(const struct output *output);
+size_t output_held_bytes(const struct output *output); /* sent, and not committed yet */
 void output_flush(struct output *output);
 bool output_say_bye(struct output *output);
 

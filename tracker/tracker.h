@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/arguments.h"
+#include "common/report.h"
 #include "common/sandbox.h"
 #include "proto/clock_step.h"
 #include "proto/message.h"
@@ -49,6 +50,7 @@ struct restoring {
 struct tracker {
     struct arguments arguments;
     struct sandbox sandbox;
+    struct report report;
     struct loop *loop;
     struct bus *bus;
     struct downlink *input;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/report.h"
 
 static const char *const LOCK_NAME = "lock";
 enum { MODE = 0750 };
@@ -76,8 +77,14 @@ static bool is_page(const char *name)
     return end != NULL && strcmp(end, ".page") == 0;
 }
 
-/* Sockets; at the end of a run also the trackers' pages (tracker/hand.h), which a killed run leaves
- * for the next. What was set aside stays. */
+/* What processes make there in any case: sockets, and what they report. */
+static bool is_passing(const char *name, const struct stat *state)
+{
+    return S_ISSOCK(state->st_mode) || strncmp(name, REPORT_PREFIX, strlen(REPORT_PREFIX)) == 0;
+}
+
+/* Sockets and reports; at the end of a run also the trackers' pages (tracker/hand.h), which a
+ * killed run leaves for the next. What was set aside stays. */
 static void clear(const struct run_directory *directory, bool is_end)
 {
     DIR *entries = opendir(directory->path);
@@ -88,7 +95,7 @@ static void clear(const struct run_directory *directory, bool is_end)
         if (fstatat(dirfd(entries), entry->d_name, &state, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
         bool is_left_page = is_end && S_ISREG(state.st_mode) && is_page(entry->d_name);
-        if (S_ISSOCK(state.st_mode) || is_left_page)
+        if (is_passing(entry->d_name, &state) || is_left_page)
             unlinkat(dirfd(entries), entry->d_name, 0);
     }
     closedir(entries);
