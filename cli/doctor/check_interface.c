@@ -163,6 +163,31 @@ static void check_ipv6(struct doctor *doctor, const struct link *link, bool is_d
     }
 }
 
+/* The source that names it; NULL: none does. */
+static const struct config_source *source_of(const struct config *config, const char *interface)
+{
+    for (size_t i = 0; i < config->n_sources; i++)
+        if (strcmp(config->sources[i].interface, interface) == 0)
+            return &config->sources[i];
+    return NULL;
+}
+
+/* 'is_silent': this machine sends nothing over it. */
+static void check_dedicated(struct doctor *doctor, const struct link *link, bool is_silent)
+{
+    const struct config_source *source = source_of(doctor->config, link->name);
+    struct finding *finding = finding_add(&doctor->findings, FINDING_DEDICATED, link->name);
+    if (source == NULL || !source->is_dedicated) {
+        finding_tell(finding, FINDING_OK,
+                     is_silent ? "no: the bytes of dropped packets will not be known" : "no");
+        return;
+    }
+    finding_tell(finding, is_silent ? FINDING_OK : FINDING_WRONG,
+                 is_silent ? "yes" : "yes, but this machine uses the interface itself");
+    if (!is_silent)
+        finding_mend(finding, "sources: dedicated: no");
+}
+
 void doctor_check_interface(struct doctor *doctor, const char *interface)
 {
     const struct link *link = links_find(&doctor->links, interface);
@@ -176,6 +201,7 @@ void doctor_check_interface(struct doctor *doctor, const char *interface)
     check_link(doctor, link);
     check_mtu(doctor, link, is_dedicated);
     check_promiscuous(doctor, link);
+    check_dedicated(doctor, link, is_dedicated);
     check_ipv6(doctor, link, is_dedicated);
     doctor_check_offloads(doctor, link, is_dedicated);
 }

@@ -155,6 +155,16 @@ def test_an_interface_that_this_machine_uses_may_speak_ipv6_but_not_merge_what_i
     assert found["tap0", "send_offloads"]["verdict"] == "wrong"
 
 
+def test_an_interface_that_this_machine_uses_is_no_dedicated_port(case):
+    enter(case)
+    config = case.write("site.yaml", "sources:\n  - interface: tap0\n    dedicated: yes\n")
+    assert look(case, "--config", config, "--all", check={0, 3})["tap0", "dedicated"]["verdict"] == "ok"
+    run("ip address add 192.0.2.1/24 dev tap0")
+    row = look(case, "--config", config, check=3)["tap0", "dedicated"]
+    assert (row["verdict"], row["mend"]) == ("wrong", "sources: dedicated: no")
+    assert ("tap0", "dedicated") not in look(case, "-i", "tap0", check=3)
+
+
 def test_a_capture_that_is_not_promiscuous_is_found(case):
     enter(case)
     assert look(case, "-i", "tap0", "--all", check=3)["tap0", "promiscuous"]["verdict"] == "ok"
