@@ -255,6 +255,8 @@ struct config {
         int64_t commit_rows;        /* group commit: at most this many rows */
         int64_t commit_interval_ns; /* and at most this long, wall time */
         int64_t checkpoint_bytes;   /* the WAL's size that makes a checkpoint */
+        int64_t spool_bytes;        /* 0: there is none */
+        char *spool_directory;      /* empty: the database's */
     } exporter;
 
     struct {

@@ -63,6 +63,9 @@ static int allow_exporter(const struct sandbox_landlock *landlock, const struct 
 {
     static const char *const readable[] = {"/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom"};
     int result = allow_database(landlock, config->database);
+    const char *spool = config->exporter.spool_directory;
+    if (result == 0 && spool && *spool)
+        result = sandbox_landlock_allow(landlock, spool, SANDBOX_WRITE);
     for (size_t i = 0; i < sizeof readable / sizeof *readable && result == 0; i++)
         result = sandbox_landlock_allow(landlock, readable[i], SANDBOX_READ);
     return result ? result : sandbox_landlock_allow(landlock, "/dev/null", SANDBOX_WRITE);

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "exporter/recover.h"
 #include "exporter/store.h"
 
 enum { SEAL_ROWS_A_TRANSACTION = 8192 };
@@ -18,8 +19,13 @@ static int64_t wall_time_ns(void)
 static int open_database(const struct config *config, struct store **store)
 {
     char error[STORE_ERROR_MAX];
+    struct spool *spool;
     *store = NULL;
-    int result = store_open(config->database, config->exporter.checkpoint_bytes, store, error);
+    int result = recover_spool(config, &spool);
+    spool_close(spool);
+    if (result < 0)
+        return result;
+    result = store_open(config->database, config->exporter.checkpoint_bytes, store, error);
     if (result < 0)
         log_error("%s", error);
     return result;

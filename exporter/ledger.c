@@ -1,31 +1,15 @@
-#include "exporter/ledger.h"
+#include "exporter/ledger/ledger_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/arguments.h"
 #include "common/log.h"
 #include "proto/seal.h"
 
 enum {
     NS_PER_MS = 1000000,
     SEAL_ROWS_A_TURN = 8192, /* read for closing seals, some 20 ms */
-};
-
-/* One tracker's stream. */
-struct ledger_input {
-    int64_t applied_seq;  /* within the open transaction, or committed */
-    int64_t watermark_ns; /* no later batch has an earlier clock */
-    bool has_ended;
-};
-
-struct ledger {
-    struct ledger_options options;
-    struct ledger_input inputs[SHARDS_MAX];
-    size_t n_rows;     /* in the open transaction */
-    uint64_t begun_ms; /* when it began */
-    bool has_heard;    /* a batch came since the turn before */
 };
 
 /* Had the shard ended before this exporter's predecessor died? */
@@ -38,7 +22,7 @@ static int find_ended(struct ledger *ledger, uint32_t shard)
         log_error("%s", store_error(ledger->options.store));
     for (size_t i = 0; result == 0 && i < n; i++)
         if (marks[i].is_closed)
-            ledger->inputs[shard].has_ended = true;
+            ledger->inputs[shard].ended_seq = -1;
     free(marks);
     return result;
 }
@@ -50,7 +34,12 @@ int ledger_create(const struct ledger_options *options, struct ledger **out)
         return -ENOMEM;
     ledger->options = *options;
     for (size_t i = 0; i < SHARDS_MAX; i++)
-        ledger->inputs[i] = (struct ledger_input){.applied_seq = -1, .watermark_ns = INT64_MIN};
+        ledger->inputs[i] = (struct ledger_input){.committed_seq = -1,
+                                                  .applied_seq = -1,
+                                                  .safe_seq = -1,
+                                                  .spooled_seq = -1,
+                                                  .ended_seq = INT64_MAX,
+                                                  .watermark_ns = INT64_MIN};
     int result = 0;
     for (uint32_t i = 0; i < options->n_shards && result == 0; i++)
         result = find_ended(ledger, i);
@@ -69,9 +58,28 @@ void ledger_destroy(struct ledger *ledger)
     free(ledger);
 }
 
-void ledger_resume(struct ledger *ledger, uint32_t shard, int64_t seq)
+void ledger_resume(struct ledger *ledger, const struct stream_id *stream, int64_t seq)
 {
-    ledger->inputs[shard].applied_seq = seq;
+    struct ledger_input *input = &ledger->inputs[stream->shard];
+    input->stream = *stream;
+    input->committed_seq = input->applied_seq = input->safe_seq = input->spooled_seq = seq;
+    input->has_sent = false;
+}
+
+bool ledger_knows(const struct ledger *ledger, const struct stream_id *stream)
+{
+    const struct ledger_input *input = &ledger->inputs[stream->shard];
+    return input->has_sent && stream_id_equal(&input->stream, stream);
+}
+
+bool ledger_is_well(const struct ledger *ledger)
+{
+    return ledger->mode == LEDGER_DATABASE;
+}
+
+const struct ledger_counters *ledger_counters(const struct ledger *ledger)
+{
+    return &ledger->counters;
 }
 
 /* ---- seals ---- */
@@ -100,15 +108,8 @@ static bool is_seal_due(const struct ledger *ledger)
 
 /* ---- the transaction ---- */
 
-static int fail(struct ledger *ledger, int result)
-{
-    log_error("%s", store_error(ledger->options.store));
-    store_rollback(ledger->options.store);
-    return result;
-}
-
 /* After this the trackers may forget what is committed, and subscribers may hear of it. */
-static int commit(struct ledger *ledger)
+int ledger_commit(struct ledger *ledger)
 {
     const struct ledger_options *options = &ledger->options;
     int result = 0;
@@ -117,11 +118,18 @@ static int commit(struct ledger *ledger)
     if (result == 0)
         result = store_commit(options->store);
     if (result < 0)
-        return fail(ledger, result);
+        return result;
+    if (ledger->is_in_trouble && ledger->mode == LEDGER_DATABASE)
+        ledger_end_trouble(ledger);
     ledger->n_rows = 0;
-    for (uint32_t i = 0; i < options->n_shards; i++)
-        options->on_safe(options->state, i, ledger->inputs[i].applied_seq);
-    return options->on_committed(options->state);
+    for (uint32_t i = 0; i < options->n_shards; i++) {
+        struct ledger_input *input = &ledger->inputs[i];
+        input->committed_seq = input->applied_seq;
+        if (input->applied_seq > input->safe_seq)
+            input->safe_seq = input->applied_seq;
+        options->on_safe(options->state, i, input->safe_seq);
+    }
+    return options->on_committed(options->state) < 0 ? -ECANCELED : 0;
 }
 
 static bool is_transaction_full(const struct ledger *ledger, uint64_t now_ms)
@@ -131,69 +139,113 @@ static bool is_transaction_full(const struct ledger *ledger, uint64_t now_ms)
            now_ms - ledger->begun_ms >= (uint64_t)(config->exporter.commit_interval_ns / NS_PER_MS);
 }
 
-static int apply(struct ledger *ledger, const struct message *message, uint64_t now_ms)
+static void note_applied(struct ledger *ledger, const struct message *message)
 {
-    struct store *store = ledger->options.store;
+    struct ledger_input *input = &ledger->inputs[message->stream.shard];
+    input->applied_seq = message->seq;
+    input->watermark_ns = message->watermark_ns;
+    ledger->n_rows += message->n_usage + message->n_flows + message->n_losses + message->n_events;
+}
+
+int ledger_apply(struct ledger *ledger, const struct message *message, uint64_t now_ms)
+{
+    const struct ledger_options *options = &ledger->options;
     int result = 0;
-    if (!store_has_transaction(store)) {
+    if (!store_has_transaction(options->store)) {
         ledger->begun_ms = now_ms;
-        result = store_begin(store);
+        result = store_begin(options->store);
     }
     if (result == 0)
-        result = store_apply(store, message);
-    return result < 0 ? fail(ledger, result) : 0;
+        result = store_apply(options->store, message);
+    if (result == 0 && options->on_applied(options->state, message) < 0)
+        result = -ECANCELED;
+    if (result == 0 || result == -EALREADY)
+        note_applied(ledger, message);
+    return result == -EALREADY ? 0 : result;
+}
+
+static int put_in_database(struct ledger *ledger, const struct message *message, uint64_t now_ms)
+{
+    int result = ledger_apply(ledger, message, now_ms);
+    if (result == 0 && is_transaction_full(ledger, now_ms))
+        result = ledger_commit(ledger);
+    return result < 0 ? ledger_meet(ledger, result, now_ms) : 0;
 }
 
 int ledger_put(struct ledger *ledger, struct message *message, uint64_t now_ms)
 {
-    int result = apply(ledger, message, now_ms);
-    if (result == 0)
-        result = ledger->options.on_applied(ledger->options.state, message);
-    if (result < 0)
-        return result;
-    ledger->inputs[message->stream.shard] = (struct ledger_input){
-        .applied_seq = message->seq,
-        .watermark_ns = message->watermark_ns,
-        .has_ended = message->end_of_stream,
-    };
     ledger->has_heard = true;
-    ledger->n_rows += message->n_usage + message->n_flows + message->n_losses + message->n_events;
-    return is_transaction_full(ledger, now_ms) ? commit(ledger) : 0;
+    ledger->now_ms = now_ms;
+    int result = ledger->mode == LEDGER_DATABASE ? put_in_database(ledger, message, now_ms)
+                                                 : ledger_put_aside(ledger, message);
+    struct ledger_input *input = &ledger->inputs[message->stream.shard];
+    input->has_sent = true;
+    input->ended_seq = message->end_of_stream ? message->seq : INT64_MAX;
+    return result;
 }
 
-int ledger_settle(struct ledger *ledger)
+static int meet_commit(struct ledger *ledger, uint64_t now_ms)
 {
-    return store_has_transaction(ledger->options.store) ? commit(ledger) : 0;
+    int result = ledger_commit(ledger);
+    return result < 0 ? ledger_meet(ledger, result, now_ms) : 0;
+}
+
+int ledger_settle(struct ledger *ledger, uint64_t now_ms)
+{
+    return store_has_transaction(ledger->options.store) ? meet_commit(ledger, now_ms) : 0;
 }
 
 /* Seals that one commit did not get to the end of. */
-static int seal_more(struct ledger *ledger)
+static int seal_more(struct ledger *ledger, uint64_t now_ms)
 {
     int result = store_begin(ledger->options.store);
-    return result < 0 ? fail(ledger, result) : commit(ledger);
+    return result < 0 ? ledger_meet(ledger, result, now_ms) : meet_commit(ledger, now_ms);
 }
 
-int ledger_turn(struct ledger *ledger, uint64_t now_ms, bool *is_busy)
+static int turn_of_database(struct ledger *ledger, uint64_t now_ms, bool *is_busy)
 {
-    (void)now_ms;
     struct store *store = ledger->options.store;
     int result = 0;
     *is_busy = ledger->has_heard;
     /* Nothing waits on the socket: committing now costs nobody, and the trackers go on. */
     if (store_has_transaction(store) && !ledger->has_heard)
-        result = commit(ledger);
-    ledger->has_heard = false;
-    if (result == 0 && !store_has_transaction(store) && is_seal_due(ledger)) {
-        result = seal_more(ledger);
+        result = meet_commit(ledger, now_ms);
+    bool is_idle = result == 0 && ledger->mode == LEDGER_DATABASE && !store_has_transaction(store);
+    if (is_idle && is_seal_due(ledger)) {
+        result = seal_more(ledger, now_ms);
         *is_busy = true;
     }
+    return result;
+}
+
+int ledger_turn(struct ledger *ledger, uint64_t now_ms, bool *is_busy)
+{
+    ledger->now_ms = now_ms;
+    int result = ledger->mode == LEDGER_DATABASE ? turn_of_database(ledger, now_ms, is_busy)
+                                                 : ledger_try_again(ledger, now_ms, is_busy);
+    ledger->has_heard = false;
     return result;
 }
 
 bool ledger_has_ended(const struct ledger *ledger)
 {
     for (uint32_t i = 0; i < ledger->options.n_shards; i++)
-        if (!ledger->inputs[i].has_ended)
+        if (ledger->inputs[i].ended_seq > ledger->inputs[i].applied_seq &&
+            ledger->inputs[i].ended_seq > ledger->inputs[i].spooled_seq)
             return false;
-    return !store_has_transaction(ledger->options.store) && !is_seal_due(ledger);
+    return true;
+}
+
+int ledger_finish(struct ledger *ledger, uint64_t now_ms)
+{
+    struct store *store = ledger->options.store;
+    if (ledger->mode != LEDGER_DATABASE || store_has_transaction(store) || is_seal_due(ledger))
+        return -EAGAIN;
+    int result = store_finish_run(store, wall_time_ns());
+    if (result == 0 && ledger->is_in_trouble)
+        ledger_end_trouble(ledger);
+    if (result == 0)
+        return 0;
+    result = ledger_meet(ledger, result, now_ms);
+    return result == 0 ? -EAGAIN : result;
 }

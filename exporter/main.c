@@ -1,76 +1,27 @@
 /* wanmeter-exporter: records in; a database, and events of what is in it, out. */
+#include "exporter/exporter.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "common/arguments.h"
-#include "common/bus.h"
 #include "common/heap.h"
 #include "common/log.h"
-#include "common/loop.h"
 #include "common/process_status.h"
-#include "common/sandbox.h"
 #include "common/sandbox/sandbox_user.h"
-#include "exporter/activity.h"
 #include "exporter/jobs.h"
-#include "exporter/ledger.h"
-#include "exporter/publish.h"
-#include "exporter/publish/publish_keys.h"
-#include "exporter/store.h"
-#include "proto/downlink.h"
+#include "exporter/recover.h"
 #include "proto/uplink.h"
 
 enum {
     TICK_MS = 50,
     REPORT_MS = 500,
-    GOODBYE_MS = 5000,     /* how long to wait for trackers that do not say goodbye */
-    UNSUBSCRIBE_MS = 2000, /* how long subscribers may take to read to the bye */
     ENDPOINT_SIZE = 512,
-    NS_PER_MS = 1000000,
-};
-
-enum phase {
-    PHASE_WAITING, /* for subscribers: trackers get no welcome yet */
-    PHASE_RUNNING,
-    PHASE_PARTING, /* all is committed and told: wait for the goodbyes */
-};
-
-struct exporter {
-    struct arguments arguments;
-    struct sandbox sandbox;
-    struct loop *loop;
-    struct bus *bus;
-    struct downlink *input;
-    struct publisher *publisher;
-    struct publish_keys keys;
-    struct activity activity;
-    struct store *store;
-    struct ledger *ledger;
-    const char *protocol_names[STORE_PROTOCOLS];
-
-    enum phase phase;
-    uint64_t phase_since_ms;
-    struct high_water *resume; /* what the last welcome carried */
-    int n_signals;
-    int status;
 };
 
 /* ---- the records' way ---- */
-
-/* Its cause was logged. */
-static void stop(struct exporter *exporter)
-{
-    exporter->status = PROCESS_FAILED;
-    loop_stop(exporter->loop);
-}
-
-static void fail(struct exporter *exporter, const char *what)
-{
-    if (exporter->status == 0)
-        log_error("%s", what);
-    stop(exporter);
-}
 
 static int64_t wall_time_ns(void)
 {
@@ -88,9 +39,9 @@ static void on_batch(void *state, size_t index, struct message *message)
     if (exporter->status)
         return; /* what was on the way when the run failed: not acknowledged */
     if (message->kind != MESSAGE_RECORDS)
-        fail(exporter, "a tracker sent packets");
+        exporter_fail(exporter, "a tracker sent packets");
     else if (ledger_put(exporter->ledger, message, loop_now_ms(exporter->loop)) < 0)
-        stop(exporter);
+        exporter_stop(exporter);
 }
 
 static int on_applied(void *state, const struct message *message)
@@ -101,6 +52,30 @@ static int on_applied(void *state, const struct message *message)
         log_error("no memory for events");
     activity_note(&exporter->activity, message);
     return result;
+}
+
+static void on_undone(void *state)
+{
+    struct exporter *exporter = state;
+    publisher_forget(exporter->publisher);
+}
+
+static void on_refused(void *state, uint32_t shard)
+{
+    struct exporter *exporter = state;
+    downlink_refuse(exporter->input, shard);
+}
+
+static void on_wanted(void *state, uint32_t shard)
+{
+    struct exporter *exporter = state;
+    downlink_want(exporter->input, shard);
+}
+
+static void on_stalled(void *state)
+{
+    struct exporter *exporter = state;
+    downlink_keep_alive(exporter->input);
 }
 
 static void on_safe(void *state, uint32_t shard, int64_t seq)
@@ -140,6 +115,33 @@ static int on_committed(void *state)
     return result;
 }
 
+/* What is told is what is in the database: a stream that is new here waits for that. */
+static bool can_welcome(void *state, size_t index, const struct stream_id *stream)
+{
+    struct exporter *exporter = state;
+    (void)index;
+    if (exporter->status)
+        return false;
+    if (ledger_settle(exporter->ledger, loop_now_ms(exporter->loop)) < 0) {
+        exporter_stop(exporter);
+        return false;
+    }
+    return ledger_is_well(exporter->ledger) || ledger_knows(exporter->ledger, stream);
+}
+
+/* Its sender has forgotten what a spool or a database had, that was damaged since. */
+static void resume_behind_hole(struct exporter *exporter, size_t index, struct high_water *resume)
+{
+    int64_t oldest_seq = downlink_oldest_seq(exporter->input, index);
+    if (oldest_seq <= resume->seq + 1)
+        return;
+    log_warning("tracker-%zu: goes on with batch %lld, where %lld is wanted: what is missing is "
+                "declared",
+                index, (long long)oldest_seq, (long long)(resume->seq + 1));
+    resume->seq = oldest_seq - 1;
+    store_allow_hole(exporter->store, (uint32_t)index, INT64_MAX);
+}
+
 /* A tracker begins, or is back: what of it, and of the capture streams that lead to it, is here? */
 static void on_hello(void *state, size_t index, const struct stream_id *stream,
                      struct high_water *resume, const struct high_water **applied,
@@ -148,25 +150,32 @@ static void on_hello(void *state, size_t index, const struct stream_id *stream,
     struct exporter *exporter = state;
     free(exporter->resume);
     exporter->resume = NULL;
-    if (exporter->status)
-        return;
-    if (ledger_settle(exporter->ledger) < 0) { /* what is told is what is safe */
-        stop(exporter);
+    if (!ledger_is_well(exporter->ledger))
+        return; /* it has had its welcome, and goes on where it is */
+    int result = store_find_stream(exporter->store, stream, resume);
+    if (result == -ENOENT) /* from its beginning */
+        result = 0;
+    if (result == 0)
+        result = store_find_applied(exporter->store, stream->shard, &exporter->resume, n_applied);
+    if (result < 0) {
+        exporter_fail(exporter, store_error(exporter->store));
         return;
     }
-    store_find_stream(exporter->store, stream, resume); /* not there: from its beginning */
-    ledger_resume(exporter->ledger, (uint32_t)index, resume->seq);
-    if (store_find_applied(exporter->store, stream->shard, &exporter->resume, n_applied) < 0)
-        fail(exporter, store_error(exporter->store));
     *applied = exporter->resume;
+    if (ledger_knows(exporter->ledger, stream))
+        return;
+    resume_behind_hole(exporter, index, resume);
+    ledger_resume(exporter->ledger, stream, resume->seq);
 }
 
 static bool has_restore(void *state, const struct stream_id *stream, uint64_t predecessor)
 {
     struct exporter *exporter = state;
-    int result = exporter->status ? 0 : store_restore_begin(exporter->store, stream, predecessor);
+    if (exporter->status || !ledger_is_well(exporter->ledger))
+        return false;
+    int result = store_restore_begin(exporter->store, stream, predecessor);
     if (result < 0)
-        fail(exporter, store_error(exporter->store));
+        exporter_fail(exporter, store_error(exporter->store));
     return result > 0;
 }
 
@@ -177,83 +186,8 @@ static bool on_restore(void *state, size_t index, uint64_t from, struct restored
         return false;
     int result = store_restore_portion(exporter->store, (uint32_t)index, from, restored);
     if (result < 0)
-        fail(exporter, store_error(exporter->store));
+        exporter_fail(exporter, store_error(exporter->store));
     return result == 0;
-}
-
-/* ---- phases ---- */
-
-static void enter(struct exporter *exporter, enum phase phase)
-{
-    exporter->phase = phase;
-    exporter->phase_since_ms = loop_now_ms(exporter->loop);
-}
-
-static uint64_t phase_age_ms(const struct exporter *exporter)
-{
-    return loop_now_ms(exporter->loop) - exporter->phase_since_ms;
-}
-
-static void wait_for_subscribers(struct exporter *exporter)
-{
-    const struct config *config = &exporter->arguments.config;
-    bool is_there =
-        publisher_subscriptions(exporter->publisher) >= (size_t)config->events.subscribers_min;
-    bool is_late =
-        phase_age_ms(exporter) >= (uint64_t)(config->events.subscribers_wait_ns / NS_PER_MS);
-    if (!is_there && !is_late)
-        return;
-    downlink_start(exporter->input);
-    enter(exporter, PHASE_RUNNING);
-}
-
-static void run_input(struct exporter *exporter)
-{
-    bool is_busy;
-    if (ledger_turn(exporter->ledger, loop_now_ms(exporter->loop), &is_busy) < 0) {
-        stop(exporter);
-        return;
-    }
-    if (is_busy)
-        loop_again(exporter->loop);
-    if (!ledger_has_ended(exporter->ledger))
-        return;
-    if (store_finish_run(exporter->store, wall_time_ns()) < 0) {
-        fail(exporter, store_error(exporter->store));
-        return;
-    }
-    publisher_say_bye(exporter->publisher);
-    enter(exporter, PHASE_PARTING);
-}
-
-static void part(struct exporter *exporter)
-{
-    uint64_t age_ms = phase_age_ms(exporter);
-    bool is_done = downlink_is_done(exporter->input) || age_ms >= GOODBYE_MS;
-    bool is_heard = publisher_subscriptions(exporter->publisher) == 0 || age_ms >= UNSUBSCRIBE_MS;
-    if (is_done && is_heard)
-        loop_stop(exporter->loop);
-}
-
-/* Once a turn of the loop, after the bus has given what was there. */
-static void on_turn(void *state)
-{
-    struct exporter *exporter = state;
-    if (exporter->status)
-        return;
-    if (exporter->phase == PHASE_WAITING)
-        wait_for_subscribers(exporter);
-    if (exporter->phase == PHASE_RUNNING)
-        run_input(exporter);
-    downlink_flush(exporter->input);
-    if (exporter->phase == PHASE_PARTING)
-        part(exporter);
-}
-
-/* A turn now and then, for the time limits. */
-static void on_tick(void *state)
-{
-    (void)state;
 }
 
 static void on_report_timer(void *state)
@@ -267,25 +201,16 @@ static void on_report_timer(void *state)
     activity_tick(&exporter->activity, &figures);
 }
 
-/* The supervisor ends a run from the capture side: the first signal is only noted. */
-static void on_signal(void *state, int signal_number)
-{
-    struct exporter *exporter = state;
-    exporter->n_signals++;
-    if (exporter->n_signals > 1)
-        fail(exporter, "stopped by a second signal; what is committed stays");
-    else if (!exporter->arguments.is_live)
-        log_warning("%s: going on until what was captured is in the database",
-                    strsignal(signal_number));
-}
-
 /* ---- open, close ---- */
 
 static int open_store(struct exporter *exporter)
 {
     const struct config *config = &exporter->arguments.config;
     char error[STORE_ERROR_MAX];
-    int result =
+    int result = recover_spool(config, &exporter->spool);
+    if (result < 0)
+        return result;
+    result =
         store_open(config->database, config->exporter.checkpoint_bytes, &exporter->store, error);
     if (result < 0) {
         log_error("%s", error);
@@ -307,11 +232,16 @@ static int open_ledger(struct exporter *exporter)
 {
     struct ledger_options options = {
         .store = exporter->store,
+        .spool = exporter->spool,
         .config = &exporter->arguments.config,
         .n_shards = exporter->arguments.n_shards,
         .on_applied = on_applied,
         .on_committed = on_committed,
+        .on_undone = on_undone,
         .on_safe = on_safe,
+        .on_refused = on_refused,
+        .on_wanted = on_wanted,
+        .on_stalled = on_stalled,
         .state = exporter,
     };
     int result = ledger_create(&options, &exporter->ledger);
@@ -361,6 +291,7 @@ static int open_input(struct exporter *exporter)
         .on_hello = on_hello,
         .has_restore = has_restore,
         .on_batch = on_batch,
+        .can_welcome = can_welcome,
         .on_restore = on_restore,
         .state = exporter,
     };
@@ -376,13 +307,13 @@ static int open_loop(struct exporter *exporter)
     if (result == 0)
         result = bus_create(exporter->loop, &exporter->bus);
     if (result == 0)
-        result = loop_add_turn(exporter->loop, on_turn, exporter);
+        result = loop_add_turn(exporter->loop, exporter_on_turn, exporter);
     if (result == 0)
-        result = loop_add_timer(exporter->loop, TICK_MS, on_tick, exporter);
+        result = loop_add_timer(exporter->loop, TICK_MS, exporter_on_tick, exporter);
     if (result == 0)
         result = loop_add_timer(exporter->loop, REPORT_MS, on_report_timer, exporter);
     if (result == 0)
-        result = loop_add_signals(exporter->loop, on_signal, exporter);
+        result = loop_add_signals(exporter->loop, exporter_on_signal, exporter);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
     return result;
@@ -446,7 +377,7 @@ static int exporter_open(struct exporter *exporter)
     if (result == 0) {
         report_sandbox(&exporter->activity.report, &exporter->sandbox);
         report_ready(&exporter->activity.report);
-        enter(exporter, PHASE_WAITING);
+        exporter_enter(exporter, PHASE_WAITING);
     }
     heap_keep_pages();
     return result;
@@ -462,6 +393,7 @@ static void exporter_close(struct exporter *exporter)
     loop_destroy(exporter->loop);
     ledger_destroy(exporter->ledger);
     store_close(exporter->store);
+    spool_close(exporter->spool);
     free(exporter->resume);
     arguments_deinit(&exporter->arguments);
 }
@@ -490,8 +422,11 @@ int main(int argc, char **argv)
     if (status)
         return status;
     log_open("exporter");
-    if ((exporter.arguments.is_sealing ? seal(&exporter) : run(&exporter)) < 0)
-        exporter.status = PROCESS_CANNOT_START;
+    int result = exporter.arguments.is_sealing ? seal(&exporter) : run(&exporter);
+    if (result < 0) /* what may pass is waited for by whoever starts a daemon again */
+        exporter.status = exporter.arguments.is_live && store_is_trouble(result)
+                              ? PROCESS_FAILED
+                              : PROCESS_CANNOT_START;
     status = exporter.status;
     exporter_close(&exporter);
     return status;

@@ -86,13 +86,20 @@ int publisher_open(const struct publisher_settings *settings, struct publisher *
     return 0;
 }
 
+void publisher_forget(struct publisher *publisher)
+{
+    for (size_t i = 0; i < publisher->n_pending; i++)
+        if (publisher->pending[i].event.kind == TOPIC_LOSS)
+            free(publisher->pending[i].event.loss);
+    publisher->n_pending = 0;
+    usage_sum_clear(&publisher->usage);
+}
+
 void publisher_close(struct publisher *publisher)
 {
     if (!publisher)
         return;
-    for (size_t i = 0; i < publisher->n_pending; i++)
-        if (publisher->pending[i].event.kind == TOPIC_LOSS)
-            free(publisher->pending[i].event.loss);
+    publisher_forget(publisher);
     free(publisher->pending);
     usage_sum_deinit(&publisher->usage);
     event_log_deinit(&publisher->log);

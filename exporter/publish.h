@@ -48,6 +48,9 @@ int publisher_add_quota(struct publisher *publisher, const struct quota_reached 
 
 int publisher_flush(struct publisher *publisher);
 
+/* The transaction was rolled back: what it had to tell is forgotten. */
+void publisher_forget(struct publisher *publisher);
+
 void publisher_say_bye(struct publisher *publisher);
 
 /* Subscriptions that stand now. */

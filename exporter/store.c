@@ -11,9 +11,10 @@
 #include "exporter/store/store_restore.h"
 
 enum {
-    BUSY_TIMEOUT_MS = 5000, /* readers hold the database for moments only */
-    CLOSE_TIMEOUT_MS = 500, /* what is not folded in at the end is so at the next start */
-    PAGE_BYTES = 8192,      /* 14 % less CPU a row than 4,096 */
+    BUSY_TIMEOUT_MS = 5000,    /* at the start: readers hold the database for moments only */
+    BUSY_TIMEOUT_RUN_MS = 200, /* later there is somewhere else to put things */
+    CLOSE_TIMEOUT_MS = 500,    /* what is not folded in at the end is so at the next start */
+    PAGE_BYTES = 8192,         /* 14 % less CPU a row than 4,096 */
 };
 
 /* ---- opening ---- */
@@ -163,6 +164,11 @@ int store_open(const char *path, int64_t checkpoint_bytes, struct store **out,
     return 0;
 }
 
+void store_be_impatient(struct store *store)
+{
+    sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_RUN_MS);
+}
+
 /* ---- closing ---- */
 
 static void checkpoint_at_close(struct store *store)
@@ -223,7 +229,7 @@ int store_begin(struct store *store)
     int result = store_run_statement(store, STATEMENT_BEGIN, "cannot begin a transaction");
     store->has_transaction = result == 0;
     store_quota_begin(store);
-    return result;
+    return result == 0 && store->account_ids ? store_restore_accounts(store) : result;
 }
 
 /* Never waits for a reader: what one still needs is checkpointed at a later try, when the WAL has
@@ -247,8 +253,23 @@ int store_commit(struct store *store)
     if (result < 0)
         return result;
     store->has_transaction = false;
+    store->n_accounts_committed = (uint16_t)store->account_names.n;
+    store_holes_settle(store, true);
     checkpoint_if_due(store);
     return 0;
+}
+
+int store_probe(struct store *store)
+{
+    int result = store_begin(store);
+    store_bind_integer(store->statements[STATEMENT_RUN_PROBE], 1, store->run_id);
+    if (result == 0)
+        result = store_run_statement(store, STATEMENT_RUN_PROBE, "cannot write");
+    if (result == 0)
+        result = store_commit(store);
+    if (result < 0)
+        store_rollback(store);
+    return result;
 }
 
 void store_rollback(struct store *store)
@@ -259,6 +280,7 @@ void store_rollback(struct store *store)
         sqlite3_reset(store->statements[STATEMENT_ROLLBACK]);
     }
     store->has_transaction = false;
+    store_holes_settle(store, false);
     store_streams_forget(store);
     store_quota_forget(store);
     store_restore_forget(store);

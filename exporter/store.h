@@ -59,16 +59,39 @@ int store_finish_run(struct store *store, int64_t finished_ns);
 /* Instead of store_start_run(), to seal only: as the run that was last. */
 int store_resume_run(struct store *store);
 
+/* Accounts that the run had, by their numbers from 1 on: those of the configuration come first. */
+int store_know_accounts(struct store *store, char *const *accounts, size_t n);
+
+/* By which store_start_run() finds the run again. */
+int64_t store_run_started_ns(const struct store *store);
+
+/* Does the database take a row? Nothing is left of the trial. */
+int store_probe(struct store *store);
+
 int store_begin(struct store *store);
 int store_commit(struct store *store);
 void store_rollback(struct store *store); /* nothing where no transaction is open */
 bool store_has_transaction(const struct store *store);
 
-/* Applies a RECORDS message within the open transaction. -EBADMSG: it does not add up (what is
- * counted and lost in it is not the increase of its capture streams' totals), a total went back, or
+/* Applies a RECORDS message within the open transaction. -EALREADY: it was applied before, and
+ * nothing was written. -EBADMSG: it does not add up (what is counted and lost in it is not the
+ * increase of its capture streams' totals), a total went back, it is not the next of its stream, or
  * it names a WAN or account that the configuration does not have; nothing was written. -ERANGE: a
  * number is beyond SQLite's 64-bit integers. */
 int store_apply(struct store *store, const struct message *message);
+
+/* Batches of this shard's stream were acknowledged and are nowhere any more: a spool or a database
+ * was damaged. The next may come behind a hole; what its capture streams have grown by and it does
+ * not tell is a loss line (exporter, 'records_lost'), exact, from 'first_ns' to its own clock. */
+void store_allow_hole(struct store *store, uint32_t shard, int64_t first_ns);
+
+/* A loss line of the exporter's own, of unknown amounts; within the open transaction. */
+int store_declare_unknown(struct store *store, const char *reason, const char *evidence,
+                          int64_t time_ns);
+
+/* Is what went wrong the storage's (locked, full, read-only, …), so that the same may go well
+ * later? */
+bool store_is_trouble(int result);
 
 /* ---- seals (proto/seal.h): what is sealed is not changed any more ---- */
 

@@ -12,6 +12,7 @@ struct end {
     struct stream_id stream;
     struct bus_peer peer;
     struct receiver receiver;
+    int64_t oldest_seq; /* by its hello */
     bool is_welcome_due;
     bool is_resend_due;
     bool is_ack_due;
@@ -124,6 +125,14 @@ static bool send_due(struct downlink *downlink, struct end *end, enum reply_kind
     return send_reply(downlink, &end->peer, &reply);
 }
 
+static bool can_welcome(const struct downlink *downlink, const struct end *end)
+{
+    const struct downlink_options *options = &downlink->options;
+    size_t index = (size_t)(end - downlink->ends);
+    return downlink->is_started &&
+           (!options->can_welcome || options->can_welcome(options->state, index, &end->stream));
+}
+
 /* What does not go out now is asked for again. */
 static void send_restored(struct downlink *downlink, struct end *end, uint64_t from)
 {
@@ -142,7 +151,7 @@ void downlink_flush(struct downlink *downlink)
 {
     for (size_t i = 0; i < downlink->options.n_streams; i++) {
         struct end *end = &downlink->ends[i];
-        if (end->is_welcome_due && downlink->is_started)
+        if (end->is_welcome_due && can_welcome(downlink, end))
             end->is_welcome_due = !send_welcome(downlink, end);
         if (end->is_resend_due)
             end->is_resend_due = !send_due(downlink, end, REPLY_RESEND);
@@ -163,6 +172,31 @@ void downlink_commit(struct downlink *downlink, size_t index, int64_t seq)
         return;
     end->receiver.committed_seq = seq;
     end->is_ack_due = true;
+}
+
+void downlink_refuse(struct downlink *downlink, size_t index)
+{
+    receiver_rewind(&downlink->ends[index].receiver);
+}
+
+void downlink_want(struct downlink *downlink, size_t index)
+{
+    struct end *end = &downlink->ends[index];
+    if (!end->receiver.is_known)
+        return;
+    receiver_rewind(&end->receiver);
+    end->is_resend_due = true;
+}
+
+void downlink_keep_alive(struct downlink *downlink)
+{
+    for (size_t i = 0; i < downlink->options.n_streams; i++)
+        downlink->ends[i].is_ack_due |= downlink->ends[i].receiver.is_known;
+}
+
+int64_t downlink_oldest_seq(const struct downlink *downlink, size_t index)
+{
+    return downlink->ends[index].oldest_seq;
 }
 
 bool downlink_is_done(const struct downlink *downlink)
@@ -229,6 +263,7 @@ static void take_message(struct downlink *downlink, const struct bus_peer *peer,
         end->stream = message->stream;
         end->predecessor = message->predecessor;
         end->peer = *peer;
+        end->oldest_seq = message->oldest_seq;
         end->is_welcome_due = true;
     } else if (!belongs_to(end, peer, message)) {
         ask_for_hello(downlink, peer, message);

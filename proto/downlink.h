@@ -41,6 +41,8 @@ struct downlink_options {
     bool (*has_restore)(void *state, const struct stream_id *stream, uint64_t predecessor);
     void (*on_batch)(void *state, size_t index, struct message *message);
 
+    /* May a hello be answered now? Else it is asked again, once a turn. NULL: always. */
+    bool (*can_welcome)(void *state, size_t index, const struct stream_id *stream);
     /* The sender asks for what there was, from this place. Fills '*restored', borrowed until the
      * next call; false: no answer, it asks again. NULL: not answered here. */
     bool (*on_restore)(void *state, size_t index, uint64_t from, struct restored *restored);
@@ -55,6 +57,19 @@ void downlink_close(struct downlink *downlink); /* accepts NULL */
 void downlink_start(struct downlink *downlink);
 
 void downlink_commit(struct downlink *downlink, size_t index, int64_t seq);
+
+/* The batches of the stream that are not committed were not taken after all: they will be wanted
+ * again, in order. What comes until downlink_want() is ignored. */
+void downlink_refuse(struct downlink *downlink, size_t index);
+
+/* And now they are. */
+void downlink_want(struct downlink *downlink, size_t index);
+
+/* Tells the senders that somebody is there, though nothing was committed. */
+void downlink_keep_alive(struct downlink *downlink);
+
+/* The oldest batch that the sender still had when it said hello. */
+int64_t downlink_oldest_seq(const struct downlink *downlink, size_t index);
 
 /* Sends the answers that are due. */
 void downlink_flush(struct downlink *downlink);

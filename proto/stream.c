@@ -121,6 +121,12 @@ void receiver_hello(struct receiver *receiver, uint64_t epoch, int64_t resume_se
     };
 }
 
+void receiver_rewind(struct receiver *receiver)
+{
+    receiver->next_seq = receiver->committed_seq + 1;
+    receiver->gap_asked = true;
+}
+
 enum receiver_verdict receiver_accept(struct receiver *receiver, uint64_t epoch, int64_t seq)
 {
     if (!receiver->is_known || receiver->epoch != epoch)

@@ -82,6 +82,9 @@ struct receiver {
  * (-1: from 0). */
 void receiver_hello(struct receiver *receiver, uint64_t epoch, int64_t resume_seq);
 
+/* What came after the last one that is committed is wanted again; the caller asks for it. */
+void receiver_rewind(struct receiver *receiver);
+
 /* Judges a batch; on RECEIVER_APPLY next_seq has moved. */
 enum receiver_verdict receiver_accept(struct receiver *receiver, uint64_t epoch, int64_t seq);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "capture/source/source_pcapng_drops.h"
 #include "capture/source/source_text.h"
 
 enum { EVIDENCE_PATH_MAX = 120 };
@@ -220,6 +221,7 @@ static enum source_result take_next(struct source_file *file, struct frame *fram
     if (result == SOURCE_NOTHING)
         return result;
     file->is_over = true;
+    file->is_cut_short = result == SOURCE_LOSS;
     identify(file);
     source_input_close(&file->input); /* of a thousand merged files, those read need no memory */
     return result;
@@ -254,13 +256,27 @@ static enum source_result judge_held(struct source_file *file, struct frame *fra
     return SOURCE_FRAME;
 }
 
+/* Not before what the file says of losses is told. */
+static enum source_result end(struct source_file *file)
+{
+    if (file->pcapng && pcapng_drops_take(file, true)) {
+        file->has_next = true;
+        file->next_result = SOURCE_END;
+        return SOURCE_LOSS;
+    }
+    file->total.is_complete = !file->is_cut_short;
+    return SOURCE_END;
+}
+
 enum source_result source_file_next(struct source_file *file, struct frame *frame)
 {
     if (file->is_holding)
         return judge_held(file, frame);
+    if (file->pcapng && !file->has_next && pcapng_drops_take(file, false))
+        return SOURCE_LOSS;
     enum source_result result = take_next(file, frame);
     if (result == SOURCE_END)
-        file->total.is_complete = file->loss.reason[0] == '\0';
+        return end(file);
     if (result != SOURCE_FRAME)
         return result;
     if (__builtin_expect(time_check_is_near(&file->check, frame->time_ns), 1)) {

@@ -52,8 +52,9 @@ struct source_file {
     enum source_result next_result;
     struct frame next;
 
-    struct loss loss; /* with SOURCE_LOSS */
-    bool is_over;
+    struct loss loss;  /* with SOURCE_LOSS */
+    bool is_over;      /* nothing more is read */
+    bool is_cut_short; /* by a loss */
 };
 
 /* Opens the file and reads its header. 0 or -errno with 'error' set, as source_open_files(). */
@@ -64,9 +65,8 @@ void source_file_destroy(struct source_file *file); /* accepts NULL */
 /* What it has given so far, and what file it is; that is found out when first asked for. */
 const struct source_total *source_file_total(struct source_file *file);
 
-/* SOURCE_FRAME, SOURCE_NOTHING, SOURCE_LOSS (file->loss says which; SOURCE_END follows),
- * SOURCE_END.
- */
+/* SOURCE_FRAME, SOURCE_NOTHING, SOURCE_LOSS (file->loss says which; nothing more of the file is
+ * read, unless the file itself told of it), SOURCE_END. */
 enum source_result source_file_next(struct source_file *file, struct frame *frame);
 
 /* ---- for the formats ---- */

@@ -9,9 +9,11 @@
  *     Packet Block (2, obsolete)  interface 2, drops 2, then as above
  *     Simple Packet Block (3)     on the wire 4, bytes; of the first interface, and without a time
  *
- * All other blocks are skipped, however long they are. A Simple Packet Block gets its file's clock.
+ * An Interface Statistics Block (5) tells what the capture has lost (source_pcapng_drops.h). All
+ * other blocks are skipped, however long they are. A Simple Packet Block gets its file's clock.
  */
 #include "capture/source/source_pcapng.h"
+#include "capture/source/source_pcapng_drops.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@ enum {
     BLOCK_INTERFACE = 1,
     BLOCK_PACKET = 2,
     BLOCK_SIMPLE_PACKET = 3,
+    BLOCK_STATISTICS = 5,
     BLOCK_ENHANCED_PACKET = 6,
     BYTE_ORDER_MAGIC = 0x1a2b3c4d,
     BLOCK_HEADER_SIZE = 8,
@@ -29,6 +32,8 @@ enum {
     SECTION_SIZE_MIN = 28,
     PACKET_HEADER_SIZE = 20,
     SIMPLE_PACKET_HEADER_SIZE = 4,
+    STATISTICS_MAX = 65536,
+    DROPS_UNKNOWN = 65535, /* of a Packet Block */
     VERSION_MAJOR = 1,
 };
 
@@ -59,7 +64,10 @@ static enum source_result read_packet(struct source_file *file, uint32_t interfa
                                 captured,
                                 data_size < FRAME_BYTES_MAX ? data_size : FRAME_BYTES_MAX);
 
-    const struct pcapng_interface *interface = &file->pcapng->interfaces[interface_index];
+    struct pcapng_interface *interface = &file->pcapng->interfaces[interface_index];
+    size_t padded = ((size_t)captured + 3) & ~(size_t)3;
+    if (data_size > padded)
+        pcapng_drops_note_packet(file, interface, header + 16 + padded, data_size - padded);
     uint64_t ticks =
         (uint64_t)source_file_u32(file, header) << 32 | source_file_u32(file, header + 4);
     uint32_t wire = source_file_u32(file, header + 12);
@@ -113,6 +121,10 @@ static enum source_result read_block(struct source_file *file, const struct bloc
         file->pcapng->n_interfaces = 0;
         return SOURCE_NOTHING;
     }
+    if (block->type == BLOCK_STATISTICS) {
+        pcapng_drops_note_statistics(file, body, block->body_size);
+        return SOURCE_NOTHING;
+    }
     if (block->body_size < header_size)
         return source_file_lose(file, "damaged", "packet block of %u bytes, at least %zu expected",
                                 block->length,
@@ -120,8 +132,13 @@ static enum source_result read_block(struct source_file *file, const struct bloc
     size_t data_size = block->body_size - header_size;
     if (block->type == BLOCK_ENHANCED_PACKET)
         return read_packet(file, source_file_u32(file, body), body + 4, data_size, frame);
-    if (block->type == BLOCK_PACKET)
-        return read_packet(file, source_file_u16(file, body), body + 4, data_size, frame);
+    if (block->type == BLOCK_PACKET) {
+        uint16_t interface_index = source_file_u16(file, body);
+        uint16_t drops = source_file_u16(file, body + 2);
+        if (interface_index < file->pcapng->n_interfaces && drops != DROPS_UNKNOWN)
+            pcapng_drops_note_count(file, &file->pcapng->interfaces[interface_index], drops);
+        return read_packet(file, interface_index, body + 4, data_size, frame);
+    }
     return read_simple_packet(file, block, frame);
 }
 
@@ -189,8 +206,10 @@ static enum source_result skip_block(struct source_file *file)
     return checked;
 }
 
-static bool is_kept(uint32_t type)
+static bool is_kept(uint32_t type, uint32_t length)
 {
+    if (type == BLOCK_STATISTICS)
+        return length <= STATISTICS_MAX;
     return type == BLOCK_ENHANCED_PACKET || type == BLOCK_SIMPLE_PACKET || type == BLOCK_PACKET ||
            type == BLOCK_INTERFACE || type == BLOCK_SECTION;
 }
@@ -227,7 +246,7 @@ static enum source_result next_record(struct source_file *file, struct frame *fr
             result = read_header(file, &block);
         if (result != SOURCE_FRAME)
             return result;
-        if (!is_kept(block.type)) {
+        if (!is_kept(block.type, block.length)) {
             pcapng->skip_bytes = block.length - BLOCK_TRAILER_SIZE;
             pcapng->skipped_length = block.length;
             continue;

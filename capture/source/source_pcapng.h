@@ -23,6 +23,18 @@ struct pcapng_interface {
     uint8_t shift;
     bool is_whole; /* divisor 1, shift 0, offset 0: one multiplication */
     int128 offset_ns;
+    /* packets that its capture lost: source_pcapng_drops.h */
+    uint64_t drops_between; /* told by packets */
+    uint64_t drops_of_nic;
+    uint64_t drops_counted; /* of either source the larger */
+};
+
+/* Lost packets that are not told yet. */
+struct pcapng_drops {
+    uint64_t nic;
+    uint64_t kernel;
+    int64_t first_ns;
+    int64_t told_ns; /* up to here; 0: nothing was told */
 };
 
 struct pcapng {
@@ -36,6 +48,7 @@ struct pcapng {
      * is repeated at its end. 0: none. */
     uint64_t skip_bytes;
     uint32_t skipped_length;
+    struct pcapng_drops drops;
 };
 
 /* Adds the interface that the block's body describes. SOURCE_FRAME: done; else SOURCE_LOSS. */

@@ -401,6 +401,12 @@ static const struct config_option options[] = {
                     .help = "And, with fewer, when this much time on the wall clock went by."),
     SIZE_OPTION("exporter.checkpoint", exporter.checkpoint_bytes, "16MiB", 64 * KIB, 16 * GIB,
                 .help = "The write-ahead log is folded into the database at this size."),
+    SIZE_OPTION("exporter.spool_bytes", exporter.spool_bytes, "1GiB", 0, 1024 * GIB,
+                .help = "What the database does not take for now (locked, disk full, …) is kept in "
+                        "a file of up to this size; 0B: there is none."),
+    TEXT_OPTION("exporter.spool_directory", exporter.spool_directory, "", 0,
+                .help = "Where that file is; empty: beside the database. On another disk it helps "
+                        "when the database's is full."),
 
     TEXT_OPTION("security.user", security.user, "", 0,
                 .help = "Who capture workers and trackers become when root starts them; empty: "

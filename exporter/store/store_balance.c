@@ -119,5 +119,14 @@ int store_check_balance(struct store *store, const struct message *message)
         return result;
     bool is_equal = counted.packets == growth.packets && counted.l2_bytes == growth.l2_bytes &&
                     counted.l3_bytes == growth.l3_bytes;
-    return is_equal ? 0 : refuse(store, message, &counted, &growth);
+    if (is_equal)
+        return 0;
+    bool is_less = counted.packets <= growth.packets && counted.l2_bytes <= growth.l2_bytes &&
+                   counted.l3_bytes <= growth.l3_bytes;
+    if (!is_less || !store_is_hole(store, message))
+        return refuse(store, message, &counted, &growth);
+    store->holes[message->stream.shard].lost =
+        (struct totals){growth.packets - counted.packets, growth.l2_bytes - counted.l2_bytes,
+                        growth.l3_bytes - counted.l3_bytes};
+    return 0;
 }

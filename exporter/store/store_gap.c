@@ -129,6 +129,24 @@ static int add_gap(struct store *store, const struct gap *gap)
     return store_run_statement(store, STATEMENT_GAP_CLOSE, "cannot close a gap");
 }
 
+int store_gap_settle(struct store *store, const struct store_stream *stream)
+{
+    const struct store_open *open = &stream->open;
+    if (!open->packets && !open->l2_bytes && !open->l3_bytes && !open->billed_bytes)
+        return 0;
+    sqlite3_stmt *find = store->statements[STATEMENT_GAP_IS_BEHIND_HOLE];
+    store_bind_integer(find, 1, stream->row_id);
+    int step = sqlite3_step(find);
+    int result = step == SQLITE_ROW || step == SQLITE_DONE
+                     ? 0
+                     : store_fail_sqlite(store, "cannot read the losses");
+    sqlite3_reset(find);
+    if (step != SQLITE_ROW)
+        return result;
+    struct gap gap = {stream->row_id, stream->clock_ns, *open};
+    return add_gap(store, &gap);
+}
+
 static int close_trackers(struct store *store, const struct stream_id *id)
 {
     struct gap gap = {0};

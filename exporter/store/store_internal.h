@@ -5,6 +5,7 @@
 
 #include <sqlite3.h>
 
+#include "common/arguments.h"
 #include "exporter/store.h"
 #include "schema/seal_flows.h"
 #include "schema/seal_reader.h"
@@ -16,6 +17,7 @@ enum store_statement {
     STATEMENT_RUN_START,
     STATEMENT_RUN_FIND,
     STATEMENT_RUN_FINISH,
+    STATEMENT_RUN_PROBE,
     STATEMENT_RUN_LAST,
     STATEMENT_STREAM_FIND,
     STATEMENT_STREAM_ADD,
@@ -26,6 +28,7 @@ enum store_statement {
     STATEMENT_LOSS_ADD,
     STATEMENT_GAP_FIND,
     STATEMENT_GAP_ADD,
+    STATEMENT_GAP_IS_BEHIND_HOLE,
     STATEMENT_GAP_CLOSE,
     STATEMENT_UNENDED_FIND,
     STATEMENT_USAGE_ADD,
@@ -94,6 +97,16 @@ struct store_seals {
     bool is_reading;
 };
 
+/* A stream of records may go on behind a hole: see store_allow_hole(). */
+struct store_hole {
+    bool is_allowed;    /* the next batch may have a higher number than is its turn */
+    bool is_here;       /* the batch that is being applied has */
+    bool is_pending;    /* one of the open transaction had */
+    bool is_before;     /* one that is committed had */
+    int64_t first_ns;   /* of what is missing */
+    struct totals lost; /* of the batch that is being applied */
+};
+
 struct change;
 
 enum { STORE_CLASSES_MAX = CONFIG_CLASS_FIRST + CONFIG_CLASSES_MAX };
@@ -107,12 +120,14 @@ struct store {
     int lock_descriptor; /* -1: none */
     bool has_transaction;
     int64_t run_id;
+    int64_t run_started_ns;
     uint8_t config_sha256[SEAL_HASH_SIZE]; /* of the run */
 
     /* Configuration index + 1 (0: none) to the row's id. */
     int64_t *account_ids;
     size_t account_ids_room;
     struct account_names account_names;
+    uint16_t n_accounts_committed; /* numbers up to here have a row for certain */
     int64_t *wan_ids;
     int64_t *model_ids; /* by WAN * DIRECTION_N + direction: the overhead model */
     size_t n_wans;
@@ -129,6 +144,8 @@ struct store {
     struct store_stream *streams; /* those heard of since the last rollback */
     size_t n_streams;
     size_t streams_room;
+
+    struct store_hole holes[SHARDS_MAX];
 
     struct store_seals seals;
     struct store_quota *quota;     /* store_quota.h; NULL: no run was started */
@@ -159,6 +176,9 @@ int store_select_number(struct store *store, const char *sql, int64_t *number);
 int store_prepare(struct store *store);
 void store_finalize(struct store *store);
 
+/* store.c: from now on others' locks are not waited for. */
+void store_be_impatient(struct store *store);
+
 /* store_lock.c */
 int store_lock(struct store *store);
 void store_unlock(struct store *store);
@@ -174,6 +194,9 @@ int store_stream_update(struct store *store, const struct store_stream *stream);
 
 /* Ends the tracker's stream, and the capture streams that it has applied. */
 int store_stream_close(struct store *store, const struct message *last);
+
+/* The row of the stream that the exporter's own losses are of: it is nobody's. */
+int store_stream_own(struct store *store, int64_t *stream_id);
 void store_streams_forget(struct store *store);
 
 /* store_rows.c: a loss line, within the open transaction. */
@@ -183,6 +206,10 @@ int store_add_loss(struct store *store, int64_t stream_id, const struct loss *lo
 
 /* Before a stream is added: those that it takes the place of. */
 int store_gap_replace(struct store *store, const struct stream_id *id, const char *kind);
+
+/* At its end: what a stream behind a hole (store_hole.c) tells of that this database has no usage
+ * of. */
+int store_gap_settle(struct store *store, const struct store_stream *stream);
 
 /* At a run's end: those that nothing took the place of. */
 int store_gap_finish(struct store *store);
@@ -226,6 +253,21 @@ int store_change_label(struct store *store, const struct change *change);
 
 /* store_change.c: 0 or -errno. */
 int store_add_changes(struct store *store, const struct message *message);
+
+/* store_run.c: those that a rollback took the rows of have them again. */
+int store_restore_accounts(struct store *store);
+
+/* store_hole.c: is the batch the next of its stream? -EALREADY: it was applied before. */
+int store_check_turn(struct store *store, const struct message *message);
+
+/* May the batch tell of less than its capture streams have grown by? */
+bool store_is_hole(struct store *store, const struct message *message);
+
+/* The line of what is missing, if something is. */
+int store_add_hole(struct store *store, const struct message *message);
+
+/* The transaction is over. */
+void store_holes_settle(struct store *store, bool is_committed);
 
 /* store_balance.c: 0, or -EBADMSG with both sides in store->error. */
 int store_check_balance(struct store *store, const struct message *message);

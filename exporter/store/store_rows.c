@@ -351,6 +351,8 @@ static int move_marks(struct store *store, const struct message *message)
     result = store_gap_grow(store, stream);
     if (result == 0)
         result = store_stream_update(store, stream);
+    if (result == 0 && message->end_of_stream)
+        result = store_gap_settle(store, stream);
     return result == 0 && message->end_of_stream ? store_stream_close(store, message) : result;
 }
 
@@ -358,7 +360,9 @@ int store_apply(struct store *store, const struct message *message)
 {
     assert(store->has_transaction && store->account_ids && message->kind == MESSAGE_RECORDS);
     store->growth = (struct store_open){0};
-    int result = store_learn_accounts(store, message);
+    int result = store_check_turn(store, message);
+    if (result == 0)
+        result = store_learn_accounts(store, message);
     if (result == 0)
         result = check_names(store, message);
     if (result == 0)
@@ -375,6 +379,8 @@ int store_apply(struct store *store, const struct message *message)
         result = put_source(store, &message->sources[i]);
     if (result == 0)
         result = store_add_changes(store, message);
+    if (result == 0)
+        result = store_add_hole(store, message);
     if (result == 0)
         result = store_restore_note_changes(store, message);
     return result == 0 ? move_marks(store, message) : result;

@@ -118,6 +118,19 @@ int store_add_account(struct store *store, const char *name)
     return result;
 }
 
+int store_restore_accounts(struct store *store)
+{
+    if (store->n_accounts_committed == store->account_names.n)
+        return 0;
+    struct name_statements statements;
+    int result = prepare_names(store, NAMES_ACCOUNT, &statements);
+    for (size_t i = store->n_accounts_committed; result == 0 && i < store->account_names.n; i++)
+        result = find_or_add(store, &statements, store->account_names.texts[i],
+                             &store->account_ids[i + 1]);
+    finalize_names(&statements);
+    return result;
+}
+
 static int put_wans(struct store *store, const struct config *config)
 {
     struct name_statements statements;
@@ -224,8 +237,24 @@ static int find_or_add_run(struct store *store, const struct store_run *run)
     hex_text(store->config_sha256, hash_text);
     store->has_flow_records = run->config->tracker.flow_records;
     store->interim_interval_ns = run->config->tracker.interim_interval_ns;
+    store->run_started_ns = run->started_ns;
     int result = find_run(store, run, hash_text);
     return result == -ENOENT ? add_run(store, run, hash_text) : result;
+}
+
+/* The numbers of what the configuration names. */
+static int put_names(struct store *store, const struct config *config)
+{
+    int result = put_accounts(store, config);
+    if (result == 0)
+        result = put_wans(store, config);
+    if (result == 0)
+        result = put_models(store, config);
+    if (result == 0)
+        result = put_classes(store, config);
+    if (result == 0)
+        result = store_put_labels(store, config);
+    return result == 0 ? store_quota_open(store, config) : result;
 }
 
 int store_start_run(struct store *store, const struct store_run *run)
@@ -236,24 +265,33 @@ int store_start_run(struct store *store, const struct store_run *run)
     if (result == 0)
         result = find_or_add_run(store, run);
     if (result == 0)
-        result = put_accounts(store, run->config);
-    if (result == 0)
-        result = put_wans(store, run->config);
-    if (result == 0)
-        result = put_models(store, run->config);
-    if (result == 0)
-        result = put_classes(store, run->config);
-    if (result == 0)
-        result = store_put_labels(store, run->config);
-    if (result == 0)
-        result = store_quota_open(store, run->config);
+        result = put_names(store, run->config);
     if (result == 0)
         result = store_restore_open(store, run);
     if (result == 0)
         result = store_commit(store);
     if (result < 0)
         store_rollback(store);
+    store_be_impatient(store);
     return result;
+}
+
+int store_know_accounts(struct store *store, char *const *accounts, size_t n)
+{
+    int result = store_begin(store);
+    for (size_t i = 0; result == 0 && i < n; i++)
+        if (account_names_find(&store->account_names, accounts[i]) == 0)
+            result = store_add_account(store, accounts[i]);
+    if (result == 0)
+        result = store_commit(store);
+    if (result < 0)
+        store_rollback(store);
+    return result;
+}
+
+int64_t store_run_started_ns(const struct store *store)
+{
+    return store->run_started_ns;
 }
 
 int store_resume_run(struct store *store)

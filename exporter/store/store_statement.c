@@ -17,6 +17,7 @@ static const char *const statement_sql[STATEMENT_N] = {
         " (SELECT coalesce(max(record_id), 0) + 1 FROM flow_record))",
     [STATEMENT_RUN_FIND] = "SELECT id FROM run WHERE started_ns = ?1 AND config_sha256 = ?2",
     [STATEMENT_RUN_FINISH] = "UPDATE run SET finished_ns = ?1 WHERE id = ?2",
+    [STATEMENT_RUN_PROBE] = "UPDATE run SET finished_ns = finished_ns WHERE id = ?1",
     [STATEMENT_RUN_LAST] = "SELECT id, config_sha256 FROM run ORDER BY id DESC LIMIT 1",
     [STATEMENT_STREAM_FIND] = "SELECT id, seq, packets_into_next, packets, l2_bytes, l3_bytes,"
                               " open_packets, open_l2_bytes, open_l3_bytes, open_billed_bytes"
@@ -58,6 +59,8 @@ static const char *const statement_sql[STATEMENT_N] = {
     [STATEMENT_GAP_ADD] =
         "INSERT INTO gap_line (stream_id, first_ns, last_ns, packets, l2_bytes, l3_bytes,"
         " billed_bytes, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [STATEMENT_GAP_IS_BEHIND_HOLE] =
+        "SELECT 1 FROM loss_line WHERE stream_id = ?1 AND reason = 'records_lost' LIMIT 1",
     [STATEMENT_GAP_CLOSE] = "UPDATE stream SET open_packets = 0, open_l2_bytes = 0,"
                             " open_l3_bytes = 0, open_billed_bytes = 0 WHERE id = ?1",
     /* Capture streams that have not ended, nor has their run: of a worker and shard but for the one

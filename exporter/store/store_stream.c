@@ -163,6 +163,20 @@ static int close_stream(struct store *store, const struct stream_id *id, const c
     return result == 0 ? store_restore_end(store, stream->row_id) : result;
 }
 
+int store_stream_own(struct store *store, int64_t *stream_id)
+{
+    const struct stream_id id = {.producer = "exporter", .epoch = (uint64_t)store->run_id};
+    struct store_stream stream;
+    int result = load(store, &id, &stream);
+    if (result == -ENOENT)
+        result = add(store, &id, "tracker", &stream);
+    if (result < 0)
+        return result;
+    *stream_id = stream.row_id;
+    store_bind_integer(store->statements[STATEMENT_STREAM_CLOSE], 1, stream.row_id);
+    return store_run_statement(store, STATEMENT_STREAM_CLOSE, "cannot close a stream");
+}
+
 /* A tracker's stream ends when all that led to its shard has ended. */
 int store_stream_close(struct store *store, const struct message *last)
 {

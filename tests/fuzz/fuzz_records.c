@@ -66,6 +66,7 @@ static void apply_balanced(const struct message *message)
     balanced.applied = &mark;
     balanced.n_applied = 1;
     balanced.n_losses = 0;
+    balanced.seq = 0; /* its turn */
     for (size_t i = 0; i < message->n_usage; i++) {
         struct usage_delta delta;
         usage_delta_get(message->usage + i * USAGE_DELTA_SIZE, &delta);

@@ -241,10 +241,10 @@ static void other_value(const struct config_option *option, char *out, size_t si
         snprintf(out, size, "%s", number);
         break;
     case CONFIG_TEXT:
-        snprintf(out, size, "%.*s", option->words ? (int)strcspn(option->words, " ") : INT_MAX,
-                 option->words      ? option->words
-                 : option->is_valid ? "microsoft"
-                                    : "other/place");
+        if (option->words)
+            snprintf(out, size, "%s", strrchr(option->words, ' ') + 1);
+        else
+            snprintf(out, size, "%s", option->is_valid ? "microsoft" : "other/place");
         break;
     case CONFIG_PREFIX_LIST:
         snprintf(out, size, "198.51.100.0/24,2001:db8::/48");

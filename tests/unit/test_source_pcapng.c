@@ -214,7 +214,7 @@ static void test_the_obsolete_packet_block_is_read(void **state)
     put_plain_interface(&built, 113, "eth0");
     put_block_header(&built, 2, 20 + 5);
     put_u16(&built, 0);
-    put_u16(&built, 9);
+    put_u16(&built, 65535); /* drops: not known */
     put_u32(&built, 0);
     put_u32(&built, 77);
     put_u32(&built, 5);
@@ -304,6 +304,176 @@ static void test_damage_ends_the_file_and_says_what_was_expected(void **state)
     check_damage(interface, 0x0a0d0d0a, 0, "byte order magic");
 }
 
+/* ---- what a capture says that it has lost ---- */
+
+/* 'drops': epb_dropcount. */
+static void put_enhanced_with_drops(struct built *built, uint64_t ticks, uint64_t drops)
+{
+    put_block_header(built, 6, 20 + 5 + 3 + 12 + 4);
+    put_u32(built, 0);
+    put_u32(built, (uint32_t)(ticks >> 32));
+    put_u32(built, (uint32_t)ticks);
+    put_u32(built, 5);
+    put_u32(built, 5);
+    put_bytes(built, "abcde\0\0", 8);
+    put_u16(built, 4);
+    put_u16(built, 8);
+    put_number(built, drops, 8);
+    put_u32(built, 0);
+    put_block_end(built, 20 + 5 + 3 + 12 + 4);
+}
+
+/* isb_ifdrop and isb_osdrop */
+static void put_statistics(struct built *built, uint64_t nic, uint64_t kernel)
+{
+    put_block_header(built, 5, 12 + 12 + 12 + 4);
+    put_u32(built, 0);
+    put_u32(built, 0);
+    put_u32(built, 0);
+    put_u16(built, 5);
+    put_u16(built, 8);
+    put_number(built, nic, 8);
+    put_u16(built, 7);
+    put_u16(built, 8);
+    put_number(built, kernel, 8);
+    put_u32(built, 0);
+    put_block_end(built, 12 + 12 + 12 + 4);
+}
+
+struct recorded {
+    size_t n_frames;
+    size_t n_lines;
+    int64_t packets[LOSS_STAGE_N];
+    struct loss last;
+    bool is_complete;
+};
+
+static void read_recorded(const struct built *built, struct recorded *recorded)
+{
+    struct files files = {0};
+    files_add(&files, built->bytes, built->size);
+    struct source *source = files_open(&files);
+    struct frame frame;
+    struct loss loss;
+    struct source_total total;
+    enum source_result result;
+    *recorded = (struct recorded){0};
+    while ((result = source_next(source, &frame, &loss)) != SOURCE_END) {
+        recorded->n_frames += result == SOURCE_FRAME;
+        if (result != SOURCE_LOSS)
+            continue;
+        recorded->n_lines++;
+        recorded->packets[loss.stage] += loss.packets;
+        recorded->last = loss;
+    }
+    assert_int_equal(source_totals(source, &total, 1), 1);
+    recorded->is_complete = total.is_complete;
+    source_close(source);
+    files_close(&files);
+}
+
+static const uint64_t SLOT_NS = SLOT_SECONDS * UINT64_C(1000000000);
+
+static void test_what_a_capture_lost_is_a_line_and_not_its_end(void **state)
+{
+    (void)state;
+    struct built built = build(false);
+    struct recorded recorded;
+    put_section(&built);
+    put_interface(&built, 1, "eth0", 9, 0);
+    put_enhanced(&built, 0, 1000, 5, "abcde", 5);
+    put_statistics(&built, 0, 0);
+    put_enhanced(&built, 0, 2000, 5, "abcde", 5);
+    put_statistics(&built, 7, 2);
+    put_enhanced(&built, 0, 3000, 5, "abcde", 5);
+    put_statistics(&built, 7, 3);
+    read_recorded(&built, &recorded);
+    assert_int_equal(recorded.n_frames, 3);
+    assert_int_equal(recorded.packets[LOSS_NIC], 7);
+    assert_int_equal(recorded.packets[LOSS_KERNEL], 3);
+    assert_int_equal(recorded.n_lines, 2);
+    assert_string_equal(recorded.last.reason, "recorded");
+    assert_int_equal(recorded.last.certainty, LOSS_DERIVED);
+    assert_int_equal(recorded.last.l2_bytes, LOSS_AMOUNT_UNKNOWN);
+    assert_int_equal(recorded.last.first_ns, 1000);
+    assert_int_equal(recorded.last.last_ns, 3000);
+    assert_true(recorded.is_complete);
+    free(built.bytes);
+}
+
+static void test_an_obsolete_packet_block_tells_of_drops_too(void **state)
+{
+    (void)state;
+    struct built built = build(true);
+    struct recorded recorded;
+    put_section(&built);
+    put_plain_interface(&built, 113, "eth0");
+    put_block_header(&built, 2, 20);
+    put_u16(&built, 0);
+    put_u16(&built, 9);
+    put_u32(&built, 0);
+    put_u32(&built, 77);
+    put_u32(&built, 0);
+    put_u32(&built, 0);
+    put_block_end(&built, 20);
+    read_recorded(&built, &recorded);
+    assert_int_equal(recorded.n_frames, 1);
+    assert_int_equal(recorded.packets[LOSS_KERNEL], 9);
+    free(built.bytes);
+}
+
+static void test_drops_told_by_packets_and_by_statistics_are_counted_once(void **state)
+{
+    (void)state;
+    struct built built = build(false);
+    struct recorded recorded;
+    put_section(&built);
+    put_interface(&built, 1, "eth0", 9, 0);
+    put_enhanced_with_drops(&built, 1000, 4);
+    put_enhanced_with_drops(&built, 2000, 0);
+    put_enhanced_with_drops(&built, 3000, 2);
+    put_statistics(&built, 0, 10);
+    read_recorded(&built, &recorded);
+    assert_int_equal(recorded.n_frames, 3);
+    assert_int_equal(recorded.packets[LOSS_KERNEL], 10);
+    assert_int_equal(recorded.n_lines, 1);
+    free(built.bytes);
+}
+
+static void test_lines_of_drops_are_cut_at_slots(void **state)
+{
+    (void)state;
+    struct built built = build(false);
+    struct recorded recorded;
+    put_section(&built);
+    put_interface(&built, 1, "eth0", 9, 0);
+    for (uint64_t i = 1; i <= 4; i++)
+        put_enhanced_with_drops(&built, i * SLOT_NS, 5);
+    read_recorded(&built, &recorded);
+    assert_int_equal(recorded.n_frames, 4);
+    assert_int_equal(recorded.packets[LOSS_KERNEL], 20);
+    assert_int_equal(recorded.n_lines, 3); /* the first two are told together */
+    free(built.bytes);
+}
+
+/* A lone wrong time is judged by its neighbours, whatever is told between them. */
+static void test_drops_do_not_come_between_a_doubtful_time_and_its_neighbour(void **state)
+{
+    (void)state;
+    struct built built = build(false);
+    struct recorded recorded;
+    put_section(&built);
+    put_interface(&built, 1, "eth0", 9, 0);
+    put_enhanced(&built, 0, SLOT_NS, 5, "abcde", 5);
+    put_enhanced_with_drops(&built, SLOT_NS + 1000000000 * UINT64_C(86400000), 3);
+    put_enhanced_with_drops(&built, SLOT_NS + 1000, 3);
+    read_recorded(&built, &recorded);
+    assert_int_equal(recorded.n_frames, 3);
+    assert_int_equal(recorded.packets[LOSS_KERNEL], 6);
+    assert_int_equal(recorded.last.last_ns, (int64_t)SLOT_NS + 1000);
+    free(built.bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +488,11 @@ int main(void)
         cmocka_unit_test(test_a_simple_packet_has_the_clock_and_its_interface_s_snap_length),
         cmocka_unit_test(test_unknown_blocks_are_skipped_however_long),
         cmocka_unit_test(test_damage_ends_the_file_and_says_what_was_expected),
+        cmocka_unit_test(test_what_a_capture_lost_is_a_line_and_not_its_end),
+        cmocka_unit_test(test_an_obsolete_packet_block_tells_of_drops_too),
+        cmocka_unit_test(test_drops_told_by_packets_and_by_statistics_are_counted_once),
+        cmocka_unit_test(test_lines_of_drops_are_cut_at_slots),
+        cmocka_unit_test(test_drops_do_not_come_between_a_doubtful_time_and_its_neighbour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,8 +71,10 @@ static void test_growth_counts_from_what_is_committed(void **state)
     case_close(c);
     case_open(c); /* the marks now come from the file */
 
-    assert_int_equal(case_apply(c, &batch), -EBADMSG); /* the same again: no growth */
     struct batch next;
+    batch_init(&next, 1, (struct totals){0});
+    batch_add_usage(&next, case_usage());
+    assert_int_equal(case_apply(c, &next), -EBADMSG); /* no growth */
     batch_init(&next, 1, batch.applied.totals);
     batch_add_usage(&next, case_usage());
     assert_int_equal(case_apply(c, &next), 0);
@@ -102,15 +104,98 @@ static void test_a_stream_never_goes_back(void **state)
     struct store_case *c = *state;
     case_open(c);
     struct batch batch;
-    batch_init(&batch, 5, (struct totals){0});
+    batch_init(&batch, 0, (struct totals){0});
+    batch.applied.seq = 5;
     batch_add_usage(&batch, case_usage());
     assert_int_equal(case_apply(c, &batch), 0);
 
     struct batch back;
-    batch_init(&back, 4, batch.applied.totals);
+    batch_init(&back, 1, batch.applied.totals);
+    back.applied.seq = 4;
     assert_int_equal(case_apply(c, &back), -EBADMSG);
-    batch_init(&back, 6, (struct totals){0});
+    batch_init(&back, 1, (struct totals){0});
+    back.applied.seq = 6;
     assert_int_equal(case_apply(c, &back), -EBADMSG);
+}
+
+static void test_a_batch_is_applied_once_and_in_its_turn(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch, next;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    assert_int_equal(case_apply(c, &batch), 0);
+    assert_int_equal(case_apply(c, &batch), -EALREADY);
+    case_close(c);
+    case_open(c);
+    assert_int_equal(case_apply(c, &batch), -EALREADY);
+    batch_init(&next, 2, batch.applied.totals);
+    batch_add_usage(&next, case_usage());
+    assert_int_equal(case_apply(c, &next), -EBADMSG); /* 1 is missing */
+    assert_answer(c, "SELECT sum(packets) FROM usage", "1");
+}
+
+/* Batch 'seq' of one packet, whose capture stream had 'lost' more before it. */
+static void batch_behind(struct batch *batch, int64_t seq, struct totals totals, uint64_t lost)
+{
+    batch_init(batch, seq, totals);
+    batch_add_usage(batch, case_usage());
+    batch_grow(batch, lost, lost * 100, lost * 80);
+    batch->message.watermark_ns = 7;
+}
+
+static void test_what_a_hole_had_is_declared_to_the_byte(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch, next;
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    assert_int_equal(case_apply(c, &batch), 0);
+    store_allow_hole(c->store, 0, 5);
+    batch_behind(&next, 9, batch.applied.totals, 4);
+    assert_int_equal(case_apply(c, &next), 0);
+    assert_answer(c,
+                  "SELECT first_ns || ' ' || last_ns || ' ' || stage || ' ' || reason || ' ' || "
+                  "packets || ' ' || l2_bytes || ' ' || l3_bytes || ' ' || certainty FROM loss",
+                  "5 7 exporter records_lost 4 400 320 exact");
+    assert_answer(c, "SELECT verdict FROM audit", "exact");
+
+    batch_behind(&batch, 10, next.applied.totals, 1); /* once only */
+    assert_int_equal(case_apply(c, &batch), -EBADMSG);
+}
+
+static void test_a_hole_that_was_rolled_back_is_one_again(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    store_allow_hole(c->store, 0, 5);
+    batch_behind(&batch, 9, (struct totals){0}, 4);
+    assert_int_equal(store_begin(c->store), 0);
+    assert_int_equal(store_apply(c->store, &batch.message), 0);
+    store_rollback(c->store);
+    assert_int_equal(case_apply(c, &batch), 0);
+    assert_answer(c, "SELECT count(*) || ' ' || sum(packets) FROM loss", "1 4");
+}
+
+static void test_a_capture_stream_that_comes_later_is_behind_the_hole_too(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    struct batch batch;
+    store_allow_hole(c->store, 0, 5);
+    batch_behind(&batch, 9, (struct totals){0}, 4);
+    assert_int_equal(case_apply(c, &batch), 0);
+    batch_behind(&batch, 10, (struct totals){0}, 3);
+    strcpy(batch.applied.stream.producer, "capture-1");
+    assert_int_equal(case_apply(c, &batch), 0);
+    batch_behind(&batch, 11, batch.applied.totals, 1);
+    strcpy(batch.applied.stream.producer, "capture-1");
+    assert_int_equal(case_apply(c, &batch), -EBADMSG);
+    assert_answer(c, "SELECT count(*) || ' ' || sum(packets) FROM loss", "2 7");
+    assert_answer(c, "SELECT verdict FROM audit", "exact");
 }
 
 static void test_one_stream_twice_in_a_batch_is_refused(void **state)
@@ -170,6 +255,7 @@ static void test_marks_and_streams_come_back_as_they_went_in(void **state)
     struct store_case *c = *state;
     case_open(c);
     struct batch batch;
+    store_allow_hole(c->store, 0, 0);
     batch_init(&batch, 41, (struct totals){0});
     batch_add_usage(&batch, case_usage());
     batch.applied.packets_into_next = 17;
@@ -323,6 +409,10 @@ int main(void)
         CASE(test_growth_counts_from_what_is_committed),
         CASE(test_an_exact_loss_after_the_capture_is_part_of_the_balance),
         CASE(test_a_stream_never_goes_back),
+        CASE(test_a_batch_is_applied_once_and_in_its_turn),
+        CASE(test_what_a_hole_had_is_declared_to_the_byte),
+        CASE(test_a_hole_that_was_rolled_back_is_one_again),
+        CASE(test_a_capture_stream_that_comes_later_is_behind_the_hole_too),
         CASE(test_one_stream_twice_in_a_batch_is_refused),
         CASE(test_a_name_that_the_configuration_does_not_have_is_refused),
         CASE(test_numbers_beyond_64_bits_are_refused_never_wrapped),
