@@ -1,7 +1,14 @@
 """What a tracker that takes another's place goes on with: open connections and changes."""
 
+import json
+import os
+import re
+import select
+import signal
+import time
+
 from integration.test_crash import OK, USAGE_ROWS, Replay
-from support import capture, traffic
+from support import capture, network, traffic
 from support.capture import ACK, NANOSECONDS, PSH, SYN
 from support.case import each
 
@@ -88,3 +95,145 @@ def talk(source, path, protocol, time_ns):
     for _ in range(150):
         send("up", PSH | ACK, 100)
         send("down", ACK, 700)
+
+
+# --- live ---
+
+LIVE = CONFIG + """\
+run_directory: {directory}/run
+sources:
+  - interface: mirror0
+"""
+PATIENCE_S = 60
+IDS = ("SELECT protocol, orig_src_address, orig_src_port, orig_dst_port, count(DISTINCT id) FROM flow "
+       "GROUP BY 1, 2, 3, 4 HAVING count(DISTINCT id) > 1")
+
+
+def test_changes_are_in_force_again_when_trackers_were_killed(case):
+    frames, daemon = begin_live(case)
+    try:
+        talk_until_recorded(case, frames)
+        n_udp = int(ct(case, "count", "-p", "udp").stdout)
+        ct(case, "update", "-p", "udp", "--set-mark", "0x700/0xf00", "--set-label", "0x10")
+        change(case, "label", "add", "gold", "4")
+        change(case, "timeout", "new", "brief", "inet", "udp", "unreplied=20")
+        change(case, "account", "add", "late", "10.9.0.0/16")
+        settle(case)
+        before = policy(case)
+        for i in range(2):
+            kill(case, f"tracker-{i}")
+        wait(case, lambda: all(roster(case).get(f"tracker-{i}", (0, "", 0))[1:] == ("running", 1) for i in range(2)))
+        wait(case, lambda: policy(case) == before)
+        assert len(ct(case, "list", "--mark", "0x700/0xf00", "--label", "0x10").stdout.splitlines()) == n_udp
+        assert "late" in case.wanmeter("account", "list", "-r", case.directory / "run").stdout
+        send(frames)
+        settle(case)
+    finally:
+        stop(daemon)
+    assert case.query(IDS) == []
+    assert case.query("SELECT count(*), min(mark & 0xf00) FROM flow WHERE protocol = 17 AND record = 'final'") == \
+        [(n_udp, 0x700)]
+    assert case.query("SELECT count(*), sum(result) FROM change") == [(4, 0)]
+    assert case.query(SUMS) == [(0, 0, 0, 0, "equal")]
+    assert case.query("SELECT verdict FROM audit") == [("exact",)]
+
+
+def test_a_run_goes_on_with_what_a_killed_one_left_open(case):
+    frames, daemon = begin_live(case)
+    talk_until_recorded(case, frames)
+    ids = set(case.query("SELECT DISTINCT id FROM flow"))
+    pids = [pid for pid, _, _ in roster(case).values()] + [daemon.pid]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    daemon.communicate(timeout=PATIENCE_S)
+    daemon = start(case)
+    try:
+        send(frames)
+        settle(case)
+        rows = json.loads(ct(case, "list", "--format", "json").stdout)["rows"]
+        assert {(row["id"],) for row in rows} == ids
+    finally:
+        stop(daemon)
+    assert case.query(IDS) == []
+    assert case.query("SELECT DISTINCT stage, reason, certainty FROM loss") == [("capture", "not_ended", "unknown")]
+    assert case.query(SUMS) == [(0, 0, 0, 0, "equal")]
+    assert case.query("SELECT verdict FROM audit") == [("bounded",)]
+    assert case.query("SELECT DISTINCT end_reason FROM flow WHERE record = 'final'") == [("end_of_input",)]
+
+
+def begin_live(case):
+    problem = network.enter()
+    if problem:
+        case.skip(problem)
+    network.make_veth("mirror0", "mirror1")
+    config = LIVE.replace("{directory}", str(case.directory)).replace("tracker: {", "tracker: {shards: 2, ")
+    case.write("live.yaml", config)
+    frames = [packet.frame for packet in long_flows() if packet.time_ns < START_NS + 2 * NANOSECONDS]
+    return frames, start(case)
+
+
+def start(case):
+    daemon = case.wanmeter.start("run", "--config", "live.yaml")
+    said, deadline = b"", time.monotonic() + PATIENCE_S
+    while b"ready: capturing" not in said:
+        readable, _, _ = select.select([daemon.stderr], [], [], max(0, deadline - time.monotonic()))
+        piece = os.read(daemon.stderr.fileno(), 4096) if readable else b""
+        said += piece
+        if not piece:
+            daemon.kill()
+            raise AssertionError(f"not ready: {said} {daemon.communicate()}")
+    return daemon
+
+
+def stop(daemon):
+    daemon.send_signal(signal.SIGTERM)
+    output, errors = daemon.communicate(timeout=PATIENCE_S)
+    assert daemon.returncode == 0, f"exit code {daemon.returncode}\n{output}\n{errors}"
+
+
+def send(frames):
+    network.send("mirror1", iter(frames))
+
+
+def talk_until_recorded(case, frames):
+    """Again and again, until each flow has an interim record."""
+
+    def is_recorded():
+        send(frames)
+        time.sleep(0.2)
+        return case.query("SELECT count(DISTINCT id) FROM flow") == [(N_FLOWS,)]
+
+    wait(case, is_recorded)
+
+
+def wait(case, is_so):
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline, roster(case)
+        time.sleep(0.05)
+
+
+def settle(case):
+    sent_ns = time.time_ns()
+    wait(case, lambda: min(map(int, re.findall(r"clock_ns=(-?\d+)", ct(case, "stats").stdout))) >= sent_ns)
+
+
+def roster(case):
+    rows = [line.split() for line in (case.directory / "run" / "processes").read_text().splitlines()]
+    return {name: (int(pid), state, int(n)) for name, pid, state, n in rows}
+
+
+def kill(case, name):
+    os.kill(roster(case)[name][0], signal.SIGKILL)
+
+
+def ct(case, *arguments):
+    return case.wanmeter("ct", "-r", case.directory / "run", *arguments)
+
+
+def change(case, command, *arguments):
+    return case.wanmeter(command, *arguments, "-r", case.directory / "run")
+
+
+def policy(case):
+    return case.wanmeter("timeout", "list", "-r", case.directory / "run", check=None).stdout
