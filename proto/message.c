@@ -430,7 +430,19 @@ static void content_to_wire(struct arena *arena, const struct message *message,
     }
 }
 
+static uint8_t *take_memory(void *state, size_t size)
+{
+    (void)state;
+    return malloc(size);
+}
+
 uint8_t *message_encode(const struct message *message, size_t *size)
+{
+    return message_encode_into(message, take_memory, NULL, size);
+}
+
+uint8_t *message_encode_into(const struct message *message, message_room_fn take, void *state,
+                             size_t *size)
 {
     size_t n_parts =
         message->n_losses + message->n_sources + message->n_applied + message->n_changes;
@@ -447,7 +459,7 @@ uint8_t *message_encode(const struct message *message, size_t *size)
     content_to_wire(arena, message, &room);
 
     *size = wanmeter__batch__get_packed_size(&room.batch);
-    uint8_t *bytes = malloc(*size);
+    uint8_t *bytes = take(state, *size);
     if (bytes)
         wanmeter__batch__pack(&room.batch, bytes);
     arena_destroy(arena);

@@ -124,6 +124,11 @@ void message_release(struct message *message); /* a zeroed one as well */
 /* malloc'ed bytes; NULL: no memory. 'owned' is not looked at. */
 uint8_t *message_encode(const struct message *message, size_t *size);
 
+/* The same into the room of '*size' bytes that 'take' gives; NULL: no memory, or it gave none. */
+typedef uint8_t *(*message_room_fn)(void *state, size_t size);
+uint8_t *message_encode_into(const struct message *message, message_room_fn take, void *state,
+                             size_t *size);
+
 enum reply_kind { REPLY_WELCOME, REPLY_ACK, REPLY_RESEND, REPLY_SAY_HELLO, REPLY_RESTORED };
 
 /* A change, encoded (proto/change.h). */

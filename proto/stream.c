@@ -51,11 +51,18 @@ static int grow(struct sender *sender)
     return 0;
 }
 
-int sender_push(struct sender *sender, uint8_t *bytes, size_t size)
+void sender_resume(struct sender *sender, int64_t seq)
+{
+    assert(sender_is_empty(sender));
+    sender->oldest_seq = sender->next_seq = sender->send_seq = seq + 1;
+}
+
+int sender_push(struct sender *sender, const uint8_t *bytes, size_t size, bool is_owned)
 {
     if (n_held(sender) == sender->n_slots && grow(sender) < 0)
         return -ENOMEM;
-    *slot_of(sender, sender->next_seq) = (struct sender_slot){.bytes = bytes, .size = size};
+    *slot_of(sender, sender->next_seq) =
+        (struct sender_slot){.bytes = bytes, .size = size, .is_owned = is_owned};
     sender->next_seq++;
     sender->held_bytes += size;
     return 0;
@@ -95,7 +102,8 @@ void sender_commit(struct sender *sender, int64_t seq)
     for (; sender->oldest_seq <= seq; sender->oldest_seq++) {
         struct sender_slot *slot = slot_of(sender, sender->oldest_seq);
         sender->held_bytes -= slot->size;
-        free(slot->bytes);
+        if (slot->is_owned)
+            free((uint8_t *)slot->bytes);
         *slot = (struct sender_slot){0};
     }
     if (sender->send_seq < sender->oldest_seq)

@@ -1,7 +1,7 @@
 /* stream: both ends of one numbered stream of batches, without a socket: what to send, send again,
  * apply, refuse.
  *
- *     sender_push(&sender, bytes, size)      keeps a batch until the receiver has committed it
+ *     sender_push(&sender, bytes, size, true)  keeps a batch until the receiver has committed it
  *     sender_next(&sender, &bytes, &size)    what to put on the wire now
  *     sender_commit(&sender, seq)            acknowledged: forget
  *     sender_rewind(&sender, next_seq)       a welcome, or a gap: go on from there
@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 struct sender_slot {
-    uint8_t *bytes;
+    const uint8_t *bytes;
     size_t size;
+    bool is_owned; /* malloc'ed, freed here */
 };
 
 struct sender {
@@ -41,9 +42,12 @@ void sender_deinit(struct sender *sender);
  * for); the bound is then passed by that batch. */
 bool sender_has_room(const struct sender *sender);
 
-/* Takes over 'bytes' (malloc'ed; freed once committed) as batch number next_seq. 0 or -ENOMEM
- * (bytes stay the caller's). */
-int sender_push(struct sender *sender, uint8_t *bytes, size_t size);
+/* The stream goes on: everything up to 'seq' is committed. Before the first batch. */
+void sender_resume(struct sender *sender, int64_t seq);
+
+/* Takes 'bytes' as batch number next_seq: 'is_owned': they are malloc'ed, and freed once committed;
+ * else they stay valid until then. 0 or -ENOMEM (bytes stay the caller's). */
+int sender_push(struct sender *sender, const uint8_t *bytes, size_t size, bool is_owned);
 
 /* The next batch to send; false: nothing now. sender_sent() after it went. */
 bool sender_next(const struct sender *sender, const uint8_t **bytes, size_t *size);

@@ -1,7 +1,9 @@
 #include "proto/uplink.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +15,7 @@ struct uplink {
     struct uplink_options options; /* endpoint: our copy */
     struct bus_socket *socket;
     struct sender sender;
-    struct totals totals;
+    struct ring_mark mark; /* after the last batch pushed */
     bool is_hello_sent;
     bool is_asking; /* for what is to be restored, from 'asked' */
     bool is_asked;  /* and has said so */
@@ -47,6 +49,8 @@ static void take_reply(struct uplink *uplink, const struct reply *reply)
 {
     const struct uplink_options *options = &uplink->options;
     sender_commit(&uplink->sender, reply->committed_seq);
+    if (options->ring)
+        ring_commit(options->ring, reply->committed_seq);
     if (reply->kind == REPLY_WELCOME || reply->kind == REPLY_RESEND)
         sender_rewind(&uplink->sender, reply->next_seq);
     if (reply->kind == REPLY_WELCOME && options->on_welcome)
@@ -80,15 +84,88 @@ static void on_reply(void *state, const struct bus_message *incoming)
     reply_release(&reply);
 }
 
+/* ---- what a predecessor left ---- */
+
+/* A batch that was damaged is a batch again: the first of a gap says what is missing, exactly.
+ * Where the receiver had the real ones, these are ignored. */
+static int fill(struct uplink *uplink, const struct totals *totals, const struct loss *loss)
+{
+    struct ring_mark *mark = &uplink->mark;
+    struct stream_loss line = {.stream = uplink->options.stream, .loss = *loss};
+    mark->seq++;
+    mark->totals = *totals;
+    struct message message = {
+        .kind = MESSAGE_PACKETS,
+        .stream = uplink->options.stream,
+        .seq = mark->seq,
+        .totals = mark->totals,
+        .watermark_ns = mark->clock_ns,
+        .losses = &line,
+        .n_losses = loss->packets > 0 || loss->l2_bytes > 0,
+    };
+    size_t size;
+    uint8_t *bytes = message_encode(&message, &size);
+    int result = bytes ? sender_push(&uplink->sender, bytes, size, true) : -ENOMEM;
+    if (result < 0)
+        free(bytes);
+    return result;
+}
+
+static int fill_gap(struct uplink *uplink, const struct ring_batch *next)
+{
+    const struct totals *before = &uplink->mark.totals;
+    struct loss loss = {
+        .first_ns = uplink->mark.clock_ns,
+        .last_ns = next->mark.clock_ns,
+        .packets = (int64_t)(next->totals_before.packets - before->packets),
+        .l2_bytes = (int64_t)(next->totals_before.l2_bytes - before->l2_bytes),
+        .l3_bytes = (int64_t)(next->totals_before.l3_bytes - before->l3_bytes),
+        .stage = LOSS_CAPTURE,
+        .certainty = LOSS_EXACT,
+        .reason = "ring_damaged",
+    };
+    if (loss.first_ns == INT64_MIN)
+        loss.first_ns = loss.last_ns;
+    snprintf(loss.evidence, sizeof loss.evidence, "batches %" PRId64 " to %" PRId64 " of the ring",
+             uplink->mark.seq + 1, next->mark.seq - 1);
+    int result = 0;
+    while (result == 0 && uplink->mark.seq + 1 < next->mark.seq) {
+        result = fill(uplink, &next->totals_before, &loss);
+        loss = (struct loss){0};
+    }
+    return result;
+}
+
+static int resume(struct uplink *uplink)
+{
+    const struct ring *ring = uplink->options.ring;
+    int result = 0;
+    uplink->mark = *ring_committed(ring);
+    sender_resume(&uplink->sender, uplink->mark.seq);
+    for (size_t i = 0; result == 0 && i < ring_n_held(ring); i++) {
+        struct ring_batch batch;
+        ring_held(ring, i, &batch);
+        result = fill_gap(uplink, &batch);
+        if (result == 0)
+            result = sender_push(&uplink->sender, batch.bytes, batch.size, false);
+        uplink->mark = batch.mark;
+    }
+    uplink->heard_ms = now_ms();
+    return result;
+}
+
 int uplink_open(struct bus *bus, const struct uplink_options *options, struct uplink **out)
 {
     struct uplink *uplink = calloc(1, sizeof *uplink);
     if (!uplink)
         return -ENOMEM;
     uplink->options = *options;
+    uplink->mark = (struct ring_mark){.seq = -1, .clock_ns = INT64_MIN};
     uplink->options.endpoint = strdup(options->endpoint);
     int result =
         uplink->options.endpoint ? sender_init(&uplink->sender, options->window_bytes) : -ENOMEM;
+    if (result == 0 && options->ring)
+        result = resume(uplink);
     if (result == 0)
         result = bus_connect(bus, BUS_DEALER, options->endpoint, options->stream.producer, on_reply,
                              uplink, &uplink->socket);
@@ -109,28 +186,58 @@ void uplink_close(struct uplink *uplink)
     free(uplink);
 }
 
-int uplink_push(struct uplink *uplink, struct message *message, const struct totals *added)
+static uint8_t *take_room(void *state, size_t size)
 {
-    struct totals totals = {
-        .packets = uplink->totals.packets + added->packets,
-        .l2_bytes = uplink->totals.l2_bytes + added->l2_bytes,
-        .l3_bytes = uplink->totals.l3_bytes + added->l3_bytes,
-    };
-    message->stream = uplink->options.stream;
-    message->seq = uplink->sender.next_seq;
-    message->totals = totals;
+    const struct uplink *uplink = state;
+    return uplink->options.ring ? ring_reserve(uplink->options.ring, size) : NULL;
+}
+
+/* Into the ring, if there is one with room for it, else into memory. */
+static int keep(struct uplink *uplink, const struct message *message, const struct ring_mark *mark)
+{
+    struct ring *ring = uplink->options.ring;
     size_t size;
-    uint8_t *bytes = message_encode(message, &size);
+    uint8_t *bytes = ring ? message_encode_into(message, take_room, uplink, &size) : NULL;
+    bool is_in_ring = bytes && ring_push(ring, mark) == 0;
+    if (!is_in_ring)
+        bytes = message_encode(message, &size);
     if (!bytes)
         return -ENOMEM;
+    if (ring && !is_in_ring)
+        ring_skip(ring, mark);
+    if (sender_push(&uplink->sender, bytes, size, !is_in_ring) == 0)
+        return 0;
+    if (!is_in_ring)
+        free(bytes);
+    return -ENOMEM;
+}
+
+int uplink_push(struct uplink *uplink, struct message *message, const struct totals *added)
+{
+    const struct ring_mark *last = &uplink->mark;
+    struct ring_mark mark = {
+        .seq = uplink->sender.next_seq,
+        .totals = {last->totals.packets + added->packets, last->totals.l2_bytes + added->l2_bytes,
+                   last->totals.l3_bytes + added->l3_bytes},
+        .n_descriptors = last->n_descriptors + message->n_packets,
+        .n_losses = last->n_losses + message->n_losses,
+        .clock_ns = message->watermark_ns,
+        .has_ended = message->end_of_stream,
+    };
+    message->stream = uplink->options.stream;
+    message->seq = mark.seq;
+    message->totals = mark.totals;
     if (sender_is_empty(&uplink->sender))
         uplink->heard_ms = now_ms();
-    if (sender_push(&uplink->sender, bytes, size) < 0) {
-        free(bytes);
-        return -ENOMEM;
-    }
-    uplink->totals = totals;
-    return 0;
+    int result = keep(uplink, message, &mark);
+    if (result == 0)
+        uplink->mark = mark;
+    return result;
+}
+
+const struct ring_mark *uplink_mark(const struct uplink *uplink)
+{
+    return &uplink->mark;
 }
 
 bool uplink_has_room(const struct uplink *uplink)
@@ -159,7 +266,7 @@ static bool send_word(struct uplink *uplink, enum message_kind kind)
     struct message message = {
         .kind = kind,
         .stream = uplink->options.stream,
-        .totals = uplink->totals,
+        .totals = uplink->mark.totals,
         .started_ns = wall_time_ns(),
         .oldest_seq = uplink->sender.oldest_seq,
         .predecessor = uplink->options.predecessor,

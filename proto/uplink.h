@@ -7,6 +7,9 @@
  *     uplink_say_bye(uplink);                  when everything is committed
  *     uplink_close(uplink);                    the bus then closes the socket
  *
+ * With a ring (ring.h) the batches survive the process, and an uplink that is opened on the ring of
+ * one that died goes on with its stream: what is damaged in it goes as a loss line, exact.
+ *
  * Batches and replies can be lost on a connection that breaks (a process that was stopped for some
  * seconds): a sender that waits and hears nothing for UPLINK_SILENCE_MS says hello again, and the
  * welcome tells it where to go on. So uplink_flush() has to be called now and then also when there
@@ -21,6 +24,7 @@
 
 #include "common/bus.h"
 #include "proto/message.h"
+#include "proto/ring.h"
 
 enum { UPLINK_SILENCE_MS = 2000 };
 
@@ -41,6 +45,7 @@ struct uplink_options {
     struct stream_id stream;
     uint64_t predecessor;      /* epoch of the stream that this takes the place of; 0: none */
     size_t window_bytes;       /* kept unacknowledged before has_room says no */
+    struct ring *ring;         /* keeps them, and what there is in it goes first; NULL: memory */
     committed_fn on_committed; /* or NULL */
     welcome_fn on_welcome;     /* or NULL */
     restored_fn on_restored;   /* or NULL */
@@ -59,6 +64,9 @@ void uplink_close(struct uplink *uplink); /* accepts NULL */
 int uplink_push(struct uplink *uplink, struct message *message, const struct totals *added);
 
 bool uplink_has_room(const struct uplink *uplink);
+
+/* How far the stream is with what was pushed so far. */
+const struct ring_mark *uplink_mark(const struct uplink *uplink);
 
 /* The seq that the next pushed batch will have. */
 int64_t uplink_next_seq(const struct uplink *uplink);

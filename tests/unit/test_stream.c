@@ -18,7 +18,7 @@ static void push(struct sender *sender, int64_t number)
     uint8_t *bytes = malloc(sizeof number);
     assert_non_null(bytes);
     memcpy(bytes, &number, sizeof number);
-    assert_int_equal(sender_push(sender, bytes, sizeof number), 0);
+    assert_int_equal(sender_push(sender, bytes, sizeof number, true), 0);
 }
 
 static int64_t number_of(const uint8_t *bytes, size_t size)

@@ -1,0 +1,300 @@
+#include "proto/ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/crc32c.h"
+#include "proto/ring/ring_internal.h"
+
+enum { PLACES_AT_START = 64 };
+
+static const char magic[8] = "wm-ring";
+
+/* ---- sums ---- */
+
+uint32_t ring_identity_crc(const struct ring_identity *identity)
+{
+    return crc32c(0, identity, sizeof *identity);
+}
+
+uint32_t ring_base_crc(const struct ring_base *base)
+{
+    return crc32c(0, &base->generation, sizeof *base - offsetof(struct ring_base, generation));
+}
+
+uint32_t ring_record_crc(const struct ring_record *record)
+{
+    size_t begin = offsetof(struct ring_record, size);
+    return crc32c(0, (const uint8_t *)record + begin, sizeof *record - begin + record->size);
+}
+
+/* ---- places ---- */
+
+struct ring_place *ring_place(const struct ring *ring, size_t index)
+{
+    return &ring->places[(ring->first_place + index) % ring->n_places];
+}
+
+const struct ring_record *ring_record_at(const struct ring *ring, uint64_t offset)
+{
+    return (const struct ring_record *)(const void *)(ring->data + offset);
+}
+
+static int grow(struct ring *ring)
+{
+    size_t n = ring->n_places ? 2 * ring->n_places : PLACES_AT_START;
+    struct ring_place *places = calloc(n, sizeof *places);
+    if (!places)
+        return -ENOMEM;
+    for (size_t i = 0; i < ring->n_held; i++)
+        places[i] = *ring_place(ring, i);
+    free(ring->places);
+    ring->places = places;
+    ring->n_places = n;
+    ring->first_place = 0;
+    return 0;
+}
+
+int ring_add_place(struct ring *ring, uint64_t offset, uint64_t size)
+{
+    if (ring->n_held == ring->n_places && grow(ring) < 0)
+        return -ENOMEM;
+    ring->n_held++;
+    *ring_place(ring, ring->n_held - 1) = (struct ring_place){.offset = offset, .size = size};
+    ring->head = offset + size;
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static void put_base(struct ring *ring, uint64_t offset)
+{
+    struct ring_base *base = &ring->header->bases[++ring->generation % 2];
+    base->generation = ring->generation;
+    base->offset = offset;
+    base->mark = ring->committed;
+    base->crc = ring_base_crc(base);
+}
+
+static void make(struct ring *ring, const struct ring_options *options)
+{
+    struct ring_identity *identity = &ring->header->identity;
+    *identity = (struct ring_identity){
+        .version = RING_VERSION,
+        .shard = options->stream.shard,
+        .epoch = options->stream.epoch,
+        .data_bytes = ring->data_bytes,
+    };
+    memcpy(identity->magic, magic, sizeof magic);
+    memcpy(identity->producer, options->stream.producer, sizeof identity->producer);
+    ring->stream = options->stream;
+    ring->committed = ring->last = (struct ring_mark){.seq = -1, .clock_ns = INT64_MIN};
+    put_base(ring, 0);
+    atomic_signal_fence(memory_order_release);
+    ring->header->identity_crc = ring_identity_crc(identity); /* now it is there */
+}
+
+static bool is_ours(const struct ring *ring, const struct ring_options *options)
+{
+    const struct ring_identity *identity = &ring->header->identity;
+    return ring->header->identity_crc == ring_identity_crc(identity) &&
+           memcmp(identity->magic, magic, sizeof magic) == 0 && identity->version == RING_VERSION &&
+           identity->shard == options->stream.shard && identity->data_bytes == ring->data_bytes &&
+           memcmp(identity->producer, options->stream.producer, sizeof identity->producer) == 0;
+}
+
+static bool map(struct ring *ring, int descriptor, size_t file_bytes)
+{
+    void *mapping = mmap(NULL, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (mapping == MAP_FAILED)
+        return false;
+    ring->header = mapping;
+    ring->data = (uint8_t *)mapping + RING_HEADER_SIZE;
+    ring->data_bytes = file_bytes - RING_HEADER_SIZE;
+    return true;
+}
+
+/* A file that was never finished: nothing was ever pushed to it. */
+static bool is_blank(const struct ring *ring)
+{
+    return ring->header->identity_crc == 0;
+}
+
+static enum ring_found take_up(struct ring *ring, const struct ring_options *options)
+{
+    if (is_blank(ring)) {
+        make(ring, options);
+        return RING_NEW;
+    }
+    if (!is_ours(ring, options))
+        return RING_DAMAGED;
+    ring->stream = options->stream;
+    ring->stream.epoch = ring->header->identity.epoch;
+    int result = ring_recover(ring);
+    if (result == -ENOMEM)
+        errno = ENOMEM;
+    return result == 0 ? RING_FOUND : result == -ENOMEM ? RING_FAILED : RING_DAMAGED;
+}
+
+static enum ring_found open_file(struct ring *ring, int descriptor,
+                                 const struct ring_options *options)
+{
+    struct stat status;
+    if (fstat(descriptor, &status) < 0)
+        return RING_FAILED;
+    size_t data_bytes = ring_record_size(options->data_bytes);
+    bool is_new = status.st_size == 0;
+    size_t file_bytes = is_new ? RING_HEADER_SIZE + data_bytes : (size_t)status.st_size;
+    if (!is_new && (file_bytes <= RING_HEADER_SIZE || file_bytes % RING_ALIGNMENT != 0))
+        return RING_DAMAGED;
+    if (is_new && ftruncate(descriptor, (off_t)file_bytes) < 0)
+        return RING_FAILED;
+    if (!map(ring, descriptor, file_bytes))
+        return RING_FAILED;
+    return take_up(ring, options);
+}
+
+enum ring_found ring_open(const char *path, const struct ring_options *options, struct ring **out)
+{
+    struct ring *ring = calloc(1, sizeof *ring);
+    int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    enum ring_found found = RING_FAILED;
+    if (ring && descriptor >= 0)
+        found = open_file(ring, descriptor, options);
+    int error = errno;
+    if (descriptor >= 0)
+        close(descriptor);
+    if (found == RING_NEW || found == RING_FOUND)
+        *out = ring;
+    else
+        ring_close(ring);
+    errno = error;
+    return found;
+}
+
+void ring_close(struct ring *ring)
+{
+    if (!ring)
+        return;
+    if (ring->header)
+        munmap(ring->header, RING_HEADER_SIZE + ring->data_bytes);
+    free(ring->places);
+    free(ring);
+}
+
+/* ---- what there is ---- */
+
+const struct stream_id *ring_stream(const struct ring *ring)
+{
+    return &ring->stream;
+}
+
+struct ring_counts *ring_counts(struct ring *ring)
+{
+    return &ring->header->counts;
+}
+
+const struct ring_mark *ring_last(const struct ring *ring)
+{
+    return &ring->last;
+}
+
+const struct ring_mark *ring_committed(const struct ring *ring)
+{
+    return &ring->committed;
+}
+
+size_t ring_n_held(const struct ring *ring)
+{
+    return ring->n_held;
+}
+
+void ring_held(const struct ring *ring, size_t index, struct ring_batch *batch)
+{
+    assert(index < ring->n_held);
+    const struct ring_record *record = ring_record_at(ring, ring_place(ring, index)->offset);
+    *batch = (struct ring_batch){
+        .totals_before = record->totals_before,
+        .mark = record->mark,
+        .bytes = (const uint8_t *)(record + 1),
+        .size = record->size,
+    };
+}
+
+/* ---- writing ---- */
+
+/* Where a record of 'size' bytes can be; false: nowhere. Empty: at the beginning, so that a stream
+ * that is committed soon uses little memory. */
+static bool find_room(const struct ring *ring, uint64_t size, uint64_t *offset)
+{
+    uint64_t tail = ring->n_held ? ring_place(ring, 0)->offset : 0;
+    *offset = ring->n_held ? ring->head : 0;
+    if (ring->n_held && ring->head <= tail) /* it has gone round: room up to the oldest */
+        return tail - ring->head >= size;
+    if (ring->data_bytes - *offset >= size)
+        return true;
+    *offset = 0;
+    return tail >= size;
+}
+
+uint8_t *ring_reserve(struct ring *ring, size_t size)
+{
+    assert(size > 0);
+    ring->reserved_size = 0;
+    if (size > ring->data_bytes || !find_room(ring, ring_record_size(size), &ring->reserved_offset))
+        return NULL;
+    ring->reserved_size = size;
+    return ring->data + ring->reserved_offset + sizeof(struct ring_record);
+}
+
+int ring_push(struct ring *ring, const struct ring_mark *mark)
+{
+    assert(ring->reserved_size > 0 && mark->seq > ring->last.seq);
+    uint64_t offset = ring->reserved_offset;
+    if (ring_add_place(ring, offset, ring_record_size(ring->reserved_size)) < 0)
+        return -ENOMEM;
+    struct ring_record *record = (struct ring_record *)(void *)(ring->data + offset);
+    record->magic = 0;
+    atomic_signal_fence(memory_order_release);
+    record->size = ring->reserved_size;
+    record->totals_before = ring->last.totals;
+    record->mark = *mark;
+    record->crc = ring_record_crc(record);
+    atomic_signal_fence(memory_order_release);
+    record->magic = RING_RECORD_MAGIC;
+    ring->last = *mark;
+    ring->reserved_size = 0;
+    return 0;
+}
+
+void ring_skip(struct ring *ring, const struct ring_mark *mark)
+{
+    ring->last = *mark;
+    ring->reserved_size = 0;
+}
+
+void ring_commit(struct ring *ring, int64_t seq)
+{
+    uint64_t offset = 0;
+    bool is_any = false;
+    while (ring->n_held) {
+        const struct ring_place *place = ring_place(ring, 0);
+        const struct ring_record *record = ring_record_at(ring, place->offset);
+        if (record->mark.seq > seq)
+            break;
+        ring->committed = record->mark;
+        offset = place->offset + place->size;
+        is_any = true;
+        ring->first_place = (ring->first_place + 1) % ring->n_places;
+        ring->n_held--;
+    }
+    if (is_any)
+        put_base(ring, ring->n_held ? ring_place(ring, 0)->offset : offset);
+}

@@ -1,0 +1,329 @@
+/* A ring that is opened again is what its last process pushed and nobody committed, whatever the
+ * process was doing when it died, and whatever became of the file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/crc32c.h"
+#include "proto/ring.h"
+#include "proto/ring/ring_internal.h"
+
+enum { DATA_BYTES = 16 * 1024, BATCH_MAX = 3000 };
+
+static char path[] = "/tmp/wanmeter-test-ring-XXXXXX";
+static const struct ring_options options = {
+    .stream = {.producer = "capture-0", .epoch = 7, .shard = 2}, .data_bytes = DATA_BYTES};
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(strrchr(path, '-') + 1, "XXXXXX");
+    int descriptor = mkstemp(path);
+    if (descriptor < 0)
+        return -1;
+    close(descriptor);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+/* Batch 'seq' is 'size' bytes of this, counts one packet and its size. */
+static uint8_t byte_of(int64_t seq, size_t at)
+{
+    return (uint8_t)((size_t)seq * 31 + at * 7 + 1);
+}
+
+static bool push(struct ring *ring, size_t size)
+{
+    const struct ring_mark *last = ring_last(ring);
+    struct ring_mark mark = *last;
+    uint8_t *bytes = ring_reserve(ring, size);
+    if (!bytes)
+        return false;
+    mark.seq++;
+    mark.totals.packets++;
+    mark.totals.l2_bytes += size;
+    mark.n_descriptors++;
+    mark.clock_ns = mark.seq;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = byte_of(mark.seq, i);
+    assert_int_equal(ring_push(ring, &mark), 0);
+    return true;
+}
+
+static struct ring *reopen(struct ring *ring, enum ring_found expected)
+{
+    struct ring *again = NULL;
+    ring_close(ring);
+    assert_int_equal(ring_open(path, &options, &again), expected);
+    return again;
+}
+
+/* Every batch held is whole; '*n_missing': numbers that are not there between them. */
+static void check(const struct ring *ring, int64_t *n_missing)
+{
+    int64_t seq = ring_committed(ring)->seq;
+    *n_missing = 0;
+    for (size_t i = 0; i < ring_n_held(ring); i++) {
+        struct ring_batch batch;
+        ring_held(ring, i, &batch);
+        assert_true(batch.mark.seq > seq);
+        *n_missing += batch.mark.seq - seq - 1;
+        seq = batch.mark.seq;
+        assert_int_equal(batch.totals_before.packets, seq);
+        assert_int_equal(batch.mark.totals.packets, seq + 1);
+        for (size_t k = 0; k < batch.size; k++)
+            assert_int_equal(batch.bytes[k], byte_of(seq, k));
+    }
+    assert_int_equal(ring_last(ring)->seq, seq);
+}
+
+static void test_what_was_pushed_and_not_committed_is_found_again(void **state)
+{
+    (void)state;
+    struct ring *ring = reopen(NULL, RING_NEW);
+    for (size_t i = 0; i < 5; i++)
+        assert_true(push(ring, 100 + i));
+    ring_commit(ring, 1);
+    ring_counts(ring)->gathered.packets = 9;
+    ring = reopen(ring, RING_FOUND);
+    int64_t n_missing;
+    check(ring, &n_missing);
+    assert_int_equal(n_missing, 0);
+    assert_int_equal(ring_n_held(ring), 3);
+    assert_int_equal(ring_committed(ring)->totals.l2_bytes, 201);
+    assert_int_equal(ring_last(ring)->seq, 4);
+    assert_int_equal(ring_counts(ring)->gathered.packets, 9);
+    assert_int_equal(ring_stream(ring)->epoch, 7);
+    ring_close(ring);
+}
+
+static void test_the_epoch_is_that_of_the_file(void **state)
+{
+    (void)state;
+    struct ring *ring = reopen(NULL, RING_NEW);
+    ring_close(ring);
+    struct ring_options other = options;
+    other.stream.epoch = 8;
+    assert_int_equal(ring_open(path, &other, &ring), RING_FOUND);
+    assert_int_equal(ring_stream(ring)->epoch, 7);
+    ring_close(ring);
+}
+
+static void test_another_streams_ring_is_not_touched(void **state)
+{
+    (void)state;
+    struct ring *ring = reopen(NULL, RING_NEW);
+    ring_close(ring);
+    struct ring_options other = options;
+    other.stream.shard = 3;
+    assert_int_equal(ring_open(path, &other, &ring), RING_DAMAGED);
+    ring = reopen(NULL, RING_FOUND);
+    ring_close(ring);
+}
+
+static void test_whatever_is_pushed_and_committed_the_rest_is_found_again(void **state)
+{
+    (void)state;
+    struct ring *ring = reopen(NULL, RING_NEW);
+    srand(1);
+    int n_full = 0;
+    for (int i = 0; i < 20000; i++) {
+        int64_t committed = ring_committed(ring)->seq, last = ring_last(ring)->seq;
+        if (rand() % 3 > 0)
+            n_full += !push(ring, 1 + (size_t)rand() % BATCH_MAX);
+        else if (last > committed)
+            ring_commit(ring, committed + 1 + rand() % (last - committed));
+        if (rand() % 10 > 0)
+            continue;
+        size_t n_held = ring_n_held(ring);
+        int64_t n_missing;
+        ring = reopen(ring, RING_FOUND);
+        check(ring, &n_missing);
+        assert_int_equal(n_missing, 0);
+        assert_int_equal(ring_n_held(ring), n_held);
+    }
+    assert_true(n_full > 100 && ring_last(ring)->seq > 1000);
+    ring_close(ring);
+}
+
+static void test_an_empty_ring_uses_its_beginning_only(void **state)
+{
+    (void)state;
+    struct ring *ring = reopen(NULL, RING_NEW);
+    for (int i = 0; i < 10; i++) {
+        assert_true(push(ring, 500));
+        ring_commit(ring, i);
+        assert_true(ring->head <= 1024);
+    }
+    ring_close(ring);
+}
+
+/* ---- damage ---- */
+
+struct copy {
+    uint8_t *bytes;
+    size_t size;
+};
+
+static struct copy read_file(void)
+{
+    FILE *file = fopen(path, "rb");
+    struct copy copy = {.bytes = malloc(2 * DATA_BYTES)};
+    copy.size = fread(copy.bytes, 1, 2 * DATA_BYTES, file);
+    fclose(file);
+    return copy;
+}
+
+static void write_file(const struct copy *copy)
+{
+    FILE *file = fopen(path, "wb");
+    assert_int_equal(fwrite(copy->bytes, 1, copy->size, file), copy->size);
+    fclose(file);
+}
+
+enum { BATCHES = 4, BATCH_BYTES = 300, RECORD_BYTES = 448 };
+
+/* BATCHES of BATCH_BYTES; the first is committed. */
+static struct copy make_file(void)
+{
+    _Static_assert(sizeof(struct ring_record) + BATCH_BYTES <= RECORD_BYTES, "a record");
+    struct ring *ring = reopen(NULL, RING_NEW);
+    for (size_t i = 0; i < BATCHES; i++)
+        assert_true(push(ring, BATCH_BYTES));
+    ring_commit(ring, 0);
+    ring_close(ring);
+    return read_file();
+}
+
+static void test_a_batch_that_was_being_written_is_not_there(void **state)
+{
+    (void)state;
+    struct copy whole = make_file();
+    struct copy torn = {.bytes = malloc(whole.size), .size = whole.size};
+    size_t begin = RING_HEADER_SIZE + (BATCHES - 1) * RECORD_BYTES;
+    for (size_t written = 0; written < sizeof(struct ring_record) + BATCH_BYTES; written++) {
+        memcpy(torn.bytes, whole.bytes, whole.size);
+        memset(torn.bytes + begin + written, 0xee, RECORD_BYTES - written); /* an older lap's */
+        write_file(&torn);
+        struct ring *ring = reopen(NULL, RING_FOUND);
+        int64_t n_missing;
+        check(ring, &n_missing);
+        assert_int_equal(n_missing, 0);
+        assert_int_equal(ring_last(ring)->seq, BATCHES - 2);
+        assert_true(push(ring, BATCH_BYTES)); /* the stream goes on */
+        ring_close(ring);
+    }
+    free(torn.bytes);
+    free(whole.bytes);
+}
+
+static void test_a_batch_that_is_damaged_is_a_gap_of_known_size(void **state)
+{
+    (void)state;
+    struct copy file = make_file();
+    size_t begin = RING_HEADER_SIZE + 2 * RECORD_BYTES;
+    for (size_t bit = 0; bit < 8 * (sizeof(struct ring_record) + BATCH_BYTES); bit++) {
+        file.bytes[begin + bit / 8] ^= (uint8_t)(1 << bit % 8);
+        write_file(&file);
+        file.bytes[begin + bit / 8] ^= (uint8_t)(1 << bit % 8);
+        struct ring *ring = reopen(NULL, RING_FOUND);
+        int64_t n_missing;
+        check(ring, &n_missing);
+        assert_int_equal(n_missing, 1);
+        assert_int_equal(ring_last(ring)->seq, BATCHES - 1);
+        ring_close(ring);
+    }
+    free(file.bytes);
+}
+
+static void test_a_damaged_header_is_noticed_or_does_no_harm(void **state)
+{
+    (void)state;
+    struct copy file = make_file();
+    size_t end = offsetof(struct ring_header, counts);
+    int n_found = 0;
+    for (size_t bit = 0; bit < 8 * end; bit++) {
+        file.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        write_file(&file);
+        file.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        struct ring *ring = NULL;
+        enum ring_found found = ring_open(path, &options, &ring);
+        assert_true(found == RING_FOUND || found == RING_DAMAGED);
+        if (found == RING_DAMAGED)
+            continue;
+        int64_t n_missing;
+        check(ring, &n_missing);
+        assert_int_equal(n_missing, 0);
+        assert_int_equal(ring_last(ring)->seq, BATCHES - 1);
+        n_found++;
+        ring_close(ring);
+    }
+    assert_true(n_found > 0);
+    free(file.bytes);
+}
+
+static void test_a_file_of_any_length_is_no_crash(void **state)
+{
+    (void)state;
+    struct copy file = make_file();
+    size_t whole = file.size;
+    for (file.size = 0; file.size < whole; file.size += 61) {
+        write_file(&file);
+        struct ring *ring = NULL;
+        enum ring_found found = ring_open(path, &options, &ring);
+        assert_int_equal(found, file.size == 0 ? RING_NEW : RING_DAMAGED);
+        if (found == RING_NEW)
+            ring_close(ring);
+    }
+    free(file.bytes);
+}
+
+/* ---- the sum ---- */
+
+static void test_the_sum_is_that_of_the_rfc_by_both_ways(void **state)
+{
+    (void)state;
+    uint8_t bytes[32];
+    memset(bytes, 0, sizeof bytes);
+    assert_int_equal(crc32c(0, bytes, sizeof bytes), 0x8a9136aa);
+    memset(bytes, 0xff, sizeof bytes);
+    assert_int_equal(crc32c(0, bytes, sizeof bytes), 0x62a8ab43);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)i;
+    assert_int_equal(crc32c(0, bytes, sizeof bytes), 0x46dd794e);
+    for (size_t size = 0; size <= sizeof bytes; size++) {
+        assert_int_equal(crc32c(5, bytes, size), crc32c_by_table(5, bytes, size));
+        assert_int_equal(crc32c(crc32c(0, bytes, size), bytes + size, sizeof bytes - size),
+                         0x46dd794e);
+    }
+}
+
+int main(void)
+{
+#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(test_what_was_pushed_and_not_committed_is_found_again),
+        CASE(test_the_epoch_is_that_of_the_file),
+        CASE(test_another_streams_ring_is_not_touched),
+        CASE(test_whatever_is_pushed_and_committed_the_rest_is_found_again),
+        CASE(test_an_empty_ring_uses_its_beginning_only),
+        CASE(test_a_batch_that_was_being_written_is_not_there),
+        CASE(test_a_batch_that_is_damaged_is_a_gap_of_known_size),
+        CASE(test_a_damaged_header_is_noticed_or_does_no_harm),
+        CASE(test_a_file_of_any_length_is_no_crash),
+        cmocka_unit_test(test_the_sum_is_that_of_the_rfc_by_both_ways),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
