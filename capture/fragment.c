@@ -2,12 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "capture/fragment/fragment_key.h"
 #include "capture/fragment/index_list.h"
 #include "capture/fragment/reassembly.h"
+#include "common/log.h"
 
 /* A datagram is either resolved (its first fragment is remembered, nothing waits for it) or waiting
  * (later fragments came before the first). Both have the same timeout on one clock that never steps
@@ -388,7 +390,12 @@ const struct layers *fragment_table_whole(const struct fragment_table *table)
     return &table->whole;
 }
 
-uint64_t fragment_table_given_up(const struct fragment_table *table)
+void fragment_table_tell_given_up(const struct fragment_table *table)
 {
-    return reassembly_given_up(table->reassembly);
+    uint64_t n = reassembly_given_up(table->reassembly);
+    if (n)
+        log_warning("%" PRIu64
+                    " incomplete datagrams were given up: conntrack.fragment_memory (their "
+                    "fragments are billed, not judged)",
+                    n);
 }

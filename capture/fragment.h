@@ -60,7 +60,7 @@ void fragment_table_flush(struct fragment_table *table);
  * is (transport, transport_bytes; the other fields mean nothing). */
 const struct layers *fragment_table_whole(const struct fragment_table *table);
 
-/* Datagrams that will not be judged, as there was no memory to put them together. */
-uint64_t fragment_table_given_up(const struct fragment_table *table);
+/* Logs how many datagrams were not judged, as there was no memory to put them together. */
+void fragment_table_tell_given_up(const struct fragment_table *table);
 
 #endif

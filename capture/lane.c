@@ -5,15 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "proto/uplink.h"
 
-enum { LOSSES_MAX = 64, SOURCES_MAX = 1024, BATCHES_A_WINDOW = 4 };
+enum {
+    LOSSES_MAX = 64,
+    SOURCES_MAX = 1024,
+    BATCHES_A_WINDOW = 4,
+    PASSING_BYTES = 1024 * 1024, /* of batches that may pass the window: loss lines, totals, ends */
+};
 
 struct lane {
     struct lane_options options;
     struct uplink *uplink;
     bool is_welcome;
+    uint64_t n_dropped;        /* descriptors still to drop: a predecessor has pushed them */
+    uint64_t n_losses_dropped; /* and loss lines */
+    bool has_ended;            /* the end of the stream is pushed */
+    struct totals *gathered;   /* live: what was given, ever; it outlives us. NULL: nowhere */
 
     size_t batch_bytes; /* of packets: the batch is full */
     uint8_t *packets;   /* the batch being gathered */
@@ -49,6 +59,25 @@ static size_t batch_bytes(const struct lane_options *options)
     return wanted < fitting ? wanted : fitting;
 }
 
+size_t lane_ring_bytes(const struct config *config, size_t window_bytes)
+{
+    return window_bytes + 2 * (size_t)config->capture.batch_bytes + PASSING_BYTES;
+}
+
+/* Goes on where the ring's last process was. */
+static void resume(struct lane *lane)
+{
+    const struct ring_mark *last = ring_last(lane->options.ring);
+    lane->sent_clock_ns = last->clock_ns;
+    lane->has_ended = last->has_ended;
+    if (lane->options.is_live) {
+        lane->gathered = &ring_counts(lane->options.ring)->gathered;
+    } else {
+        lane->n_dropped = last->n_descriptors;
+        lane->n_losses_dropped = last->n_losses;
+    }
+}
+
 int lane_open(struct bus *bus, const struct lane_options *options, struct lane **out)
 {
     struct lane *lane = calloc(1, sizeof *lane);
@@ -56,6 +85,8 @@ int lane_open(struct bus *bus, const struct lane_options *options, struct lane *
         return -ENOMEM;
     lane->options = *options;
     lane->sent_clock_ns = INT64_MIN;
+    if (options->ring)
+        resume(lane);
     lane->batch_bytes = batch_bytes(options);
     lane->packets_room = lane->batch_bytes + PACKET_SIZE_MAX;
     lane->packets = malloc(lane->packets_room);
@@ -64,6 +95,7 @@ int lane_open(struct bus *bus, const struct lane_options *options, struct lane *
         .endpoint = options->endpoint,
         .stream = options->stream,
         .window_bytes = options->window_bytes,
+        .ring = options->ring,
         .on_welcome = on_welcome,
         .state = lane,
     };
@@ -82,6 +114,7 @@ void lane_close(struct lane *lane)
     if (!lane)
         return;
     uplink_close(lane->uplink);
+    ring_close(lane->options.ring);
     free(lane->packets);
     free(lane->sources);
     free(lane);
@@ -118,6 +151,35 @@ static void put_loss(struct lane *lane, const struct loss *loss)
         (struct stream_loss){.stream = lane->options.stream, .loss = *loss};
 }
 
+/* Becomes a loss line, and part of the batch's totals. */
+static void declare(struct lane *lane, const struct loss *loss)
+{
+    lane->added.packets += (uint64_t)loss->packets;
+    lane->added.l2_bytes += (uint64_t)loss->l2_bytes;
+    lane->added.l3_bytes += (uint64_t)loss->l3_bytes;
+    put_loss(lane, loss);
+}
+
+void lane_declare_died(struct lane *lane, const struct totals *lost)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t clock_ns = lane->sent_clock_ns;
+    struct loss loss = {
+        .last_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+        .packets = (int64_t)lost->packets,
+        .l2_bytes = (int64_t)lost->l2_bytes,
+        .l3_bytes = (int64_t)lost->l3_bytes,
+        .stage = LOSS_CAPTURE,
+        .certainty = LOSS_EXACT,
+        .reason = "worker_died",
+        .evidence = "captured less sent, counted one by one",
+    };
+    loss.first_ns = clock_ns < loss.last_ns && clock_ns != INT64_MIN ? clock_ns : loss.last_ns;
+    if (lost->packets || lost->l2_bytes || lost->l3_bytes)
+        declare(lane, &loss);
+}
+
 /* Puts the loss of unsent batches among the next one's loss lines. */
 static void declare_unsent(struct lane *lane)
 {
@@ -133,10 +195,7 @@ static void declare_unsent(struct lane *lane)
     if (lane->n_copies_unsent > 0)
         snprintf(unsent->evidence + used, sizeof unsent->evidence - (size_t)used,
                  ", nor %" PRIu64 " copies of other trackers' packets", lane->n_copies_unsent);
-    lane->added.packets += (uint64_t)unsent->packets;
-    lane->added.l2_bytes += (uint64_t)unsent->l2_bytes;
-    lane->added.l3_bytes += (uint64_t)unsent->l3_bytes;
-    put_loss(lane, unsent);
+    declare(lane, unsent);
     *unsent = (struct loss){0};
     lane->n_copies_unsent = 0;
 }
@@ -145,6 +204,8 @@ static int push(struct lane *lane, int64_t clock_ns, bool end_of_stream);
 
 int lane_send(struct lane *lane, int64_t clock_ns, bool end_of_stream)
 {
+    if (lane->has_ended || lane->n_dropped)
+        return 0; /* it has been sent */
     if (lane->options.is_live && !end_of_stream && !lane_has_room(lane)) {
         if (lane->n_packets)
             lose_batch(lane);
@@ -156,6 +217,8 @@ int lane_send(struct lane *lane, int64_t clock_ns, bool end_of_stream)
 
 static int push(struct lane *lane, int64_t clock_ns, bool end_of_stream)
 {
+    if (clock_ns < lane->sent_clock_ns)
+        clock_ns = lane->sent_clock_ns; /* that of a predecessor, which had come further */
     declare_unsent(lane);
     struct message message = {
         .kind = MESSAGE_PACKETS,
@@ -175,6 +238,7 @@ static int push(struct lane *lane, int64_t clock_ns, bool end_of_stream)
     lane->n_losses = 0;
     lane->n_sources = 0;
     lane->sent_clock_ns = clock_ns;
+    lane->has_ended = end_of_stream;
     begin_batch(lane);
     uplink_flush(lane->uplink);
     return 0;
@@ -204,11 +268,20 @@ static void put(struct lane *lane, const struct packet *packet)
         lane->added.packets++;
         lane->added.l2_bytes += packet->l2_bytes;
         lane->added.l3_bytes += packet->l3_bytes;
+        if (lane->gathered) {
+            lane->gathered->packets++;
+            lane->gathered->l2_bytes += packet->l2_bytes;
+            lane->gathered->l3_bytes += packet->l3_bytes;
+        }
     }
 }
 
 int lane_add(struct lane *lane, const struct packet *packet)
 {
+    if (lane->n_dropped) {
+        lane->n_dropped--;
+        return 0;
+    }
     int64_t interval_ns = lane->options.config->capture.batch_interval_ns;
     if (lane->n_packets && packet->clock_ns - lane->first_clock_ns >= interval_ns) {
         int result = lane_send(lane, lane->last_clock_ns, false);
@@ -232,6 +305,10 @@ int lane_add_change(struct lane *lane, const struct packet *change)
 
 int lane_add_loss(struct lane *lane, const struct loss *loss)
 {
+    if (lane->n_losses_dropped) {
+        lane->n_losses_dropped--;
+        return 0;
+    }
     int result = 0;
     if (lane->n_losses >= LOSSES_MAX)
         result = lane_send(lane, lane->last_clock_ns, false);
@@ -243,12 +320,39 @@ int lane_add_loss(struct lane *lane, const struct loss *loss)
 int lane_add_source(struct lane *lane, const struct source_total *total)
 {
     int result = 0;
+    if (lane->has_ended)
+        return 0; /* it has been told */
     if (lane->n_sources == SOURCES_MAX)
         result = lane_send(lane, lane->last_clock_ns, false);
     if (result == 0)
         lane->sources[lane->n_sources++] =
             (struct stream_source){.stream = lane->options.stream, .total = *total};
     return result;
+}
+
+const struct totals *lane_gathered(const struct lane *lane)
+{
+    return lane->gathered;
+}
+
+const struct totals *lane_pushed(const struct lane *lane)
+{
+    return &uplink_mark(lane->uplink)->totals;
+}
+
+int64_t lane_clock_ns(const struct lane *lane)
+{
+    return lane->sent_clock_ns;
+}
+
+bool lane_is_caught_up(const struct lane *lane)
+{
+    return lane->n_dropped == 0;
+}
+
+bool lane_has_ended(const struct lane *lane)
+{
+    return lane->has_ended;
 }
 
 bool lane_is_empty(const struct lane *lane)
@@ -258,7 +362,7 @@ bool lane_is_empty(const struct lane *lane)
 
 bool lane_is_current(const struct lane *lane, int64_t clock_ns)
 {
-    return lane_is_empty(lane) && lane->sent_clock_ns >= clock_ns;
+    return lane->n_dropped || (lane_is_empty(lane) && lane->sent_clock_ns >= clock_ns);
 }
 
 bool lane_has_room(const struct lane *lane)

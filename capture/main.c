@@ -1,6 +1,5 @@
 /* wanmeter-capture: one worker: frames in, packed packets out to the shards. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "capture/outlet.h"
 #include "proto/rss.h"
 #include "capture/source.h"
+#include "capture/source_sums.h"
 #include "capture/wan.h"
 #include "capture/zone_rule.h"
 #include "common/arguments.h"
@@ -34,8 +34,6 @@ enum {
     PROGRESS_INTERVAL_MS = 200,
     HEARTBEAT_INTERVAL_MS = 1000,
 };
-
-static const char NO_MEMORY[] = "no memory for a batch of packets";
 
 enum phase {
     PHASE_READING,
@@ -62,8 +60,10 @@ struct capture {
 
     enum phase phase;
     uint64_t n_frames;
-    uint64_t *carrier_bytes; /* by source: what was around the frames that were unwrapped */
+    struct source_sums sums;
     uint64_t stop_signals;
+    bool is_dedicated; /* the interface's counters tell what the kernel lost */
+    bool is_stopping;  /* no more is to be read than what a worker that died had read */
     bool is_ready;
     int status;
     char name[32];
@@ -80,7 +80,7 @@ static void fail(struct capture *capture, const char *what)
 static void check(struct capture *capture, int result)
 {
     if (result < 0)
-        fail(capture, NO_MEMORY);
+        fail(capture, "no memory for a batch of packets");
 }
 
 /* ---- the frame's way ---- */
@@ -121,8 +121,7 @@ static void on_frame(struct capture *capture, const struct frame *frame)
     struct packet packet;
     struct layers layers;
     decode_frame(&capture->decoder, frame, &packet, &layers);
-    capture->carrier_bytes[frame->source_index - capture->arguments.first_source] +=
-        frame->wire_bytes - packet.l2_bytes;
+    source_sums_add(&capture->sums, capture->outlet.counts, frame, &packet);
     int64_t clock_ns = capture->arguments.is_live ? clock_watch_of(&capture->clock, frame->time_ns)
                                                   : frame->clock_ns;
     check(capture, outlet_move_clock(&capture->outlet, clock_ns));
@@ -149,20 +148,9 @@ static void on_frame(struct capture *capture, const struct frame *frame)
 /* What the sources have given goes to the ledger by the first lane. */
 static void add_source_totals(struct capture *capture)
 {
-    size_t n_max = capture->arguments.n_files + 1;
-    struct source_total *totals = calloc(n_max, sizeof *totals);
-    if (!totals) {
-        fail(capture, "no memory for the sources' totals");
-        return;
-    }
-    size_t n = source_totals(capture->source, totals, n_max);
-    int result = 0;
-    for (size_t i = 0; i < n && result == 0; i++) {
-        totals[i].carrier_bytes = capture->carrier_bytes[i];
-        result = lane_add_source(capture->outlet.lanes[0], &totals[i]);
-    }
-    check(capture, result);
-    free(totals);
+    const struct outlet *outlet = &capture->outlet;
+    check(capture, source_sums_tell(&capture->sums, capture->source,
+                                    outlet->counts ? &outlet->before : NULL, outlet->lanes[0]));
 }
 
 static void add_loss(struct capture *capture, const struct loss *loss)
@@ -170,21 +158,15 @@ static void add_loss(struct capture *capture, const struct loss *loss)
     check(capture, lane_add_loss(capture->outlet.lanes[0], loss));
 }
 
-static void tell_given_up(const struct capture *capture)
-{
-    uint64_t n = fragment_table_given_up(capture->fragments);
-    if (n)
-        log_warning("%" PRIu64
-                    " incomplete datagrams were given up: conntrack.fragment_memory (their "
-                    "fragments are billed, not judged)",
-                    n);
-}
-
 static void end_stream(struct capture *capture)
 {
     fragment_table_flush(capture->fragments);
-    tell_given_up(capture);
+    fragment_table_tell_given_up(capture->fragments);
     check(capture, outlet_put_last_changes(&capture->outlet));
+    if (!outlet_is(&capture->outlet, lane_is_caught_up)) {
+        fail(capture, "the files have less in them than a worker that died had read there");
+        return;
+    }
     add_source_totals(capture);
     check(capture, outlet_send(&capture->outlet, true));
     capture->phase = PHASE_DRAINING;
@@ -249,6 +231,20 @@ static bool read_frames(struct capture *capture)
     return true;
 }
 
+/* A worker that died had perhaps read all. Told to stop, we read what it had sent, and what we came
+ * across until then. */
+static void stop_if_caught_up(struct capture *capture)
+{
+    if (capture->outlet.is_resumed && outlet_is(&capture->outlet, lane_has_ended))
+        capture->phase = PHASE_DRAINING;
+    else if (!capture->is_stopping)
+        return;
+    else if (!capture->source)
+        end_stream(capture);
+    else if (outlet_is(&capture->outlet, lane_is_caught_up))
+        source_stop(capture->source);
+}
+
 /* Files wait for room; a live ring does not. */
 static bool may_read(struct capture *capture)
 {
@@ -264,7 +260,7 @@ static bool may_read(struct capture *capture)
 
 static void tell_ready(struct capture *capture)
 {
-    if (capture->is_ready || !outlet_is(&capture->outlet, lane_is_welcome) ||
+    if (capture->is_ready || !outlet_is(&capture->outlet, lane_is_welcome) || !capture->source ||
         !source_is_open(capture->source))
         return;
     capture->is_ready = true;
@@ -283,6 +279,8 @@ static void part(struct capture *capture)
 static void on_turn(void *state)
 {
     struct capture *capture = state;
+    if (capture->phase == PHASE_READING)
+        stop_if_caught_up(capture);
     if (capture->phase == PHASE_READING && capture->arguments.is_live)
         look_at_clock(capture);
     if (capture->phase == PHASE_READING && may_read(capture)) {
@@ -329,12 +327,9 @@ static void on_heartbeat_timer(void *state)
 static void on_progress_timer(void *state)
 {
     struct capture *capture = state;
-    struct {
-        uint64_t done_bytes, all_bytes, n_frames;
-    } progress = {.n_frames = capture->n_frames};
-    source_progress(capture->source, &progress.done_bytes, &progress.all_bytes);
-    ssize_t written = write(capture->arguments.progress_descriptor, &progress, sizeof progress);
-    (void)written; /* nobody looks any more: no harm */
+    if (capture->source)
+        source_sums_show(capture->source, capture->n_frames,
+                         capture->arguments.progress_descriptor);
 }
 
 /* A turn now and then, also when nothing comes: a lane that is not answered says hello again. */
@@ -354,7 +349,9 @@ static void on_signal(void *state, int signal_number)
     (void)signal_number;
     struct capture *capture = state;
     capture->stop_signals++;
-    source_stop(capture->source);
+    capture->is_stopping = true;
+    if (capture->source && outlet_is(&capture->outlet, lane_is_caught_up))
+        source_stop(capture->source);
     if (capture->stop_signals > 1)
         fail(capture, "stopped before everything was committed");
 }
@@ -363,9 +360,11 @@ static void on_signal(void *state, int signal_number)
 
 static int open_source(struct capture *capture)
 {
-    capture->carrier_bytes = calloc(capture->arguments.n_files + 1, sizeof *capture->carrier_bytes);
-    if (!capture->carrier_bytes)
+    if (source_sums_open(&capture->arguments, &capture->sums) < 0)
         return -ENOMEM;
+    capture->is_stopping = capture->arguments.is_stopping;
+    if (capture->is_stopping && capture->arguments.n_files == 0)
+        return 0; /* no more is read */
     const struct arguments *arguments = &capture->arguments;
     struct source_place place = {.index = arguments->first_source,
                                  .pages_descriptor = arguments->pages_descriptor};
@@ -379,6 +378,7 @@ static int open_source(struct capture *capture)
         result = source_open_interface(&arguments->config, &place, &capture->source, error);
     if (result < 0)
         log_error("%s", error);
+    capture->is_dedicated = place.source && place.source->is_dedicated;
     return result;
 }
 
@@ -412,8 +412,11 @@ static int open_outlet(struct capture *capture)
 {
     int result = outlet_open(capture->bus, &capture->arguments, capture->name, capture->fragments,
                              &capture->outlet);
-    if (result == 0)
+    bool is_told = capture->outlet.is_resumed && !capture->arguments.is_live;
+    if (result == 0 && !is_told)
         add_source_totals(capture); /* the ledger knows of a source from its first batch on */
+    if (result == 0)
+        result = outlet_declare_died(&capture->outlet, capture->is_dedicated);
     return result;
 }
 
@@ -430,7 +433,7 @@ static int open_timers(struct capture *capture)
         result = loop_add_timer(capture->loop, HEARTBEAT_INTERVAL_MS, on_heartbeat_timer, capture);
     if (result == 0 && arguments->progress_descriptor >= 0)
         result = loop_add_timer(capture->loop, PROGRESS_INTERVAL_MS, on_progress_timer, capture);
-    int descriptor = source_descriptor(capture->source);
+    int descriptor = capture->source ? source_descriptor(capture->source) : -1;
     if (result == 0 && descriptor >= 0)
         result = loop_add_reader(capture->loop, descriptor, on_readable, capture);
     return result;
@@ -483,7 +486,7 @@ static void capture_close(struct capture *capture)
     link_packets_destroy(capture->links);
     control_packets_destroy(capture->control);
     wan_table_destroy(capture->wans);
-    free(capture->carrier_bytes);
+    source_sums_close(&capture->sums);
     source_close(capture->source);
     bus_destroy(capture->bus);
     report_close(&capture->report);

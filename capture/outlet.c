@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#include "proto/uplink.h"
+#include "capture/outlet/outlet_rings.h"
 
 enum { ENDPOINT_SIZE = 512 };
 
@@ -12,16 +13,14 @@ static const int64_t HEARTBEAT_LAG_NS = 2000000000;
 
 /* ---- open, close ---- */
 
-static int open_lanes(struct bus *bus, const struct arguments *arguments, const char *producer,
-                      struct outlet *outlet)
+static int open_lanes(struct bus *bus, const struct arguments *arguments,
+                      struct outlet_rings *rings, struct outlet *outlet)
 {
     struct lane_options options = {
         .config = &arguments->config,
-        .stream = {.epoch = uplink_epoch()},
         .window_bytes = (size_t)arguments->config.capture.window_bytes / arguments->n_shards,
         .is_live = arguments->is_live,
     };
-    snprintf(options.stream.producer, sizeof options.stream.producer, "%s", producer);
     int result = 0;
     for (uint32_t i = 0; i < arguments->n_shards && result == 0; i++) {
         char endpoint[ENDPOINT_SIZE];
@@ -29,10 +28,32 @@ static int open_lanes(struct bus *bus, const struct arguments *arguments, const 
         snprintf(name, sizeof name, "tracker-%u.sock", i);
         arguments_endpoint(arguments, name, endpoint, sizeof endpoint);
         options.endpoint = endpoint;
-        options.stream.shard = i;
+        options.ring = rings->items[i];
+        options.stream = *ring_stream(options.ring);
         result = lane_open(bus, &options, &outlet->lanes[i]);
     }
     return result;
+}
+
+/* Live the clock goes on from where it was; files are read again, and it with them. */
+static void resume(const struct outlet_rings *rings, struct outlet *outlet)
+{
+    outlet->is_resumed = rings->is_resumed;
+    outlet->is_ring_lost = rings->is_damaged;
+    if (!outlet->is_live)
+        return;
+    outlet->counts = ring_counts(rings->items[0]);
+    outlet->before = *outlet->counts;
+    for (uint32_t i = 0; i < outlet->n_lanes; i++)
+        if (lane_clock_ns(outlet->lanes[i]) > outlet->clock_ns)
+            outlet->clock_ns = lane_clock_ns(outlet->lanes[i]);
+}
+
+/* Live, what a run begins with has gone at once; files bring the same changes again, and drop them.
+ */
+static bool is_begun(const struct outlet *outlet)
+{
+    return outlet->is_live && lane_clock_ns(outlet->lanes[0]) != INT64_MIN;
 }
 
 /* The first worker's stream carries them for all. */
@@ -42,7 +63,7 @@ static int open_changes(struct bus *bus, const struct arguments *arguments, stru
     arguments_endpoint(arguments, "change.sock", endpoint, sizeof endpoint);
     struct change_inlet_settings settings = {
         .endpoint = arguments->is_live ? endpoint : NULL,
-        .path = arguments->changes_path,
+        .path = is_begun(outlet) ? NULL : arguments->changes_path,
         .n_shards = arguments->n_shards,
     };
     if (arguments->worker != 0 || (!settings.endpoint && !settings.path))
@@ -58,8 +79,14 @@ int outlet_open(struct bus *bus, const struct arguments *arguments, const char *
         .fragments = fragments,
         .is_live = arguments->is_live,
     };
-    int result = open_lanes(bus, arguments, producer, outlet);
-    return result < 0 ? result : open_changes(bus, arguments, outlet);
+    struct outlet_rings rings;
+    int result = outlet_rings_open(arguments, producer, &rings);
+    if (result == 0)
+        result = open_lanes(bus, arguments, &rings, outlet);
+    if (result < 0)
+        return result;
+    resume(&rings, outlet);
+    return open_changes(bus, arguments, outlet);
 }
 
 void outlet_close(struct outlet *outlet)
@@ -68,6 +95,72 @@ void outlet_close(struct outlet *outlet)
         lane_close(outlet->lanes[i]);
     change_inlet_close(outlet->changes);
     *outlet = (struct outlet){0};
+}
+
+/* ---- after a death ---- */
+
+static void subtract(struct totals *from, const struct totals *what)
+{
+    from->packets -= what->packets;
+    from->l2_bytes -= what->l2_bytes;
+    from->l3_bytes -= what->l3_bytes;
+}
+
+static void add(struct totals *to, const struct totals *what)
+{
+    to->packets += what->packets;
+    to->l2_bytes += what->l2_bytes;
+    to->l3_bytes += what->l3_bytes;
+}
+
+/* Captured and in no lane yet: fragments that waited for their ports. They are the first lane's. */
+static void declare_waiting(struct outlet *outlet)
+{
+    struct totals waiting = outlet->counts->captured;
+    for (uint32_t i = 0; i < outlet->n_lanes; i++)
+        subtract(&waiting, lane_gathered(outlet->lanes[i]));
+    add(&outlet->counts->gathered, &waiting);
+}
+
+static int declare_unknown(struct outlet *outlet, enum loss_stage stage, const char *reason,
+                           const char *evidence)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct loss loss = {
+        .first_ns = outlet->before.last_ns,
+        .last_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+        .packets = -1,
+        .l2_bytes = -1,
+        .l3_bytes = -1,
+        .stage = stage,
+        .certainty = LOSS_UNKNOWN,
+    };
+    if (loss.first_ns == 0 || loss.first_ns > loss.last_ns)
+        loss.first_ns = loss.last_ns;
+    snprintf(loss.reason, sizeof loss.reason, "%s", reason);
+    snprintf(loss.evidence, sizeof loss.evidence, "%s", evidence);
+    return lane_add_loss(outlet->lanes[0], &loss);
+}
+
+int outlet_declare_died(struct outlet *outlet, bool is_told_by_interface)
+{
+    if (outlet->is_ring_lost)
+        return declare_unknown(outlet, LOSS_CAPTURE, "ring_damaged",
+                               "what a worker that died had captured and not yet sent");
+    if (!outlet->is_live || !outlet->is_resumed)
+        return 0;
+    declare_waiting(outlet);
+    for (uint32_t i = 0; i < outlet->n_lanes; i++) {
+        struct totals lost = *lane_gathered(outlet->lanes[i]);
+        subtract(&lost, lane_pushed(outlet->lanes[i]));
+        lane_declare_died(outlet->lanes[i], &lost);
+    }
+    if (is_told_by_interface)
+        return 0;
+    return declare_unknown(outlet, LOSS_KERNEL, "worker_died",
+                           "what came between a worker's death and its successor's start, and what "
+                           "the kernel had for it: at most capture.ring at once");
 }
 
 /* ---- packets ---- */

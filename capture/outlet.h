@@ -8,6 +8,8 @@
  *     outlet_flush(&outlet);                          once a turn of the loop
  *     outlet_close(&outlet);
  *
+ * The streams outlive a worker that dies (outlet/outlet_rings.h): its successor goes on with them.
+ *
  * The clock never goes back. Before it moves, fragments whose time is over leave at their clock,
  * and changes (change_inlet.h) go into every lane at theirs. Functions that return a number return
  * 0 or -ENOMEM. Not thread-safe. */
@@ -29,12 +31,20 @@ struct outlet {
     struct fragment_table *fragments; /* borrowed */
     int64_t clock_ns;                 /* of this worker's stream: the largest timestamp so far */
     bool is_live;
+    bool is_resumed;            /* a worker was here before, and died */
+    bool is_ring_lost;          /* … and what it left makes no sense */
+    struct ring_counts *counts; /* live: what is captured, for a successor; NULL: not counted */
+    struct ring_counts before;  /* what was captured when we began */
 };
 
 /* 0 or -errno. 'producer' is copied, 'arguments' and 'fragments' are kept, not copied. */
 int outlet_open(struct bus *bus, const struct arguments *arguments, const char *producer,
                 struct fragment_table *fragments, struct outlet *outlet);
 void outlet_close(struct outlet *outlet); /* a zeroed one as well */
+
+/* Live: what a worker that died had captured and not sent becomes loss lines, exact; what was lost
+ * with its ring, and with the frames that the kernel had for it, unknown. */
+int outlet_declare_died(struct outlet *outlet, bool is_told_by_interface);
 
 /* To its home shard, and copies of these kinds (PACKET_SHADOW, PACKET_LINK; 0: none) to all others.
  */

@@ -148,13 +148,9 @@ static void on_good_end(struct supervisor *supervisor, struct crew_member *membe
 /* Did it find that it need not be tried, or not again? */
 static bool is_final(const struct crew_member *member, int status)
 {
-    if (!WIFEXITED(status))
-        return member->process.role == PROCESS_CAPTURE; /* its stream ends with it */
-    if (WEXITSTATUS(status) == PROCESS_CANNOT_START)
-        return !member->has_served;
-    if (WEXITSTATUS(status) == PROCESS_FAILED)
-        return member->process.role == PROCESS_CAPTURE;
-    return true;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == PROCESS_FAILED)
+        return false;
+    return WEXITSTATUS(status) != PROCESS_CANNOT_START || !member->has_served;
 }
 
 /* Live, and nobody waits for its end: it is tried for ever. */
@@ -179,6 +175,11 @@ static void on_bad_end(struct supervisor *supervisor, struct crew_member *member
         return; /* nothing was left for it to do */
     if (is_final(member, status)) {
         give_up(supervisor, member);
+        return;
+    }
+    if (member->is_once) {
+        log_error("%s: its input cannot be read again", member->process.name);
+        stop_all(supervisor);
         return;
     }
     member->has_served = true;
@@ -316,7 +317,7 @@ static void supervisor_close(struct supervisor *supervisor)
         roster_remove(supervisor->directory.path);
     crew_deinit(&supervisor->crew);
     progress_close(&supervisor->progress);
-    run_directory_close(&supervisor->directory);
+    run_directory_close(&supervisor->directory, supervisor->is_failed);
 }
 
 static void start(struct supervisor *supervisor, struct crew_member *member)
@@ -332,6 +333,10 @@ static void start(struct supervisor *supervisor, struct crew_member *member)
     if (is_worker && member->worker == 0 && supervisor->plan->changes != 0)
         descriptors.passed[2] = supervisor->plan->changes;
     restart_begin(&member->restart, now_ns());
+    if (is_worker && supervisor->n_interrupts > 0 && !member->is_stopping) {
+        member->is_stopping = true;
+        command_line_insert(&member->command_line, 1, "--stop");
+    }
     if (process_start(&member->process, &member->command_line, &descriptors) != 0) {
         member->state = MEMBER_ENDED;
         stop_all(supervisor);

@@ -8,10 +8,11 @@
  * terminated, and killed if they have not ended STOP_TIME later). A second signal kills all at
  * once. No process and no socket is left behind.
  *
- * An exporter or a tracker that dies is started again (cli/supervisor/restart.h): what it had not
- * committed is sent to its successor. Live that goes on for ever; where the run has an end (a
- * replay, or after a signal), it fails when one dies RESTARTS_IN_A_ROW_MAX times without a minute
- * of health. What fails to start at all ends the run at once.
+ * A process that dies is started again (cli/supervisor/restart.h): what it had not committed is
+ * sent to its successor, what a capture worker had not sent is in its ring. Live that goes on for
+ * ever; where the run has an end (a replay, or after a signal), it fails when one dies more than
+ * RESTARTS_IN_A_ROW_MAX times without a minute of health. What fails to start at all ends the run
+ * at once; so does a worker that dies whose input cannot be read again.
  *
  * One at a time: it takes over SIGCHLD and these signals while it runs. */
 #ifndef WANMETER_CLI_SUPERVISOR_H

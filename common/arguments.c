@@ -27,6 +27,7 @@ enum option_key {
     KEY_SEAL,
     KEY_CHANGES,
     KEY_RUN_STARTED,
+    KEY_STOP,
     KEY_INTERFACE_PAGES,
     KEY_CLOCK_ANCHOR,
 };
@@ -50,6 +51,7 @@ static const struct argp_option options[] = {
      "capture: wall clock less steady clock when the run began", 0},
     {"live", KEY_LIVE, 0, 0, "the input has no end of its own", 0},
     {"run-started", KEY_RUN_STARTED, "NS", 0, "exporter: go on with the run of this time", 0},
+    {"stop", KEY_STOP, 0, 0, "capture: bring to its end what a worker that died has read", 0},
     {"seal", KEY_SEAL, 0, 0, "exporter: close all that is in the database, and end", 0},
     {0},
 };
@@ -132,6 +134,9 @@ static error_t on_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_LIVE:
         arguments->is_live = true;
+        return 0;
+    case KEY_STOP:
+        arguments->is_stopping = true;
         return 0;
     case KEY_SEAL:
         arguments->is_sealing = true;

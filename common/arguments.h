@@ -30,6 +30,7 @@ struct arguments {
     int pages_descriptor;     /* live: what an interface's workers share; -1: none */
     const char *changes_path; /* capture: recorded changes to put among the packets; NULL: none */
     bool is_live;
+    bool is_stopping;       /* capture: what a worker that died had read is all that is wanted */
     int64_t run_started_ns; /* exporter: the run's row; one that is there is gone on with. 0: now */
     bool is_sealing;        /* exporter: no run, only the seals that are open */
     char **files;           /* borrowed from argv */

@@ -13,7 +13,7 @@
 #include "common/crc32c.h"
 #include "proto/ring/ring_internal.h"
 
-enum { PLACES_AT_START = 64 };
+enum { PLACES_AT_START = 64, ALLOCATION_BYTES = 1024 * 1024 };
 
 static const char magic[8] = "wm-ring";
 
@@ -110,6 +110,20 @@ static bool is_ours(const struct ring *ring, const struct ring_options *options)
            memcmp(identity->producer, options->stream.producer, sizeof identity->producer) == 0;
 }
 
+/* A page of a mapping that the file system has no room for ends the process: it is asked before. */
+static bool allocate(struct ring *ring, uint64_t end)
+{
+    uint64_t wanted = (end + ALLOCATION_BYTES - 1) / ALLOCATION_BYTES * ALLOCATION_BYTES;
+    if (wanted > ring->data_bytes)
+        wanted = ring->data_bytes;
+    uint64_t from = ring->allocated ? RING_HEADER_SIZE + ring->allocated : 0;
+    off_t size = (off_t)(RING_HEADER_SIZE + wanted - from);
+    if (fallocate(ring->descriptor, 0, (off_t)from, size) < 0 && errno != EOPNOTSUPP)
+        return false;
+    ring->allocated = wanted;
+    return true;
+}
+
 static bool map(struct ring *ring, int descriptor, size_t file_bytes)
 {
     void *mapping = mmap(NULL, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
@@ -118,7 +132,7 @@ static bool map(struct ring *ring, int descriptor, size_t file_bytes)
     ring->header = mapping;
     ring->data = (uint8_t *)mapping + RING_HEADER_SIZE;
     ring->data_bytes = file_bytes - RING_HEADER_SIZE;
-    return true;
+    return allocate(ring, 1);
 }
 
 /* A file that was never finished: nothing was ever pushed to it. */
@@ -166,11 +180,11 @@ enum ring_found ring_open(const char *path, const struct ring_options *options, 
     struct ring *ring = calloc(1, sizeof *ring);
     int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     enum ring_found found = RING_FAILED;
+    if (ring)
+        ring->descriptor = descriptor;
     if (ring && descriptor >= 0)
         found = open_file(ring, descriptor, options);
     int error = errno;
-    if (descriptor >= 0)
-        close(descriptor);
     if (found == RING_NEW || found == RING_FOUND)
         *out = ring;
     else
@@ -183,6 +197,8 @@ void ring_close(struct ring *ring)
 {
     if (!ring)
         return;
+    if (ring->descriptor >= 0)
+        close(ring->descriptor);
     if (ring->header)
         munmap(ring->header, RING_HEADER_SIZE + ring->data_bytes);
     free(ring->places);
@@ -249,6 +265,9 @@ uint8_t *ring_reserve(struct ring *ring, size_t size)
     assert(size > 0);
     ring->reserved_size = 0;
     if (size > ring->data_bytes || !find_room(ring, ring_record_size(size), &ring->reserved_offset))
+        return NULL;
+    uint64_t end = ring->reserved_offset + ring_record_size(size);
+    if (end > ring->allocated && !allocate(ring, end))
         return NULL;
     ring->reserved_size = size;
     return ring->data + ring->reserved_offset + sizeof(struct ring_record);

@@ -71,7 +71,8 @@ struct ring_counts *ring_counts(struct ring *ring);
 const struct ring_mark *ring_last(const struct ring *ring);
 const struct ring_mark *ring_committed(const struct ring *ring);
 
-/* Room for a batch of 'size' bytes, valid until the next call; NULL: there is none. */
+/* Room for a batch of 'size' bytes, valid until the next call; NULL: there is none, here or in the
+ * file system. */
 uint8_t *ring_reserve(struct ring *ring, size_t size);
 
 /* Makes a batch of what was written where ring_reserve() said; 'mark' is how far the stream then

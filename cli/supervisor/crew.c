@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "capture/source.h"
 
@@ -81,6 +82,12 @@ static int add_tracker(const struct supervisor_plan *plan, size_t shard, struct 
     return result;
 }
 
+static bool is_regular(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 /* The files of one worker: a contiguous range, so that source order is command-line order. */
 static void add_files(const struct supervisor_plan *plan, size_t worker, struct crew *crew)
 {
@@ -93,6 +100,8 @@ static void add_files(const struct supervisor_plan *plan, size_t worker, struct 
         command_line_add(&member->command_line, plan->files[i]);
         if (strcmp(source_path(plan->files[i]), "-") == 0)
             member->has_standard_input = true;
+        if (!is_regular(source_path(plan->files[i])))
+            member->is_once = true;
     }
 }
 

@@ -25,7 +25,9 @@ struct crew_member {
     struct process process;
     struct command_line command_line;
     bool has_standard_input;
-    size_t worker; /* of a capture worker: its number */
+    bool is_once;     /* its input cannot be read again: it is not started again */
+    bool is_stopping; /* it was told to bring to its end what there is */
+    size_t worker;    /* of a capture worker: its number */
 };
 
 /* Where the processes find each other, and what they are told; borrowed for as long as the crew. */

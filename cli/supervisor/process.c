@@ -29,6 +29,16 @@ void command_line_add(struct command_line *command_line, const char *text)
     command_line->items[++command_line->n] = NULL;
 }
 
+void command_line_insert(struct command_line *command_line, size_t place, const char *text)
+{
+    assert(place <= command_line->n);
+    command_line_add(command_line, text);
+    char *added = command_line->items[command_line->n - 1];
+    memmove(command_line->items + place + 1, command_line->items + place,
+            (command_line->n - 1 - place) * sizeof *command_line->items);
+    command_line->items[place] = added;
+}
+
 void command_line_add_number(struct command_line *command_line, size_t number)
 {
     char text[24];

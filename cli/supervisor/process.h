@@ -34,6 +34,7 @@ struct command_line {
 };
 
 void command_line_add(struct command_line *command_line, const char *text);
+void command_line_insert(struct command_line *command_line, size_t place, const char *text);
 void command_line_add_number(struct command_line *command_line, size_t number);
 void command_line_deinit(struct command_line *command_line);
 

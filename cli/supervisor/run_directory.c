@@ -34,7 +34,7 @@ static int make_own(struct run_directory *directory)
             snprintf(directory->path, sizeof directory->path, "%s/wanmeter-XXXXXX", places[i]);
         if (length > RUN_DIRECTORY_PATH_MAX || mkdtemp(directory->path) == NULL)
             continue;
-        directory->is_made_here = true;
+        directory->is_made_here = directory->is_own = true;
         return chmod(directory->path, MODE) == 0 ? 0 : fail(directory->path, errno);
     }
     return fail(directory->path, errno);
@@ -77,10 +77,17 @@ static bool is_page(const char *name)
     return end != NULL && strcmp(end, ".page") == 0;
 }
 
+/* What the workers have that is not committed (proto/ring.h). */
+static bool is_ring(const char *name)
+{
+    return strncmp(name, "ring-", strlen("ring-")) == 0;
+}
+
 /* What processes make there in any case: sockets, and what they report. */
 static bool is_passing(const char *name, const struct stat *state)
 {
-    return S_ISSOCK(state->st_mode) || strncmp(name, REPORT_PREFIX, strlen(REPORT_PREFIX)) == 0;
+    return S_ISSOCK(state->st_mode) || is_ring(name) ||
+           strncmp(name, REPORT_PREFIX, strlen(REPORT_PREFIX)) == 0;
 }
 
 /* Sockets and reports; at the end of a run also the trackers' pages (tracker/hand.h), which a
@@ -145,11 +152,12 @@ int run_directory_give(const struct run_directory *directory, const struct sandb
     return lchown(directory->path, user->uid, user->gid) == 0 ? 0 : fail(directory->path, errno);
 }
 
-void run_directory_close(struct run_directory *directory)
+void run_directory_close(struct run_directory *directory, bool is_failed)
 {
     char lock[RUN_DIRECTORY_PATH_MAX + 16];
     if (directory->lock < 0)
         return;
+    (void)is_failed;
     clear(directory, true);
     snprintf(lock, sizeof lock, "%s/%s", directory->path, LOCK_NAME);
     unlink(lock);

@@ -3,8 +3,8 @@
  *     run_directory_open(config.run_directory, &directory);   "": a new one of its own
  *     run_directory_give(&directory, &user);
  *     … directory.path …
- *     run_directory_close(&directory);                        sockets, lock, and if made here the
- *                                                             directory itself are gone
+ *     run_directory_close(&directory, is_failed);             sockets, rings, lock, and if made
+ * here the directory itself are gone
  *
  * A lock file keeps a second run out of a directory that is in use; what a killed run left in it is
  * removed at opening. Mode 0750. Not thread-safe. */
@@ -22,6 +22,7 @@ struct run_directory {
     char path[RUN_DIRECTORY_PATH_MAX + 1];
     int lock; /* descriptor; -1: not open */
     bool is_made_here;
+    bool is_own; /* nobody named it */
 };
 
 /* 0, or -errno, which is logged: -EWOULDBLOCK: another run has it; -ENAMETOOLONG. */
@@ -30,6 +31,9 @@ int run_directory_open(const char *wanted, struct run_directory *directory);
 /* Makes it the property of whom the processes become. A directory that was there before is given
  * away only if it is empty, and root's alone. 0 or -errno (logged). */
 int run_directory_give(const struct run_directory *directory, const struct sandbox_user *user);
-void run_directory_close(struct run_directory *directory);
+
+/* 'is_failed': what is not in the database yet stays for the next run, if the directory was named:
+ * nobody would find it in another. */
+void run_directory_close(struct run_directory *directory, bool is_failed);
 
 #endif

@@ -57,6 +57,8 @@ struct ring {
     struct ring_header *header; /* the mapping */
     uint8_t *data;
     size_t data_bytes;
+    uint64_t allocated; /* of the data: the file system has it */
+    int descriptor;     /* -1: not open */
     struct stream_id stream;
     struct ring_mark last;
     struct ring_mark committed;

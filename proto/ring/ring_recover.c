@@ -12,13 +12,13 @@ static bool is_record(const struct ring *ring, uint64_t offset)
     const struct ring_record *record = ring_record_at(ring, offset);
     uint64_t room = ring->data_bytes - offset - sizeof *record;
     return record->magic == RING_RECORD_MAGIC && record->size > 0 && record->size <= room &&
-           record->crc == ring_record_crc(record);
+           record->mark.seq < INT64_MAX && record->crc == ring_record_crc(record);
 }
 
 static bool is_base(const struct ring *ring, const struct ring_base *base)
 {
     return base->crc == ring_base_crc(base) && base->generation != 0 &&
-           base->offset <= ring->data_bytes && base->mark.seq >= -1;
+           base->offset <= ring->data_bytes && base->mark.seq >= -1 && base->mark.seq < INT64_MAX;
 }
 
 static const struct ring_base *find_base(const struct ring *ring)
@@ -79,8 +79,12 @@ static bool is_apart(const struct ring *ring, uint64_t offset, uint64_t size)
     return true;
 }
 
-static bool goes_on(const struct ring_mark *last, const struct ring_record *record)
+/* No more are missing than there were room for, and nothing goes back. */
+static bool goes_on(const struct ring *ring, const struct ring_record *record)
 {
+    const struct ring_mark *last = &ring->last;
+    if ((uint64_t)(record->mark.seq - last->seq) > ring->data_bytes / RING_ALIGNMENT)
+        return false;
     const struct totals *before = &record->totals_before;
     const struct totals *after = &record->mark.totals;
     return before->packets >= last->totals.packets && before->l2_bytes >= last->totals.l2_bytes &&
@@ -102,7 +106,7 @@ int ring_recover(struct ring *ring)
     while (find_next(ring, &offset)) {
         const struct ring_record *record = ring_record_at(ring, offset);
         uint64_t size = ring_record_size(record->size);
-        if (!is_apart(ring, offset, size) || !goes_on(&ring->last, record))
+        if (!is_apart(ring, offset, size) || !goes_on(ring, record))
             return -EBADMSG;
         if (ring_add_place(ring, offset, size) < 0)
             return -ENOMEM;

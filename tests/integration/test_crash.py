@@ -13,7 +13,9 @@ OK, RUNTIME, USAGE, LOSS, MISMATCH = range(5)
 PATIENCE_S = 60
 # Small, so that a commit point is never far.
 SMALL_STEPS = ["--set", "tracker.commit_volume=64KiB", "--set", "capture.batch=16KiB", "--set", "capture.window=1MiB"]
+PLAIN = ["--quiet", "--config", "config.yaml", "--shards", "2", "--database", "plain.db"]
 USAGE_ROWS = "SELECT slot_ns, account, wan, direction, class, packets, l2_bytes, l3_bytes, billed_bytes FROM usage ORDER BY 1, 2, 3, 4, 5"
+SOURCE_ROWS = "SELECT name, packets, l2_bytes, first_ns, last_ns, is_complete FROM source ORDER BY source_index"
 FLOW_ROWS = "SELECT * FROM flow ORDER BY id, first_ns, record"
 
 
@@ -82,18 +84,61 @@ def test_a_process_that_dies_at_every_start_ends_a_replay(case):
     assert_balanced(case)
 
 
+# --- capture workers ---
+
+@each([1, 2])
+def test_a_worker_that_is_killed_in_the_middle_of_files_loses_nothing(case, n_workers):
+    """Its successor reads them again, and leaves out what it had sent."""
+    make_capture(case)
+    names = ["in.pcap"]
+    if n_workers == 2:
+        names.append("second.pcap")
+        capture.write_pcap(case.directory / "second.pcap", traffic.mix(seed=4, n_packets=5_000))
+        (case.directory / "plain.db").unlink()
+        case.wanmeter("replay", *PLAIN, "--workers", "2", *names)
+    killed = f"capture-{n_workers - 1}"
+    with Replay(case, "--workers", str(n_workers), files=names) as replay:
+        stopped = replay.stop("tracker-1")  # so that the end is not reached before
+        for i in range(3):
+            replay.wait_for_usage()
+            replay.kill(killed)
+            replay.wait_for_restart(killed, i + 1)
+        os.kill(stopped, signal.SIGCONT)
+        replay.finish(allowed={OK})
+    assert_same_usage(case)
+    assert case.query(FLOW_ROWS) == case.query(FLOW_ROWS, database="plain.db")
+    assert case.query(SOURCE_ROWS) == case.query(SOURCE_ROWS, database="plain.db")
+    case.wanmeter.audit()
+
+
+def test_a_worker_that_is_killed_while_a_replay_stops_brings_in_what_was_read(case):
+    make_capture(case)
+    with Replay(case, files=["in.pcap"]) as replay:
+        stopped = replay.stop("tracker-1")
+        replay.wait_for_usage()
+        os.kill(replay.pid_of("capture-0"), signal.SIGSTOP)  # it does not end before it is killed
+        replay.process.send_signal(signal.SIGINT)
+        replay.kill("capture-0")
+        replay.wait_for_restart("capture-0")
+        os.kill(stopped, signal.SIGCONT)
+        replay.finish(allowed={LOSS})
+    assert_balanced(case)
+    ((name, packets, _, _, _, is_complete),) = case.query(SOURCE_ROWS)
+    assert (name, is_complete) == ("in.pcap", 0) and packets == case.wanmeter.total()[0]
+
+
 # --- support ---
 
 class Replay:
     """A replay of standard input, by two trackers, in a directory that is known."""
 
-    def __init__(self, case, *options):
+    def __init__(self, case, *options, files=()):
         self.case = case
         self.directory = case.wanmeter.sockets / "own"
         reader, writer = os.pipe()
         self.process = case.wanmeter.start(
             "replay", "--quiet", "--config", "config.yaml", "--shards", "2", "--set", f"run_directory={self.directory}",
-            *SMALL_STEPS, *options, "-", stdin=reader)
+            *SMALL_STEPS, *options, *(files or ["-"]), stdin=reader)
         os.close(reader)
         self.pipe = os.fdopen(writer, "wb")
 
@@ -120,6 +165,13 @@ class Replay:
     def pid_of(self, name):
         pid, state, _ = self.roster()[name]
         assert state == "running" and pid
+        return pid
+
+    def stop(self, name):
+        """At once; its pid, to go on."""
+        self.wait(f"{name} started", lambda: self.roster().get(name, (0, "", 0))[1] == "running")
+        pid = self.pid_of(name)
+        os.kill(pid, signal.SIGSTOP)
         return pid
 
     def kill(self, name):
@@ -161,7 +213,7 @@ def make_capture(case, n_packets=30_000):
     path = case.directory / "in.pcap"
     capture.write_pcap(path, traffic.mix(seed=3, n_packets=n_packets))
     case.write("config.yaml", traffic.CONFIG)
-    case.wanmeter("replay", "--quiet", "--config", "config.yaml", "--shards", "2", "--database", "plain.db", path)
+    case.wanmeter("replay", *PLAIN, "in.pcap")
     return path.read_bytes()
 
 
