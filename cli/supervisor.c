@@ -18,6 +18,7 @@
 #include "cli/supervisor/progress.h"
 #include "cli/supervisor/roster.h"
 #include "cli/supervisor/run_directory.h"
+#include "cli/supervisor/service.h"
 #include "common/clock_reading.h"
 #include "common/log.h"
 #include "common/process_status.h"
@@ -30,6 +31,7 @@ struct supervisor {
     struct run_directory directory;
     struct crew crew;
     struct progress progress;
+    struct service service;
     struct pollfd *polled; /* the signals, then each worker's progress */
     sigset_t old_mask;
     int signals; /* signalfd; -1: not open */
@@ -89,6 +91,7 @@ static void on_interrupt(struct supervisor *supervisor)
         kill_all(supervisor);
         return;
     }
+    service_stopping(&supervisor->service);
     log_info("stopping: what was read so far goes into the database (once more: stop at once)");
     for (size_t i = 0; i < supervisor->crew.n; i++)
         if (supervisor->crew.members[i].process.role == PROCESS_CAPTURE)
@@ -376,7 +379,9 @@ static void restart_due(struct supervisor *supervisor)
 /* When something is to be done although nothing happens; INT64_MAX: never. */
 static int64_t next_due_ns(const struct supervisor *supervisor)
 {
-    int64_t due_ns = supervisor->kill_ns != 0 ? supervisor->kill_ns : INT64_MAX;
+    int64_t due_ns = service_due_ns(&supervisor->service);
+    if (supervisor->kill_ns != 0 && supervisor->kill_ns < due_ns)
+        due_ns = supervisor->kill_ns;
     for (size_t i = 0; i < supervisor->crew.n; i++) {
         const struct crew_member *member = &supervisor->crew.members[i];
         if (member->state == MEMBER_WAITING && member->restart.due_ns < due_ns)
@@ -435,6 +440,7 @@ static void watch(struct supervisor *supervisor)
 {
     while (has_members(supervisor)) {
         wait_for_news(supervisor);
+        service_turn(&supervisor->service, supervisor->directory.path, now_ns());
         restart_due(supervisor);
         if (supervisor->kill_ns != 0 && now_ns() >= supervisor->kill_ns)
             end_late(supervisor);
@@ -446,6 +452,7 @@ enum supervisor_result supervisor_run(const struct supervisor_plan *plan)
     struct supervisor supervisor;
     enum supervisor_result result = SUPERVISOR_FAILED;
     if (supervisor_open(&supervisor, plan) == 0) {
+        service_open(&supervisor.service);
         start_all(&supervisor);
         watch(&supervisor);
         if (!supervisor.is_failed)

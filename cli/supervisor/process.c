@@ -97,6 +97,14 @@ static void take_descriptors(const struct process_descriptors *descriptors)
             fcntl(descriptors->passed[i], F_SETFD, 0);
 }
 
+/* systemd hears of the supervisor, not of each process. */
+static void leave_service(void)
+{
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_PID");
+    unsetenv("WATCHDOG_USEC");
+}
+
 /* In the child. Does not return. */
 static void become(const struct command_line *command_line, pid_t parent,
                    const struct process_descriptors *descriptors)
@@ -106,6 +114,7 @@ static void become(const struct command_line *command_line, pid_t parent,
     if (getppid() != parent) /* it died before prctl() */
         _exit(EXIT_FAILURE);
     take_descriptors(descriptors);
+    leave_service();
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

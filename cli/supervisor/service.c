@@ -1,0 +1,64 @@
+#include "cli/supervisor/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "cli/status/process_state.h"
+
+static const int64_t NS_PER_US = 1000;
+static const int64_t INTERVAL_NS = 500000000;
+
+void service_open(struct service *service)
+{
+    uint64_t watchdog_us = 0;
+    *service =
+        (struct service){.is_open = getenv("NOTIFY_SOCKET") != NULL, .interval_ns = INTERVAL_NS};
+    if (sd_watchdog_enabled(0, &watchdog_us) > 0 &&
+        (int64_t)watchdog_us / 2 * NS_PER_US < INTERVAL_NS)
+        service->interval_ns = (int64_t)watchdog_us / 2 * NS_PER_US;
+}
+
+int64_t service_due_ns(const struct service *service)
+{
+    return service->is_open ? service->due_ns : INT64_MAX;
+}
+
+/* "3 processes run", or which one does not. True: all do. */
+static bool describe(const char *run_directory, char *text, size_t size)
+{
+    static struct process_state states[PROCESS_STATES_MAX];
+    size_t n = process_states_read(run_directory, states);
+    snprintf(text, size, "%zu processes run", n);
+    for (size_t i = 0; i < n; i++)
+        if (!process_state_is_well(&states[i])) {
+            snprintf(text, size, "%.31s: %.15s", states[i].name, states[i].state);
+            return false;
+        }
+    return n > 0;
+}
+
+void service_turn(struct service *service, const char *run_directory, int64_t now_ns)
+{
+    char status[sizeof service->status];
+    if (!service->is_open || now_ns < service->due_ns)
+        return;
+    service->due_ns = now_ns + service->interval_ns;
+    bool are_well = describe(run_directory, status, sizeof status);
+    if (!service->is_stopping && strcmp(status, service->status) != 0) {
+        sd_notifyf(0, "STATUS=%s", status);
+        memcpy(service->status, status, sizeof status);
+    }
+    if (are_well && !service->is_ready) {
+        service->is_ready = true;
+        sd_notify(0, "READY=1");
+    }
+    sd_notify(0, "WATCHDOG=1");
+}
+
+void service_stopping(struct service *service)
+{
+    service->is_stopping = true;
+    sd_notify(0, "STOPPING=1\nSTATUS=what was captured goes into the database");
+}
