@@ -98,6 +98,18 @@ static enum database_kind kind_of_handle(sqlite3 *handle, char why[DATABASE_WHY_
     return DATABASE_OURS;
 }
 
+/* Where a database has its application id. */
+static bool has_our_mark(const char *path)
+{
+    static const uint8_t mark[] = {'w', 'a', 'n', 'm'}; /* SCHEMA_APPLICATION_ID */
+    uint8_t bytes[68 + sizeof mark];
+    FILE *file = fopen(path, "rb");
+    bool is_read = file != NULL && fread(bytes, sizeof bytes, 1, file) == 1;
+    if (file != NULL)
+        fclose(file);
+    return is_read && memcmp(bytes + 68, mark, sizeof mark) == 0;
+}
+
 /* As database_kind_of(), and leaves the handle open where it is OURS. */
 static enum database_kind open_kind(const char *path, char why[DATABASE_WHY_MAX], sqlite3 **handle)
 {
@@ -119,6 +131,10 @@ static enum database_kind open_kind(const char *path, char why[DATABASE_WHY_MAX]
     int result = open_handle(path, handle);
     if (result == SQLITE_OK) {
         kind = kind_of_handle(*handle, why);
+    } else if (((result & 0xff) == SQLITE_NOTADB || (result & 0xff) == SQLITE_CORRUPT) &&
+               has_our_mark(path)) {
+        snprintf(why, DATABASE_WHY_MAX, "it is damaged: %s", sqlite3_errmsg(*handle));
+        kind = DATABASE_DAMAGED;
     } else if ((result & 0xff) == SQLITE_NOTADB) {
         snprintf(why, DATABASE_WHY_MAX, "it is not a SQLite database");
         kind = DATABASE_FOREIGN;
@@ -159,6 +175,7 @@ enum exit_code database_open(const char *path, struct database *database)
         log_error("%s: %s", path, why);
         return EXIT_CODE_RUNTIME;
     case DATABASE_NEWER:
+    case DATABASE_DAMAGED:
     case DATABASE_FOREIGN:
         log_error("%s: %s", path, why);
         return EXIT_CODE_USAGE;

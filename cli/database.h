@@ -31,6 +31,7 @@ enum database_kind {
     DATABASE_EMPTY, /* a file of no bytes, or a SQLite database without any table */
     DATABASE_OURS,
     DATABASE_NEWER,     /* of a later version of this program */
+    DATABASE_DAMAGED,   /* ours, by a mark in its first bytes; SQLite cannot read it */
     DATABASE_FOREIGN,   /* another program's, or no SQLite database */
     DATABASE_UNREADABLE /* errno, or SQLite, says why: 'why' */
 };

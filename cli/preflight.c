@@ -42,6 +42,7 @@ enum exit_code preflight_database(const char *path)
         return check_place(path);
     case DATABASE_EMPTY:
     case DATABASE_OURS:
+    case DATABASE_DAMAGED: /* the exporter knows what becomes of it */
         if (access(path, W_OK) == 0)
             return EXIT_CODE_OK;
         log_error("%s: %s", path, strerror(errno));

@@ -257,6 +257,7 @@ struct config {
         int64_t checkpoint_bytes;   /* the WAL's size that makes a checkpoint */
         int64_t spool_bytes;        /* 0: there is none */
         char *spool_directory;      /* empty: the database's */
+        char *on_corrupt;           /* "auto", "refuse", "set_aside" */
     } exporter;
 
     struct {

@@ -46,13 +46,14 @@ struct exporter {
     uint64_t phase_since_ms;
     struct high_water *resume; /* what the last welcome carried */
     uint64_t ended_ms;         /* when the last stream had ended; 0: one has not */
+    bool is_corrupt;           /* the database */
     int n_signals;
     int status;
 };
 
 /* Ends the process with a failure; 'what' is logged. */
 void exporter_fail(struct exporter *exporter, const char *what);
-void exporter_stop(struct exporter *exporter); /* the same; its cause was logged */
+void exporter_stop(struct exporter *exporter, int result); /* the same; its cause was logged */
 
 /* phase.c */
 void exporter_enter(struct exporter *exporter, enum exporter_phase phase);

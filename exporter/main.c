@@ -13,6 +13,7 @@
 #include "common/sandbox/sandbox_user.h"
 #include "exporter/jobs.h"
 #include "exporter/recover.h"
+#include "exporter/set_aside.h"
 #include "proto/uplink.h"
 
 enum {
@@ -38,10 +39,13 @@ static void on_batch(void *state, size_t index, struct message *message)
     (void)index; /* the shard */
     if (exporter->status)
         return; /* what was on the way when the run failed: not acknowledged */
-    if (message->kind != MESSAGE_RECORDS)
+    if (message->kind != MESSAGE_RECORDS) {
         exporter_fail(exporter, "a tracker sent packets");
-    else if (ledger_put(exporter->ledger, message, loop_now_ms(exporter->loop)) < 0)
-        exporter_stop(exporter);
+        return;
+    }
+    int result = ledger_put(exporter->ledger, message, loop_now_ms(exporter->loop));
+    if (result < 0)
+        exporter_stop(exporter, result);
 }
 
 static int on_applied(void *state, const struct message *message)
@@ -122,8 +126,9 @@ static bool can_welcome(void *state, size_t index, const struct stream_id *strea
     (void)index;
     if (exporter->status)
         return false;
-    if (ledger_settle(exporter->ledger, loop_now_ms(exporter->loop)) < 0) {
-        exporter_stop(exporter);
+    int result = ledger_settle(exporter->ledger, loop_now_ms(exporter->loop));
+    if (result < 0) {
+        exporter_stop(exporter, result);
         return false;
     }
     return ledger_is_well(exporter->ledger) || ledger_knows(exporter->ledger, stream);
@@ -203,7 +208,8 @@ static void on_report_timer(void *state)
 
 /* ---- open, close ---- */
 
-static int open_store(struct exporter *exporter)
+/* Replays what waits for it, and opens it. */
+static int open_database(struct exporter *exporter)
 {
     const struct config *config = &exporter->arguments.config;
     char error[STORE_ERROR_MAX];
@@ -212,10 +218,38 @@ static int open_store(struct exporter *exporter)
         return result;
     result =
         store_open(config->database, config->exporter.checkpoint_bytes, &exporter->store, error);
-    if (result < 0) {
+    if (result < 0)
         log_error("%s", error);
+    return result;
+}
+
+/* One that is damaged is refused, or goes, and another one takes its place. */
+static int open_or_replace_database(struct exporter *exporter)
+{
+    const struct config *config = &exporter->arguments.config;
+    int result = set_aside_finish(config->database);
+    if (result < 0)
+        return result;
+    result = open_database(exporter);
+    if (result != -EUCLEAN)
+        return result;
+    if (!set_aside_is_wanted(config, exporter->arguments.is_live)) {
+        log_error("it was not touched; with exporter.on_corrupt: set_aside it is moved out of the "
+                  "way, and a new one begins");
         return result;
     }
+    spool_close(exporter->spool);
+    exporter->spool = NULL;
+    result = set_aside_database(config->database);
+    return result == 0 ? open_database(exporter) : result;
+}
+
+static int open_store(struct exporter *exporter)
+{
+    const struct config *config = &exporter->arguments.config;
+    int result = open_or_replace_database(exporter);
+    if (result < 0)
+        return result;
     struct store_run run = {exporter->arguments.run_started_ns, WANMETER_VERSION, config,
                             exporter->arguments.is_live};
     if (run.started_ns == 0)
@@ -223,6 +257,8 @@ static int open_store(struct exporter *exporter)
     result = store_start_run(exporter->store, &run);
     if (result < 0)
         log_error("%s", store_error(exporter->store));
+    if (result == 0)
+        result = set_aside_declare(exporter->store, config->database);
     for (unsigned i = 0; i < STORE_PROTOCOLS; i++)
         exporter->protocol_names[i] = store_protocol_name(exporter->store, (uint8_t)i);
     return result;
@@ -394,6 +430,9 @@ static void exporter_close(struct exporter *exporter)
     ledger_destroy(exporter->ledger);
     store_close(exporter->store);
     spool_close(exporter->spool);
+    const struct config *config = &exporter->arguments.config;
+    if (exporter->is_corrupt && set_aside_is_wanted(config, exporter->arguments.is_live))
+        set_aside_database(config->database); /* a successor begins a new one */
     free(exporter->resume);
     arguments_deinit(&exporter->arguments);
 }

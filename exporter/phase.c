@@ -15,8 +15,9 @@ enum {
 };
 
 /* Its cause was logged. */
-void exporter_stop(struct exporter *exporter)
+void exporter_stop(struct exporter *exporter, int result)
 {
+    exporter->is_corrupt |= result == -EUCLEAN;
     exporter->status = PROCESS_FAILED;
     loop_stop(exporter->loop);
 }
@@ -25,7 +26,7 @@ void exporter_fail(struct exporter *exporter, const char *what)
 {
     if (exporter->status == 0)
         log_error("%s", what);
-    exporter_stop(exporter);
+    exporter_stop(exporter, 0);
 }
 
 void exporter_enter(struct exporter *exporter, enum exporter_phase phase)
@@ -67,22 +68,23 @@ static void run_input(struct exporter *exporter)
 {
     bool is_busy;
     uint64_t now_ms = loop_now_ms(exporter->loop);
-    if (ledger_turn(exporter->ledger, now_ms, &is_busy) < 0) {
-        exporter_stop(exporter);
+    int result = ledger_turn(exporter->ledger, now_ms, &is_busy);
+    if (result < 0) {
+        exporter_stop(exporter, result);
         return;
     }
     if (is_busy)
         loop_again(exporter->loop);
     if (!ledger_has_ended(exporter->ledger))
         return;
-    int result = ledger_finish(exporter->ledger, now_ms);
+    result = ledger_finish(exporter->ledger, now_ms);
     if (result == 0) {
         publisher_say_bye(exporter->publisher);
         exporter_enter(exporter, PHASE_PARTING);
     } else if (result == -EAGAIN) {
         give_up_waiting(exporter);
     } else {
-        exporter_stop(exporter);
+        exporter_stop(exporter, result);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/arguments.h"
 #include "common/log.h"
 #include "exporter/ledger/spool_run.h"
 #include "exporter/store.h"
@@ -88,6 +89,8 @@ static int apply_some(struct replay *replay)
 static int replay_all(struct replay *replay)
 {
     int result;
+    for (uint32_t i = 0; i < SHARDS_MAX; i++)
+        store_allow_hole(replay->store, i, INT64_MAX); /* the database may be another than then */
     do
         result = apply_some(replay);
     while (result == 0);

@@ -11,6 +11,7 @@
 #include "exporter/store/store_restore.h"
 
 enum {
+    OWNER_OFFSET = 68,         /* of a database's application id */
     BUSY_TIMEOUT_MS = 5000,    /* at the start: readers hold the database for moments only */
     BUSY_TIMEOUT_RUN_MS = 200, /* later there is somewhere else to put things */
     CLOSE_TIMEOUT_MS = 500,    /* what is not folded in at the end is so at the next start */
@@ -23,14 +24,18 @@ enum {
 static int check_header(struct store *store)
 {
     static const char magic[16] = "SQLite format 3";
-    char header[sizeof magic];
+    static const char own[4] = {'w', 'a', 'n', 'm'}; /* SCHEMA_APPLICATION_ID */
+    char header[OWNER_OFFSET + sizeof own] = {0};
     FILE *file = fopen(store->path, "rb");
     if (!file)
         return store_fail(store, -errno, "%s: %s", store->path, strerror(errno));
     size_t size = fread(header, 1, sizeof header, file);
     fclose(file);
-    if (size == 0 || (size == sizeof magic && memcmp(header, magic, size) == 0))
+    if (size == 0 || (size >= sizeof magic && memcmp(header, magic, sizeof magic) == 0))
         return 0;
+    if (memcmp(header + OWNER_OFFSET, own, sizeof own) == 0)
+        return store_fail(store, -EUCLEAN, "%s: is damaged: its first bytes are not a database's",
+                          store->path);
     return store_fail(store, -EEXIST, "%s: not a database; it was not touched", store->path);
 }
 
@@ -86,6 +91,8 @@ static int open_connection(struct store *store)
     int result = configure_connection(store);
     if (result == 0)
         result = store_check_owner(store);
+    if (result == 0)
+        result = store_check(store);
     if (result == 0 && sqlite3_db_readonly(store->db, "main") == 1)
         result = store_fail(store, -EROFS, "%s: cannot be written", store->path);
     return result;
@@ -173,7 +180,7 @@ void store_be_impatient(struct store *store)
 
 static void checkpoint_at_close(struct store *store)
 {
-    if (!store->statements[STATEMENT_COMMIT])
+    if (!store->statements[STATEMENT_COMMIT] || store->is_damaged)
         return; /* it was never opened in full */
     sqlite3_busy_timeout(store->db, CLOSE_TIMEOUT_MS);
     int result = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);

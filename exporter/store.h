@@ -89,6 +89,9 @@ void store_allow_hole(struct store *store, uint32_t shard, int64_t first_ns);
 int store_declare_unknown(struct store *store, const char *reason, const char *evidence,
                           int64_t time_ns);
 
+/* Is there a line of this reason that has 'text' in its evidence? */
+bool store_has_loss(struct store *store, const char *reason, const char *text);
+
 /* Is what went wrong the storage's (locked, full, read-only, …), so that the same may go well
  * later? */
 bool store_is_trouble(int result);

@@ -407,6 +407,11 @@ static const struct config_option options[] = {
     TEXT_OPTION("exporter.spool_directory", exporter.spool_directory, "", 0,
                 .help = "Where that file is; empty: beside the database. On another disk it helps "
                         "when the database's is full."),
+    TEXT_OPTION("exporter.on_corrupt", exporter.on_corrupt, "auto", 1,
+                .words = "auto refuse set_aside",
+                .help = "A database that is damaged: is refused; is set aside by a name that says "
+                        "so, and a new one begins with a loss line; auto: is set aside by "
+                        "'wanmeter run', and refused otherwise."),
 
     TEXT_OPTION("security.user", security.user, "", 0,
                 .help = "Who capture workers and trackers become when root starts them; empty: "

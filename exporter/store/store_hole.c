@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static struct store_hole *hole_of(struct store *store, const struct message *message)
 {
@@ -108,6 +109,16 @@ int store_declare_unknown(struct store *store, const char *reason, const char *e
     if (result == 0)
         result = store_stream_own(store, &stream_id);
     return result == 0 ? store_add_loss(store, stream_id, &loss) : result;
+}
+
+bool store_has_loss(struct store *store, const char *reason, const char *text)
+{
+    sqlite3_stmt *find = store->statements[STATEMENT_LOSS_FIND];
+    store_bind_text(find, 1, reason, strlen(reason));
+    store_bind_text(find, 2, text, strlen(text));
+    bool is_there = sqlite3_step(find) == SQLITE_ROW;
+    sqlite3_reset(find);
+    return is_there;
 }
 
 bool store_is_trouble(int result)

@@ -26,6 +26,7 @@ enum store_statement {
     STATEMENT_STREAM_APPLIED,
     STATEMENT_SOURCE_PUT,
     STATEMENT_LOSS_ADD,
+    STATEMENT_LOSS_FIND,
     STATEMENT_GAP_FIND,
     STATEMENT_GAP_ADD,
     STATEMENT_GAP_IS_BEHIND_HOLE,
@@ -119,6 +120,7 @@ struct store {
     char *lock_path;
     int lock_descriptor; /* -1: none */
     bool has_transaction;
+    bool is_damaged;
     int64_t run_id;
     int64_t run_started_ns;
     uint8_t config_sha256[SEAL_HASH_SIZE]; /* of the run */
@@ -182,6 +184,9 @@ void store_be_impatient(struct store *store);
 /* store_lock.c */
 int store_lock(struct store *store);
 void store_unlock(struct store *store);
+
+/* store_check.c: -EUCLEAN: it is damaged. */
+int store_check(struct store *store);
 
 /* store_migrate.c: refuses what is not ours; brings it up to date. */
 int store_check_owner(struct store *store);

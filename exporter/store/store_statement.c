@@ -17,6 +17,7 @@ static const char *const statement_sql[STATEMENT_N] = {
         " (SELECT coalesce(max(record_id), 0) + 1 FROM flow_record))",
     [STATEMENT_RUN_FIND] = "SELECT id FROM run WHERE started_ns = ?1 AND config_sha256 = ?2",
     [STATEMENT_RUN_FINISH] = "UPDATE run SET finished_ns = ?1 WHERE id = ?2",
+    [STATEMENT_LOSS_FIND] = "SELECT 1 FROM loss_line WHERE reason = ?1 AND instr(evidence, ?2)",
     [STATEMENT_RUN_PROBE] = "UPDATE run SET finished_ns = finished_ns WHERE id = ?1",
     [STATEMENT_RUN_LAST] = "SELECT id, config_sha256 FROM run ORDER BY id DESC LIMIT 1",
     [STATEMENT_STREAM_FIND] = "SELECT id, seq, packets_into_next, packets, l2_bytes, l3_bytes,"
@@ -186,6 +187,10 @@ int store_fail(struct store *store, int result, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(store->error, sizeof store->error, format, arguments);
     va_end(arguments);
+    if (result == -EUCLEAN && store->db) { /* it stays as it is, with its log beside it */
+        store->is_damaged = true;
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
     return result;
 }
 
@@ -205,8 +210,7 @@ static int errno_of(int sqlite_result)
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return EACCES;
-    case SQLITE_NOTADB:
-        return EEXIST;
+    case SQLITE_NOTADB: /* its header was looked at before */
     case SQLITE_CORRUPT:
         return EUCLEAN;
     case SQLITE_CONSTRAINT: /* STRICT: a sum that is no 64-bit integer any more */
