@@ -261,6 +261,13 @@ struct config {
     } exporter;
 
     struct {
+        char *addresses; /* "full", "truncated", "anonymised" */
+        int32_t ipv4_prefix;
+        int32_t ipv6_prefix;
+        char *key_file;
+    } privacy;
+
+    struct {
         char *user;    /* of capture workers and trackers; empty: wanmeter, else nobody */
         char *sandbox; /* "strict", "best_effort", "off" */
     } security;

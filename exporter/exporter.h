@@ -16,6 +16,7 @@
 #include "common/sandbox.h"
 #include "exporter/activity.h"
 #include "exporter/ledger.h"
+#include "exporter/privacy.h"
 #include "exporter/publish.h"
 #include "exporter/publish/publish_keys.h"
 #include "exporter/spool.h"
@@ -37,6 +38,7 @@ struct exporter {
     struct publisher *publisher;
     struct publish_keys keys;
     struct activity activity;
+    struct privacy *privacy; /* NULL: addresses are kept in full */
     struct spool *spool;
     struct store *store;
     struct ledger *ledger;

@@ -43,6 +43,7 @@ static void on_batch(void *state, size_t index, struct message *message)
         exporter_fail(exporter, "a tracker sent packets");
         return;
     }
+    privacy_apply(exporter->privacy, message);
     int result = ledger_put(exporter->ledger, message, loop_now_ms(exporter->loop));
     if (result < 0)
         exporter_stop(exporter, result);
@@ -396,10 +397,22 @@ static int open_place(struct exporter *exporter)
     return result;
 }
 
+/* Before the sandbox: where the key is is nobody's business later. */
+static int open_privacy(struct exporter *exporter)
+{
+    char error[PRIVACY_ERROR_MAX];
+    int result = privacy_create(&exporter->arguments.config, &exporter->privacy, error);
+    if (result < 0)
+        log_error("%s", error);
+    return result;
+}
+
 static int exporter_open(struct exporter *exporter)
 {
     heap_one_pool();
-    int result = open_place(exporter);
+    int result = open_privacy(exporter);
+    if (result == 0)
+        result = open_place(exporter);
     if (result == 0)
         result = open_store(exporter);
     if (result == 0)
@@ -433,6 +446,7 @@ static void exporter_close(struct exporter *exporter)
     const struct config *config = &exporter->arguments.config;
     if (exporter->is_corrupt && set_aside_is_wanted(config, exporter->arguments.is_live))
         set_aside_database(config->database); /* a successor begins a new one */
+    privacy_destroy(exporter->privacy);
     free(exporter->resume);
     arguments_deinit(&exporter->arguments);
 }

@@ -413,6 +413,18 @@ static const struct config_option options[] = {
                         "so, and a new one begins with a loss line; auto: is set aside by "
                         "'wanmeter run', and refused otherwise."),
 
+    TEXT_OPTION("privacy.addresses", privacy.addresses, "full", 1,
+                .words = "full truncated anonymised",
+                .help = "How addresses of flows are stored and published: in full; their first "
+                        "bits only; replaced by others, prefix by prefix (Crypto-PAn), by a key."),
+    INTEGER_OPTION("privacy.ipv4_prefix", privacy.ipv4_prefix, "24", 0, 32,
+                   .help = "Truncated: the bits that stay of an IPv4 address."),
+    INTEGER_OPTION("privacy.ipv6_prefix", privacy.ipv6_prefix, "48", 0, 128,
+                   .help = "And of an IPv6 address."),
+    TEXT_OPTION("privacy.key_file", privacy.key_file, "", 0,
+                .help = "A file of 32 random bytes that only its owner may read (mode 0600): the "
+                        "key of addresses and flow ids, unless addresses are in full."),
+
     TEXT_OPTION("security.user", security.user, "", 0,
                 .help = "Who capture workers and trackers become when root starts them; empty: "
                         "wanmeter, or nobody where there is no such user."),
@@ -452,6 +464,7 @@ static const struct config_section sections[] = {
     {"flow_labels", "Leases of IPv6 flow labels; the names and defaults are those of Linux's "
                     "net.ipv6.flowlabel_*."},
     {"exporter", "From records to the database."},
+    {"privacy", "What is stored and published of addresses."},
     {"security", "What a process that was taken over could do (docs/security.md)."},
     {"events", "What is published to subscribers."},
 };

@@ -123,6 +123,7 @@ struct store {
     bool is_damaged;
     int64_t run_id;
     int64_t run_started_ns;
+    bool has_addresses;                    /* in full: see exporter/privacy.h */
     uint8_t config_sha256[SEAL_HASH_SIZE]; /* of the run */
 
     /* Configuration index + 1 (0: none) to the row's id. */

@@ -238,6 +238,7 @@ static int find_or_add_run(struct store *store, const struct store_run *run)
     store->has_flow_records = run->config->tracker.flow_records;
     store->interim_interval_ns = run->config->tracker.interim_interval_ns;
     store->run_started_ns = run->started_ns;
+    store->has_addresses = strcmp(run->config->privacy.addresses, "full") == 0;
     int result = find_run(store, run, hash_text);
     return result == -ENOENT ? add_run(store, run, hash_text) : result;
 }
