@@ -20,8 +20,8 @@ int link_packets_create(const struct config *config, struct link_packets **out)
     if (!links)
         return -ENOMEM;
     links->n_wans = n_wans;
-    for (uint16_t wan = 1; wan < n_wans; wan++) {
-        links->compresses[wan] = model_compresses_tcp(config, wan);
+    for (size_t wan = 1; wan < n_wans; wan++) {
+        links->compresses[wan] = model_compresses_tcp(config, (uint16_t)wan);
         is_wanted |= links->compresses[wan];
     }
     if (!is_wanted) {

@@ -252,6 +252,35 @@ static bool is_valid_sctp(const struct packet_sctp *sctp)
     return true;
 }
 
+/* What only some packets have, in the order of their bits but for the addresses. NULL: invalid. */
+static inline const uint8_t *get_parts(const uint8_t *at, struct packet *packet)
+{
+    if (packet->parts & PACKET_PART_TCP)
+        at = get(at, &packet->tcp, TCP_SIZE);
+    if (packet->parts & PACKET_PART_ICMP) {
+        packet->icmp_type = at[0];
+        packet->icmp_code = at[1];
+        at += ICMP_SIZE;
+    }
+    if (packet->parts & PACKET_PART_INNER)
+        at = get(at, &packet->inner, INNER_SIZE);
+    if (packet->parts & PACKET_PART_CLOCK)
+        at = get(at, &packet->clock_ns, 8);
+    if (packet->parts & PACKET_PART_LABEL)
+        at = get(at, &packet->flow_label, 4);
+    if (packet->parts & PACKET_PART_L2) {
+        at = get(at, &packet->l2_account, 2);
+        packet->malformed_cause = *at++;
+        packet->wan_match = *at++;
+    }
+    if (packet->parts & PACKET_PART_SCTP) {
+        at = get(at, &packet->sctp, SCTP_SIZE);
+        if (!is_valid_sctp(&packet->sctp))
+            return NULL;
+    }
+    return at;
+}
+
 enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struct packet *packet,
                                         size_t *used)
 {
@@ -299,29 +328,9 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
         at = get(at, packet->source_address, 16);
         at = get(at, packet->destination_address, 16);
     }
-    if (packet->parts & PACKET_PART_TCP)
-        at = get(at, &packet->tcp, TCP_SIZE);
-    if (packet->parts & PACKET_PART_ICMP) {
-        packet->icmp_type = at[0];
-        packet->icmp_code = at[1];
-        at += ICMP_SIZE;
-    }
-    if (packet->parts & PACKET_PART_INNER)
-        at = get(at, &packet->inner, INNER_SIZE);
-    if (packet->parts & PACKET_PART_CLOCK)
-        at = get(at, &packet->clock_ns, 8);
-    if (packet->parts & PACKET_PART_LABEL)
-        at = get(at, &packet->flow_label, 4);
-    if (packet->parts & PACKET_PART_L2) {
-        at = get(at, &packet->l2_account, 2);
-        packet->malformed_cause = *at++;
-        packet->wan_match = *at++;
-    }
-    if (packet->parts & PACKET_PART_SCTP) {
-        at = get(at, &packet->sctp, SCTP_SIZE);
-        if (!is_valid_sctp(&packet->sctp))
-            return PACKET_INVALID;
-    }
+    at = get_parts(at, packet);
+    if (!at)
+        return PACKET_INVALID;
     *used = (size_t)(at - bytes);
     return PACKET_DECODED;
 }

@@ -1,5 +1,6 @@
 #include "tracker/duplicate.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,7 @@ static struct seen *find(const struct stretch *stretch, uint64_t fingerprint)
 /* False: no memory for more, or as many as there may be. */
 static bool grow(struct stretch *stretch)
 {
+    assert(stretch->n_places > 0);
     struct stretch larger = {.n_places = stretch->n_places * 2, .n = stretch->n};
     if (stretch->n >= DUPLICATE_PACKETS_MAX)
         return false;

@@ -64,7 +64,7 @@ static int find_view(struct store *store, char *name, size_t size)
 static int drop_views(struct store *store)
 {
     for (;;) {
-        char name[128], sql[192];
+        char name[128] = "", sql[192];
         int result = find_view(store, name, sizeof name);
         if (result < 0 || name[0] == '\0')
             return result;
