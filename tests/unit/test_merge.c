@@ -243,9 +243,96 @@ static void test_a_batch_that_does_not_add_up_is_refused(void **state)
     merge_destroy(merge);
 }
 
+struct aside {
+    struct loss loss;
+    int n;
+};
+
+static void on_set_aside(void *state, const struct message *batch, const struct loss *loss)
+{
+    struct aside *aside = state;
+    assert_int_equal(batch->seq, 1);
+    aside->loss = *loss;
+    aside->n++;
+}
+
+static void ignore_packet(void *state, const struct packet *packet, const struct flow_key *key)
+{
+    (void)state;
+    (void)packet;
+    (void)key;
+}
+
+static void ignore_ahead(void *state, const struct packet *packet, struct flow_key *key)
+{
+    (void)state;
+    (void)packet;
+    (void)key;
+}
+
+static void ignore_end(void *state, const struct message *batch)
+{
+    (void)state;
+    (void)batch;
+}
+
+/* A batch of garbage whose totals say that it has 5 packets. */
+static void push_set_aside(struct merge *merge)
+{
+    static const uint8_t garbage[200] = {0xff};
+    struct message message = {
+        .kind = MESSAGE_PACKETS,
+        .stream = {.producer = "capture-0", .epoch = 1},
+        .seq = 1,
+        .totals = {9, 900, 800},
+        .watermark_ns = 50,
+        .end_of_stream = true,
+        .packets = garbage,
+        .packets_size = sizeof garbage,
+        .n_packets = 2,
+    };
+    size_t size;
+    struct message owned;
+    uint8_t *bytes = message_encode(&message, &size);
+    assert_int_equal(message_decode(bytes, size, &owned), MESSAGE_OK);
+    free(bytes);
+    assert_int_equal(merge_push_set_aside(merge, 0, &owned), 0);
+}
+
+static void test_a_batch_that_is_set_aside_is_a_loss_of_what_was_not_applied_of_it(void **state)
+{
+    (void)state;
+    struct aside aside = {0};
+    struct hand_watch watch = {.worker = HAND_IS_EMPTY};
+    struct merge_handlers handlers = {ignore_ahead, ignore_packet, ignore_packet, ignore_end,
+                                      never,        on_set_aside,  &aside,        &watch};
+    struct high_water applied = {.stream = {.producer = "capture-0", .epoch = 1},
+                                 .seq = 0,
+                                 .packets_into_next = 1,
+                                 .totals = {4, 400, 300}};
+    struct high_water mark;
+    struct merge *merge;
+    assert_int_equal(merge_create(1, &handlers, &merge), 0);
+    merge_begin(merge, 0, &applied);
+    push_set_aside(merge);
+    assert_int_equal(merge_run(merge, 100), MERGE_ENDED);
+    assert_int_equal(merge_end(merge), MERGE_ENDED);
+    assert_int_equal(aside.n, 1);
+    assert_int_equal(aside.loss.packets, 5);
+    assert_int_equal(aside.loss.l2_bytes, 500);
+    assert_int_equal(aside.loss.l3_bytes, 500);
+    assert_int_equal(aside.loss.certainty, LOSS_EXACT);
+    assert_int_equal(merge_applied(merge, &mark), 1);
+    assert_int_equal(mark.seq, 1);
+    assert_int_equal(mark.totals.packets, 9);
+    assert_int_equal(watch.worker, HAND_IS_EMPTY);
+    merge_destroy(merge);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_batch_that_is_set_aside_is_a_loss_of_what_was_not_applied_of_it),
         cmocka_unit_test(test_the_order_does_not_depend_on_batches_or_arrival),
         cmocka_unit_test(test_ties_go_by_stream_and_within_a_stream_by_arrival),
         cmocka_unit_test(test_a_streams_last_batch_is_under_way_until_the_end_of_all),

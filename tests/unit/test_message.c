@@ -12,6 +12,7 @@
 #include "control.pb-c.h"
 #include "event.pb-c.h"
 #include "pipeline.pb-c.h"
+#include "proto/change.h"
 #include "proto/message.h"
 
 static const struct stream_id capture_stream = {.producer = "capture-0", .epoch = 99, .shard = 2};
@@ -147,6 +148,49 @@ static void test_a_reply_comes_back_as_it_was(void **state)
     }
 }
 
+static void test_what_is_restored_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct change change = {.id = 9, .time_ns = 5};
+    const char *const words[] = {"ct", "flush"};
+    uint8_t change_room[PACKET_PAYLOAD_MAX], flows[2 * FLOW_RECORD_SIZE];
+    assert_true(change_set_words(&change, words, 2));
+    struct change_bytes changes[] = {{change_room, change_encode(&change, change_room)}};
+    struct flow_record flow = {.id = 3, .ip_version = 6};
+    flow_record_put(&flow, flows);
+    flow_record_put(&flow, flows + FLOW_RECORD_SIZE);
+    struct reply out, reply = {
+                          .kind = REPLY_RESTORED,
+                          .stream = capture_stream,
+                          .committed_seq = 6,
+                          .restored = {.from = 2,
+                                       .next = 5,
+                                       .clock_ns = -4,
+                                       .changes = changes,
+                                       .n_changes = 1,
+                                       .flows = flows,
+                                       .n_flows = 2},
+                      };
+    size_t size;
+    uint8_t *bytes = reply_encode(&reply, &size);
+    assert_int_equal(reply_decode(bytes, size, &out), MESSAGE_OK);
+    assert_int_equal(out.kind, REPLY_RESTORED);
+    assert_int_equal(out.restored.from, 2);
+    assert_int_equal(out.restored.next, 5);
+    assert_int_equal(out.restored.clock_ns, -4);
+    assert_int_equal(out.restored.n_changes, 1);
+    assert_memory_equal(out.restored.changes[0].bytes, change_room, changes[0].size);
+    assert_int_equal(out.restored.n_flows, 2);
+    assert_memory_equal(out.restored.flows, flows, sizeof flows);
+    reply_release(&out);
+    free(bytes);
+
+    reply.restored.next = 2; /* it would never end */
+    bytes = reply_encode(&reply, &size);
+    assert_int_equal(reply_decode(bytes, size, &out), MESSAGE_INVALID);
+    free(bytes);
+}
+
 static void test_values_out_of_range_are_refused(void **state)
 {
     (void)state;
@@ -274,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_packet_batch_comes_back_as_it_was),
         cmocka_unit_test(test_a_record_batch_comes_back_as_it_was),
+        cmocka_unit_test(test_what_is_restored_comes_back_as_it_was),
         cmocka_unit_test(test_a_reply_comes_back_as_it_was),
         cmocka_unit_test(test_values_out_of_range_are_refused),
         cmocka_unit_test(test_every_prefix_and_every_changed_byte_is_survived),
