@@ -205,7 +205,7 @@ static int make_absolute(const char *here, const char *scheme, char **text)
 {
     size_t length = strlen(scheme);
     char *whole;
-    if (!*text || strncmp(*text, scheme, length) != 0 || (*text)[length] == '/')
+    if (!*text || !**text || strncmp(*text, scheme, length) != 0 || (*text)[length] == '/')
         return 0;
     if (asprintf(&whole, "%s%s/%s", scheme, here, *text + length) < 0)
         return -ENOMEM;
@@ -221,6 +221,8 @@ int arguments_enter_run_directory(struct arguments *arguments)
     int result = getcwd(here, sizeof here) ? 0 : -errno;
     if (result == 0)
         result = make_absolute(here, "", &config->database);
+    if (result == 0)
+        result = make_absolute(here, "", &config->exporter.spool_directory);
     if (result == 0)
         result = make_absolute(here, "ipc://", &config->events.endpoint);
     if (result == 0)

@@ -90,7 +90,7 @@ static int restrict_files(struct sandbox *sandbox, const struct arguments *argum
     int result = sandbox_landlock_open(sandbox->has_tcp, &landlock);
     if (result < 0)
         return result;
-    if (!arguments->is_sealing) /* a run, then */
+    if (strcmp(arguments->run_directory, ".") == 0) /* there is a run, and we are in it */
         result = sandbox_landlock_allow(&landlock, arguments->run_directory, SANDBOX_WRITE);
     if (result == 0 && sandbox->role == SANDBOX_EXPORTER)
         result = allow_exporter(&landlock, &arguments->config);
@@ -124,7 +124,8 @@ static int restrict_all(struct sandbox *sandbox, const struct arguments *argumen
     sandbox->is_without_new_privileges = landlock == 0;
     if (landlock == 0)
         landlock = restrict_files(sandbox, arguments);
-    int result = settle(sandbox, "user", sandbox_user_become(&user));
+    bool stays_root = sandbox->role != SANDBOX_EXPORTER && user.uid == 0;
+    int result = settle(sandbox, "user", stays_root ? -EPERM : sandbox_user_become(&user));
     if (result == 0)
         result = sandbox_drop_capabilities();
     sandbox->is_without_capabilities = result == 0;

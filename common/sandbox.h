@@ -15,9 +15,9 @@
  *     new sockets      unix                unix                unix; tcp where one is configured
  *     processes        none: no exec, no fork, no new privileges, no memory that is made executable
  *
- * Started by root, all of it is in force; started by another user, the user stays. By
- * 'security.sandbox', what the kernel cannot do fails the start (strict), is left out
- * (best_effort), or nothing is done (off).
+ * Started by root, all of it is in force; started by another user, or by a root that may not become
+ * another, the user stays. By 'security.sandbox', what the kernel cannot do fails the start
+ * (strict), is left out (best_effort), or nothing is done (off).
  *
  * A system call that is not allowed ends the process with SIGSYS, and its number and name are
  * logged. Builds with a sanitizer have neither Landlock nor a filter: LeakSanitizer traces itself.

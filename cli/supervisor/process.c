@@ -154,8 +154,10 @@ bool process_ended(struct process *process, int status)
     if (process->is_stopped_by_us)
         return false; /* what came first has been said */
     if (WIFSIGNALED(status))
-        log_error("%s: killed by signal %d (%s)%s", process->name, WTERMSIG(status),
-                  strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "");
+        log_error("%s: killed by signal %d (%s)%s%s", process->name, WTERMSIG(status),
+                  strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "",
+                  WTERMSIG(status) == SIGSYS ? ": which one it has said, or the kernel's log has"
+                                             : "");
     else
         log_error("%s: ended with exit status %d", process->name, WEXITSTATUS(status));
     return false;

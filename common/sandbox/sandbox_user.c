@@ -13,10 +13,19 @@
 
 #include "common/log.h"
 
+/* A root without these capabilities, as in some containers, stays what it is. */
+static bool may_become(void)
+{
+    return geteuid() == 0 && capng_get_caps_process() == 0 &&
+           capng_have_capability(CAPNG_EFFECTIVE, CAP_SETUID) &&
+           capng_have_capability(CAPNG_EFFECTIVE, CAP_SETGID) &&
+           capng_have_capability(CAPNG_EFFECTIVE, CAP_CHOWN);
+}
+
 int sandbox_user_find(const struct config *config, struct sandbox_user *user)
 {
     *user = (struct sandbox_user){geteuid(), getegid()};
-    if (geteuid() != 0)
+    if (!may_become())
         return 0;
     const char *wanted = config->security.user;
     const struct passwd *found = wanted && *wanted ? getpwnam(wanted) : getpwnam("wanmeter");
@@ -45,7 +54,7 @@ int sandbox_user_of_database(const char *path, struct sandbox_user *user)
 {
     struct stat file, directory;
     *user = (struct sandbox_user){geteuid(), getegid()};
-    if (geteuid() != 0)
+    if (!may_become())
         return 0;
     int result = stat_directory(path, &directory);
     if (result < 0)
@@ -82,9 +91,10 @@ int sandbox_user_become(const struct sandbox_user *user)
 {
     if (geteuid() != 0)
         return 0;
+    bool stays = user->uid == 0 && !may_become();
     capng_clear(CAPNG_SELECT_BOUNDS);
     capng_apply(CAPNG_SELECT_BOUNDS); /* where we may not: without new privileges it is moot */
-    return become(user);
+    return stays ? 0 : become(user);
 }
 
 int sandbox_drop_capabilities(void)

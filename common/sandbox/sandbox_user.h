@@ -13,7 +13,8 @@ struct sandbox_user {
 };
 
 /* Of capture workers and trackers: 'security.user'; where that is empty, "wanmeter" if there is
- * such a user, else "nobody". Not started by root: who we are. 0, or -ENOENT (logged): no such
+ * such a user, else "nobody". Not started by root, or by one
+ * that may not become another: who we are. 0, or -ENOENT (logged): no such
  * user. */
 int sandbox_user_find(const struct config *config, struct sandbox_user *user);
 

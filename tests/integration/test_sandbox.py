@@ -67,6 +67,22 @@ def test_without_a_sandbox_the_bill_is_the_same(case):
     assert case.wanmeter.total() == traffic.total(packets)
 
 
+def test_a_root_that_may_not_become_another_meters_as_it_is(case):
+    """As in a container without capabilities; whoever asks for all of it is told."""
+    if os.geteuid() != 0:
+        case.skip("only root can be a root without capabilities")
+    packets = traffic.mix(seed=6, n_packets=2000)
+    capture.write_pcap(case.directory / "in.pcap", packets)
+    bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    for mode, codes in (("best_effort", {0}), ("strict", {1, 2})):
+        replay = case.wanmeter.start("replay", "--set", f"security.sandbox={mode}", "--database", f"{mode}.db", "in.pcap",
+                                     prefix=bare)
+        output, errors = replay.communicate(timeout=STOP_TIMEOUT_S)
+        assert replay.returncode in codes, f"{mode}: exit code {replay.returncode}\n{output}\n{errors}"
+        assert (mode == "strict") == ("security.sandbox: strict: user" in errors), errors
+    assert case.wanmeter.total("best_effort.db") == traffic.total(packets)
+
+
 def test_a_user_that_is_not_there_is_named(case):
     if os.geteuid() != 0:
         case.skip("only root becomes another user")
