@@ -13,7 +13,6 @@
 #include "capture/fragment.h"
 #include "capture/link_packets.h"
 #include "capture/outlet.h"
-#include "proto/rss.h"
 #include "capture/source.h"
 #include "capture/source_sums.h"
 #include "capture/wan.h"
@@ -27,6 +26,7 @@
 #include "common/report.h"
 #include "common/sandbox.h"
 #include "proto/clock_step.h"
+#include "proto/rss.h"
 
 enum {
     FRAMES_A_TURN = 4096,

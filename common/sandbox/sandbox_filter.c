@@ -140,9 +140,7 @@ static void name_calls(void)
 
 static size_t add_text(char *line, size_t length, const char *text)
 {
-    size_t size = strlen(text);
-    memcpy(line + length, text, size);
-    return length + size;
+    return (size_t)(stpcpy(line + length, text) - line);
 }
 
 /* The signal has its default action again (SA_RESETHAND) and is not blocked (SA_NODEFER). */
