@@ -3,9 +3,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "proto/clock_step.h"
+
 enum {
-    NOISE_NS = 1000000,  /* a difference that is none */
-    TOLD_NS = 100000000, /* smaller steps are followed, but make no line */
+    NOISE_NS = 1000000, /* a difference that is none */
     MS = 1000000,
     SECOND_NS = 1000000000,
 };
@@ -67,7 +68,7 @@ int64_t clock_watch_of(struct clock_watch *watch, int64_t time_ns)
 
 bool clock_watch_is_due(const struct clock_watch *watch)
 {
-    return distance(watch->step_ns, watch->told_step_ns) >= TOLD_NS;
+    return distance(watch->step_ns, watch->told_step_ns) >= CLOCK_STEP_NOISE_NS;
 }
 
 void clock_watch_tell(struct clock_watch *watch, struct loss *loss)

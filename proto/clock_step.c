@@ -39,3 +39,16 @@ void bill_clock_step(struct bill_clock *clock, int64_t clock_ns, int64_t step_ns
     clock->step_ns = step_ns;
     clock->has_stepped = true;
 }
+
+void bill_clock_resume(struct bill_clock *clock, int64_t bill_ns, int64_t step_ns)
+{
+    *clock = (struct bill_clock){.step_ns = step_ns, .least_ns = bill_ns, .has_stepped = true};
+}
+
+int64_t bill_clock_stream(int64_t bill_ns, int64_t step_ns, int64_t now_ns, bool *is_certain)
+{
+    bool has_stepped = step_ns > CLOCK_STEP_NOISE_NS || step_ns < -CLOCK_STEP_NOISE_NS;
+    int64_t clock_ns = has_stepped && bill_ns > 0 ? bill_ns - step_ns : bill_ns;
+    *is_certain = !has_stepped && clock_ns <= now_ns;
+    return clock_ns < now_ns ? clock_ns : now_ns;
+}

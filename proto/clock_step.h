@@ -18,6 +18,8 @@
 
 #include "proto/change.h"
 
+enum { CLOCK_STEP_NOISE_NS = 100000000 }; /* smaller ones are not told */
+
 void clock_step_change(int64_t step_ns, struct change *change);
 
 /* False: it is another change, or somebody asked for it (those have an id). */
@@ -39,5 +41,13 @@ static inline int64_t bill_clock_at(const struct bill_clock *clock, int64_t cloc
     int64_t bill_ns = clock_ns + clock->step_ns;
     return bill_ns > clock->least_ns ? bill_ns : clock->least_ns;
 }
+
+/* After a start: 'bill_ns' was the bill's clock before. */
+void bill_clock_resume(struct bill_clock *clock, int64_t bill_ns, int64_t step_ns);
+
+/* The stream's clock where the bill's was 'bill_ns', for who goes on after a start: not later than
+ * 'now_ns', which the stream's cannot have passed. 'step_ns': how far the wall clock is from the
+ * stream's by now. '*is_certain': it has not stepped, nor is it cut back. */
+int64_t bill_clock_stream(int64_t bill_ns, int64_t step_ns, int64_t now_ns, bool *is_certain);
 
 #endif

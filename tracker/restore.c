@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock_reading.h"
 #include "common/log.h"
 #include "proto/account_change.h"
 #include "proto/change.h"
@@ -78,10 +79,24 @@ static void take_flows(struct tracker *tracker, const struct restored *restored)
     }
 }
 
+/* Live, the wall clock may have stepped since the run began, or before it. Then only packets tell
+ * where the stream's clock is: what is over by it does not end before one of them has come. */
 static void begin(struct tracker *tracker, const struct restored *restored)
 {
-    tracker->restoring.restore = (struct flow_restore){restored->clock_ns, INT64_MIN};
-    flow_table_advance(tracker->flows, restored->clock_ns);
+    int64_t clock_ns = restored->clock_ns;
+    bool is_certain = true;
+    if (tracker->arguments.is_live && tracker->arguments.clock_anchor_ns) {
+        struct clock_reading reading;
+        clock_reading_take(&reading);
+        int64_t now_ns = reading.steady_ns + tracker->arguments.clock_anchor_ns;
+        int64_t step_ns = reading.wall_ns - now_ns;
+        clock_ns = bill_clock_stream(restored->clock_ns, step_ns, now_ns, &is_certain);
+        if (!is_certain)
+            bill_clock_resume(&tracker->clock, restored->clock_ns, step_ns);
+    }
+    tracker->restoring.restore = (struct flow_restore){clock_ns, INT64_MIN};
+    if (is_certain)
+        flow_table_advance(tracker->flows, clock_ns);
 }
 
 static void finish(struct tracker *tracker)

@@ -60,8 +60,10 @@ static int add_common(const struct supervisor_plan *plan, const struct crew *cre
     command_line_add(command_line, "--config");
     command_line_add(command_line, config_path);
     add_number(command_line, "--shards", (size_t)plan->settings->config.tracker.shards);
-    if (plan->n_files == 0)
+    if (plan->n_files == 0) {
         command_line_add(command_line, "--live");
+        add_number(command_line, "--clock-anchor", (size_t)crew->options.clock_anchor_ns);
+    }
     return 0;
 }
 
@@ -116,7 +118,6 @@ static void add_interface(const struct supervisor_plan *plan, const struct crew 
     command_line_add(command_line, "--interface");
     command_line_add(command_line, config->sources[source].interface);
     add_number(command_line, "--source-index", source);
-    add_number(command_line, "--clock-anchor", (size_t)crew->options.clock_anchor_ns);
     if (crew->options.pages >= 0)
         add_number(command_line, "--interface-pages", (size_t)crew->options.pages);
 }

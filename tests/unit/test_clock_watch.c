@@ -153,6 +153,25 @@ static void test_the_bills_clock_follows_and_never_goes_back(void **state)
     assert_int_equal(bill_clock_at(&clock, INT64_MIN), INT64_MIN);
 }
 
+static void test_who_goes_on_after_a_start_knows_the_streams_clock(void **state)
+{
+    (void)state;
+    bool is_certain;
+    assert_int_equal(bill_clock_stream(10 * H, 1000, 10 * H + S, &is_certain), 10 * H);
+    assert_true(is_certain);
+    assert_int_equal(bill_clock_stream(11 * H, H, 10 * H + S, &is_certain), 10 * H);
+    assert_false(is_certain);
+    assert_int_equal(bill_clock_stream(10 * H, -H, 11 * H + S, &is_certain), 11 * H);
+    assert_false(is_certain);
+    /* a run before had a clock that was years ahead */
+    assert_int_equal(bill_clock_stream(90000 * H, 0, 10 * H, &is_certain), 10 * H);
+    assert_false(is_certain);
+
+    struct bill_clock clock;
+    bill_clock_resume(&clock, 11 * H, H);
+    assert_int_equal(bill_clock_at(&clock, 10 * H + S), 11 * H + S);
+}
+
 static void test_a_step_is_told_by_a_change_that_nobody_can_ask_for(void **state)
 {
     (void)state;
@@ -178,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_a_timestamp_from_the_future_does_not_move_the_clock_there),
         cmocka_unit_test(test_small_steps_are_followed_and_told_together),
         cmocka_unit_test(test_the_bills_clock_follows_and_never_goes_back),
+        cmocka_unit_test(test_who_goes_on_after_a_start_knows_the_streams_clock),
         cmocka_unit_test(test_a_step_is_told_by_a_change_that_nobody_can_ask_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
