@@ -25,7 +25,6 @@
 #include "common/process_status.h"
 #include "common/report.h"
 #include "common/sandbox.h"
-#include "proto/clock_step.h"
 #include "proto/rss.h"
 
 enum {
@@ -174,30 +173,11 @@ static void end_stream(struct capture *capture)
 
 /* ---- reading ---- */
 
-/* A worker of all tells of a step, and the trackers of what it is: also one that was started since.
- */
-static void tell_step(struct capture *capture)
-{
-    struct loss loss;
-    struct change change;
-    if (capture->arguments.worker != 0)
-        return;
-    if (clock_watch_is_due(&capture->clock)) {
-        clock_watch_tell(&capture->clock, &loss);
-        log_warning("%s", loss.evidence);
-        add_loss(capture, &loss);
-    }
-    if (!capture->clock.has_told)
-        return;
-    clock_step_change(capture->clock.told_step_ns, &change);
-    check(capture, outlet_add_change(&capture->outlet, &change));
-}
-
 static void look_at_clock(struct capture *capture)
 {
     clock_watch_look(&capture->clock);
     if (clock_watch_is_due(&capture->clock))
-        tell_step(capture);
+        check(capture, outlet_tell_step(&capture->outlet, &capture->clock));
 }
 
 /* Reads a portion; false: nothing to read now. */
@@ -320,7 +300,7 @@ static void on_heartbeat_timer(void *state)
     if (capture->phase != PHASE_READING || !capture->is_ready)
         return;
     check(capture, outlet_follow_clock(&capture->outlet, capture->clock.empty_ns));
-    tell_step(capture);
+    check(capture, outlet_tell_step(&capture->outlet, &capture->clock));
     check(capture, outlet_send(&capture->outlet, false));
 }
 

@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "capture/outlet/outlet_rings.h"
+#include "common/log.h"
+#include "proto/clock_step.h"
 
 enum { ENDPOINT_SIZE = 512 };
 
@@ -78,6 +80,7 @@ int outlet_open(struct bus *bus, const struct arguments *arguments, const char *
         .n_lanes = arguments->n_shards,
         .fragments = fragments,
         .is_live = arguments->is_live,
+        .is_first = arguments->worker == 0,
     };
     struct outlet_rings rings;
     int result = outlet_rings_open(arguments, producer, &rings);
@@ -228,9 +231,22 @@ int outlet_follow_clock(struct outlet *outlet, int64_t empty_ns)
     return outlet_move_clock(outlet, empty_ns - HEARTBEAT_LAG_NS);
 }
 
-int outlet_add_change(struct outlet *outlet, const struct change *change)
+int outlet_tell_step(struct outlet *outlet, struct clock_watch *clock)
 {
-    return put_change(outlet, change, outlet->clock_ns);
+    int result = 0;
+    if (!outlet->is_first)
+        return 0;
+    if (clock_watch_is_due(clock)) {
+        struct loss loss;
+        clock_watch_tell(clock, &loss);
+        log_warning("%s", loss.evidence);
+        result = lane_add_loss(outlet->lanes[0], &loss);
+    }
+    if (result < 0 || !clock->has_told)
+        return result;
+    struct change change;
+    clock_step_change(clock->told_step_ns, &change);
+    return put_change(outlet, &change, outlet->clock_ns);
 }
 
 bool outlet_is_waiting(const struct outlet *outlet)

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "capture/change_inlet.h"
+#include "capture/clock_watch.h"
 #include "capture/fragment.h"
 #include "capture/lane.h"
 #include "common/arguments.h"
@@ -31,6 +32,7 @@ struct outlet {
     struct fragment_table *fragments; /* borrowed */
     int64_t clock_ns;                 /* of this worker's stream: the largest timestamp so far */
     bool is_live;
+    bool is_first;              /* of the run's workers */
     bool is_resumed;            /* a worker was here before, and died */
     bool is_ring_lost;          /* … and what it left makes no sense */
     struct ring_counts *counts; /* live: what is captured, for a successor; NULL: not counted */
@@ -57,8 +59,9 @@ int outlet_move_clock(struct outlet *outlet, int64_t next_ns);
  */
 int outlet_follow_clock(struct outlet *outlet, int64_t empty_ns);
 
-/* At the clock, in every lane. */
-int outlet_add_change(struct outlet *outlet, const struct change *change);
+/* The first worker tells of a step of the wall clock, and the trackers of what it is: again with
+ * every call, for those that were started since. */
+int outlet_tell_step(struct outlet *outlet, struct clock_watch *clock);
 
 /* Does a change wait for the clock to move? */
 bool outlet_is_waiting(const struct outlet *outlet);

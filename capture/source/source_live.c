@@ -260,6 +260,7 @@ static void set_frame(struct source_live *live, const struct pcap_pkthdr *header
         .interface = live->socket.interface,
     };
     count(&live->total, time_ns, frame->wire_bytes);
+    interface_watch_count_packet(&live->watch, frame->wire_bytes);
     live->unclaimed += is_unclaimed(frame);
 }
 

@@ -66,9 +66,8 @@ static const struct config_option source_options[] = {
      .max = 64, .help = "Capture processes that share the interface."},
     {"dedicated", CONFIG_BOOL, FIELD(struct config_source, is_dedicated), .initial = "no",
      .is_billing = true,
-     .help =
-         "A mirror's port, which this machine uses for nothing else: what it sends is left out, "
-         "and the interface's own counters tell how many bytes were lost."},
+     .help = "A port for a mirror only: what this machine sends by it is left out, and its own "
+             "counters tell how many bytes were lost."},
 };
 
 static const struct config_option wan_match_options[] = {
