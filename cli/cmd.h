@@ -32,6 +32,7 @@ enum exit_code cmd_audit(int argc, char **argv);
 enum exit_code cmd_events(int argc, char **argv);
 enum exit_code cmd_ct(int argc, char **argv);
 enum exit_code cmd_seal(int argc, char **argv);
+enum exit_code cmd_prune(int argc, char **argv);
 enum exit_code cmd_sql(int argc, char **argv);
 enum exit_code cmd_config(int argc, char **argv);
 enum exit_code cmd_overhead(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"events", "follow what is happening: new, update, destroy, usage, loss", cmd_events},
     {"ct", "the connections of a running daemon: list, watch, update, delete", cmd_ct},
     {"seal", "close what is still open of the bill", cmd_seal},
+    {"prune", "delete flow records, and with them addresses, of before a time", cmd_prune},
     {"sql", "ask the database anything, read-only", cmd_sql},
     {"config", "check a configuration, print an example or the reference", cmd_config},
     {"overhead", "what a packet costs on a link, by model", cmd_overhead},

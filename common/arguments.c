@@ -25,6 +25,7 @@ enum option_key {
     KEY_PROGRESS_DESCRIPTOR,
     KEY_LIVE,
     KEY_SEAL,
+    KEY_PRUNE,
     KEY_CHANGES,
     KEY_RUN_STARTED,
     KEY_STOP,
@@ -52,6 +53,7 @@ static const struct argp_option options[] = {
     {"live", KEY_LIVE, 0, 0, "the input has no end of its own", 0},
     {"run-started", KEY_RUN_STARTED, "NS", 0, "exporter: go on with the run of this time", 0},
     {"stop", KEY_STOP, 0, 0, "capture: bring to its end what a worker that died has read", 0},
+    {"prune", KEY_PRUNE, "NS", 0, "exporter: delete flow records of before this, and end", 0},
     {"seal", KEY_SEAL, 0, 0, "exporter: close all that is in the database, and end", 0},
     {0},
 };
@@ -141,6 +143,10 @@ static error_t on_option(int key, char *text, struct argp_state *state)
     case KEY_SEAL:
         arguments->is_sealing = true;
         return 0;
+    case KEY_PRUNE:
+        arguments->is_sealing = true;
+        arguments->prune_before_ns = strtoll(text, NULL, 10);
+        return 0;
     case KEY_CHANGES:
         arguments->changes_path = text;
         return 0;
@@ -170,8 +176,11 @@ static int read_config(struct arguments *arguments)
 int arguments_read(int argc, char **argv, const char *program, struct arguments *arguments)
 {
     static const struct argp argp = {options, on_option, "[FILE…]", NULL, NULL, NULL, NULL};
-    *arguments = (struct arguments){
-        .n_shards = 1, .n_workers = 1, .progress_descriptor = -1, .pages_descriptor = -1};
+    *arguments = (struct arguments){.n_shards = 1,
+                                    .n_workers = 1,
+                                    .progress_descriptor = -1,
+                                    .prune_before_ns = INT64_MIN,
+                                    .pages_descriptor = -1};
     arguments->sets = calloc((size_t)argc, sizeof *arguments->sets);
     arguments->files = calloc((size_t)argc, sizeof *arguments->files);
     config_init(&arguments->config);

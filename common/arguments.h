@@ -32,8 +32,9 @@ struct arguments {
     bool is_live;
     bool is_stopping;       /* capture: what a worker that died had read is all that is wanted */
     int64_t run_started_ns; /* exporter: the run's row; one that is there is gone on with. 0: now */
-    bool is_sealing;        /* exporter: no run, only the seals that are open */
-    char **files;           /* borrowed from argv */
+    int64_t prune_before_ns; /* exporter: no run, deletes flow records only; INT64_MIN: not asked */
+    bool is_sealing;         /* exporter: no run, only the seals that are open */
+    char **files;            /* borrowed from argv */
     size_t n_files;
     char **sets; /* borrowed from argv: "NAME=VALUE" */
     size_t n_sets;

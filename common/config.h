@@ -261,6 +261,10 @@ struct config {
     } exporter;
 
     struct {
+        int64_t flows_ns; /* flow records; 0: for ever */
+    } retention;
+
+    struct {
         char *addresses; /* "full", "truncated", "anonymised" */
         int32_t ipv4_prefix;
         int32_t ipv6_prefix;

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "exporter/recover.h"
 #include "exporter/store.h"
+#include "proto/seal.h"
 
 enum { SEAL_ROWS_A_TRANSACTION = 8192 };
 
@@ -48,6 +49,31 @@ int jobs_seal(const struct config *config)
         if (result == 0)
             result = store_commit(store);
     }
+    if (result < 0)
+        log_error("%s", store_error(store));
+    store_close(store);
+    return result;
+}
+
+int jobs_prune(const struct config *config, int64_t before_ns)
+{
+    struct store *store;
+    int64_t after = INT64_MIN;
+    struct store_prune prune = {.before_seal = seal_of(before_ns),
+                                .is_whole = true,
+                                .n_rows = SEAL_ROWS_A_TRANSACTION,
+                                .now_ns = wall_time_ns()};
+    int result = open_database(config, &store);
+    if (result < 0)
+        return result;
+    do {
+        size_t n_deleted;
+        result = store_begin(store);
+        if (result == 0)
+            result = store_prune(store, &prune, &after, &n_deleted);
+        if (result == 0)
+            result = store_commit(store);
+    } while (result == 0 && after != INT64_MIN);
     if (result < 0)
         log_error("%s", store_error(store));
     store_close(store);

@@ -10,6 +10,8 @@
 enum {
     NS_PER_MS = 1000000,
     SEAL_ROWS_A_TURN = 8192, /* read for closing seals, some 20 ms */
+    PRUNE_ROWS_A_TURN = 2048,
+    PRUNE_INTERVAL_MS = 10000,
 };
 
 /* Had the shard ended before this exporter's predecessor died? */
@@ -91,19 +93,56 @@ static int64_t wall_time_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* The first seal that some tracker may still bring packets of. */
-static int32_t seal_open(const struct ledger *ledger)
+/* No tracker brings packets of before. */
+static int64_t watermark(const struct ledger *ledger)
 {
     int64_t watermark_ns = INT64_MAX;
     for (uint32_t i = 0; i < ledger->options.n_shards; i++)
         if (ledger->inputs[i].watermark_ns < watermark_ns)
             watermark_ns = ledger->inputs[i].watermark_ns;
-    return seal_open_at(watermark_ns);
+    return watermark_ns;
+}
+
+/* The first seal that some tracker may still bring packets of. */
+static int32_t seal_open(const struct ledger *ledger)
+{
+    return seal_open_at(watermark(ledger));
 }
 
 static bool is_seal_due(const struct ledger *ledger)
 {
     return store_is_seal_due(ledger->options.store, seal_open(ledger));
+}
+
+/* ---- retention ---- */
+
+static void look_at_retention(struct ledger *ledger)
+{
+    if (ledger->options.config->retention.flows_ns == 0 || ledger->now_ms < ledger->prune_ms)
+        return;
+    ledger->prune_ms = ledger->now_ms + PRUNE_INTERVAL_MS;
+    if (!ledger->is_pruning)
+        ledger->pruned_after = INT64_MIN;
+    ledger->is_pruning = true;
+}
+
+/* By the packets' clock, or the wall's where that is behind: a clock that is wrong deletes nothing
+ * that is not old by the other. */
+static int prune(struct ledger *ledger)
+{
+    int64_t now_ns = wall_time_ns(), clock_ns = watermark(ledger);
+    int64_t age_ns = ledger->options.config->retention.flows_ns;
+    clock_ns = clock_ns < now_ns ? clock_ns : now_ns;
+    if (clock_ns < INT64_MIN + age_ns) {
+        ledger->is_pruning = false;
+        return 0;
+    }
+    struct store_prune due = {
+        .before_seal = seal_of(clock_ns - age_ns), .n_rows = PRUNE_ROWS_A_TURN, .now_ns = now_ns};
+    size_t n_deleted;
+    int result = store_prune(ledger->options.store, &due, &ledger->pruned_after, &n_deleted);
+    ledger->is_pruning = ledger->pruned_after != INT64_MIN;
+    return result;
 }
 
 /* ---- the transaction ---- */
@@ -115,6 +154,8 @@ int ledger_commit(struct ledger *ledger)
     int result = 0;
     if (is_seal_due(ledger))
         result = store_seal(options->store, seal_open(ledger), wall_time_ns(), SEAL_ROWS_A_TURN);
+    if (result == 0 && ledger->is_pruning)
+        result = prune(ledger);
     if (result == 0)
         result = store_commit(options->store);
     if (result < 0)
@@ -195,8 +236,8 @@ int ledger_settle(struct ledger *ledger, uint64_t now_ms)
     return store_has_transaction(ledger->options.store) ? meet_commit(ledger, now_ms) : 0;
 }
 
-/* Seals that one commit did not get to the end of. */
-static int seal_more(struct ledger *ledger, uint64_t now_ms)
+/* Seals, or rows to delete, that one commit did not get to the end of. */
+static int do_more(struct ledger *ledger, uint64_t now_ms)
 {
     int result = store_begin(ledger->options.store);
     return result < 0 ? ledger_meet(ledger, result, now_ms) : meet_commit(ledger, now_ms);
@@ -211,8 +252,8 @@ static int turn_of_database(struct ledger *ledger, uint64_t now_ms, bool *is_bus
     if (store_has_transaction(store) && !ledger->has_heard)
         result = meet_commit(ledger, now_ms);
     bool is_idle = result == 0 && ledger->mode == LEDGER_DATABASE && !store_has_transaction(store);
-    if (is_idle && is_seal_due(ledger)) {
-        result = seal_more(ledger, now_ms);
+    if (is_idle && (is_seal_due(ledger) || ledger->is_pruning)) {
+        result = do_more(ledger, now_ms);
         *is_busy = true;
     }
     return result;
@@ -221,6 +262,7 @@ static int turn_of_database(struct ledger *ledger, uint64_t now_ms, bool *is_bus
 int ledger_turn(struct ledger *ledger, uint64_t now_ms, bool *is_busy)
 {
     ledger->now_ms = now_ms;
+    look_at_retention(ledger);
     int result = ledger->mode == LEDGER_DATABASE ? turn_of_database(ledger, now_ms, is_busy)
                                                  : ledger_try_again(ledger, now_ms, is_busy);
     ledger->has_heard = false;
@@ -239,8 +281,14 @@ bool ledger_has_ended(const struct ledger *ledger)
 int ledger_finish(struct ledger *ledger, uint64_t now_ms)
 {
     struct store *store = ledger->options.store;
-    if (ledger->mode != LEDGER_DATABASE || store_has_transaction(store) || is_seal_due(ledger))
+    if (ledger->mode != LEDGER_DATABASE || store_has_transaction(store) || is_seal_due(ledger) ||
+        ledger->is_pruning)
         return -EAGAIN;
+    if (ledger->options.config->retention.flows_ns > 0 && !ledger->has_pruned_at_end) {
+        ledger->has_pruned_at_end = ledger->is_pruning = true;
+        ledger->pruned_after = INT64_MIN;
+        return -EAGAIN;
+    }
     int result = store_finish_run(store, wall_time_ns());
     if (result == 0 && ledger->is_in_trouble)
         ledger_end_trouble(ledger);

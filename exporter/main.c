@@ -452,12 +452,17 @@ static void exporter_close(struct exporter *exporter)
 }
 
 /* No run: nobody to talk to. */
-static int seal(struct exporter *exporter)
+static int do_job(struct exporter *exporter)
 {
     int result = sandbox_enter(SANDBOX_EXPORTER, &exporter->arguments, &exporter->sandbox);
     if (result == 0)
         result = sandbox_filter(&exporter->sandbox);
-    return result == 0 ? jobs_seal(&exporter->arguments.config) : result;
+    if (result < 0)
+        return result;
+    const struct arguments *arguments = &exporter->arguments;
+    return arguments->prune_before_ns == INT64_MIN
+               ? jobs_seal(&arguments->config)
+               : jobs_prune(&arguments->config, arguments->prune_before_ns);
 }
 
 static int run(struct exporter *exporter)
@@ -475,7 +480,7 @@ int main(int argc, char **argv)
     if (status)
         return status;
     log_open("exporter");
-    int result = exporter.arguments.is_sealing ? seal(&exporter) : run(&exporter);
+    int result = exporter.arguments.is_sealing ? do_job(&exporter) : run(&exporter);
     if (result < 0) /* what may pass is waited for by whoever starts a daemon again */
         exporter.status = exporter.arguments.is_live && store_is_trouble(result)
                               ? PROCESS_FAILED

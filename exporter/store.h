@@ -109,6 +109,20 @@ int store_seal(struct store *store, int32_t open_at, int64_t sealed_ns, size_t n
 /* The 'open_at' that closes everything there is to bill; INT32_MIN: nothing. */
 int store_seal_end(struct store *store, int32_t *open_at);
 
+/* ---- retention: flow records of closed seals, by age ---- */
+
+struct store_prune {
+    int32_t before_seal; /* those of seals before this one */
+    bool is_whole;  /* all records are looked at; else from the front, as far as it is of use */
+    size_t n_rows;  /* at most so many are looked at in one call */
+    int64_t now_ns; /* wall time */
+};
+
+/* Deletes within the open transaction; what it deletes is written over. '*after': where it goes on
+ * (INT64_MIN at first); INT64_MIN again when it is through. */
+int store_prune(struct store *store, const struct store_prune *prune, int64_t *after,
+                size_t *n_deleted);
+
 /* ---- quotas ---- */
 
 /* A threshold of a tariff's quota that an account has reached. */

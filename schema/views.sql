@@ -296,6 +296,20 @@ SELECT
     || l3_bytes || char(9) || billed_bytes
 FROM gap_line;
 
+-- Flow records that were deleted by age, seal by seal.
+CREATE VIEW pruned AS
+SELECT
+    seal,
+    seal * 900000000000 AS start_ns,    -- ns, the time that the seal covers
+    (seal + 1) * 900000000000 AS end_ns,  -- ns
+    flow_rows,
+    packets,                            -- packets, as the records told of
+    l2_bytes,                           -- bytes
+    l3_bytes,                           -- bytes
+    billed_bytes,                       -- bytes
+    pruned_ns                           -- ns, wall time, of the last
+FROM pruned_flows;
+
 -- The proof: everything captured is counted or declared lost.
 --
 -- 'captured' is what the capture streams' totals say has been applied. A loss line is part of these totals when the
@@ -326,6 +340,11 @@ WITH
                coalesce(sum(orig_billed_bytes + reply_billed_bytes), 0) AS billed_bytes
         FROM flow_record
     ),
+    p AS (
+        SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes,
+               coalesce(sum(l3_bytes), 0) AS l3_bytes, coalesce(sum(billed_bytes), 0) AS billed_bytes
+        FROM pruned_flows
+    ),
     g AS (
         SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes,
                coalesce(sum(l3_bytes), 0) AS l3_bytes, coalesce(sum(billed_bytes), 0) AS billed_bytes
@@ -342,15 +361,15 @@ WITH
         SELECT count(*) FILTER (WHERE NOT has_flow_records) = 0 AS is_compared FROM run
     ),
     d AS (
-        SELECT u.packets - f.packets - g.packets - o.packets AS packets,
-               u.l2_bytes - f.l2_bytes - g.l2_bytes - o.l2_bytes AS l2_bytes,
-               u.l3_bytes - f.l3_bytes - g.l3_bytes - o.l3_bytes AS l3_bytes,
-               u.billed_bytes - f.billed_bytes - g.billed_bytes - o.billed_bytes AS billed_bytes
-        FROM u, f, g, o
+        SELECT u.packets - f.packets - p.packets - g.packets - o.packets AS packets,
+               u.l2_bytes - f.l2_bytes - p.l2_bytes - g.l2_bytes - o.l2_bytes AS l2_bytes,
+               u.l3_bytes - f.l3_bytes - p.l3_bytes - g.l3_bytes - o.l3_bytes AS l3_bytes,
+               u.billed_bytes - f.billed_bytes - p.billed_bytes - g.billed_bytes - o.billed_bytes AS billed_bytes
+        FROM u, f, p, g, o
     )
 SELECT
     u.packets AS usage_packets, f.packets AS flow_packets, g.packets AS gap_packets,    -- packets
-    o.packets AS open_packets, d.packets AS difference_packets,                         -- packets
+    p.packets AS pruned_packets, o.packets AS open_packets, d.packets AS difference_packets,  -- packets
     u.l2_bytes AS usage_l2_bytes, f.l2_bytes AS flow_l2_bytes, g.l2_bytes AS gap_l2_bytes,  -- bytes
     o.l2_bytes AS open_l2_bytes, d.l2_bytes AS difference_l2_bytes,                     -- bytes
     u.l3_bytes AS usage_l3_bytes, f.l3_bytes AS flow_l3_bytes, g.l3_bytes AS gap_l3_bytes,  -- bytes
@@ -364,7 +383,7 @@ SELECT
         WHEN max(d.packets, d.l2_bytes, d.l3_bytes, d.billed_bytes) > 0 THEN 'mismatch'
         ELSE 'equal'
     END AS verdict
-FROM u, f, g, o, r, d;
+FROM u, f, p, g, o, r, d;
 
 -- What each capture worker read from its sources, without the mirror carriers around it, is what its streams carried, once all its sources are read to the end.
 CREATE VIEW audit_sources AS

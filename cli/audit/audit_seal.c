@@ -244,9 +244,29 @@ static bool read_flows(struct verifier *verifier)
     return is_read;
 }
 
+/* What was deleted by age is what it was when it was deleted. */
+static bool read_pruned(struct verifier *verifier)
+{
+    sqlite3_stmt *statement = database_prepare(
+        verifier->database, "SELECT seal, flow_rows, sum_0, sum_1 FROM pruned_flows");
+    while (database_step(verifier->database, statement)) {
+        struct entry *entry = find_entry(verifier, sqlite3_column_int64(statement, 0));
+        verifier->audit->n_pruned += sqlite3_column_int64(statement, 1);
+        if (!entry) {
+            note_unsealed(verifier, sqlite3_column_int64(statement, 0));
+            continue;
+        }
+        entry->n_flows += sqlite3_column_int64(statement, 1);
+        for (int i = 0; i < SEAL_LANES; i++)
+            entry->flow_sum.lanes[i] += (uint64_t)sqlite3_column_int64(statement, 2 + i);
+    }
+    sqlite3_finalize(statement);
+    return !verifier->database->is_failed;
+}
+
 static bool check_flows(struct verifier *verifier)
 {
-    if (!read_flows(verifier))
+    if (!read_flows(verifier) || !read_pruned(verifier))
         return false;
     for (size_t i = 0; i < verifier->n_entries; i++) {
         struct entry *entry = &verifier->entries[i];
@@ -382,4 +402,9 @@ void audit_seal_print(const struct seal_audit *audit, FILE *out)
         moment_format(seal_start_ns((int64_t)audit->last_number + 1), end);
         fprintf(out, "seals     %" PRId64 " hold, the last until %s\n", audit->n_seals, end);
     }
+    if (audit->n_pruned > 0)
+        fprintf(out,
+                "pruned    %" PRId64 " flow records were deleted by age; their sums are in "
+                "the seals (view pruned)\n",
+                audit->n_pruned);
 }

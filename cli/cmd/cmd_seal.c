@@ -1,20 +1,13 @@
 /* wanmeter seal: closes what is still open of the bill. */
 #include "cli/cmd.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 
 #include "cli/database.h"
+#include "cli/exporter_job.h"
 #include "cli/moment.h"
 #include "cli/options.h"
-#include "cli/supervisor/process.h"
-#include "common/log.h"
-
-enum { PATH_SIZE = 4096, ASSIGNMENT_SIZE = PATH_SIZE + 16 };
 
 static error_t on_option(int key, char *argument, struct argp_state *state)
 {
@@ -39,29 +32,6 @@ static const struct argp argp = {
            "  wanmeter seal\n"
            "  wanmeter seal --database /var/lib/wanmeter/wanmeter.db",
 };
-
-/* The exporter is the one that writes. */
-static bool run_exporter(const char *database)
-{
-    char assignment[ASSIGNMENT_SIZE];
-    char *program = process_program(PROCESS_EXPORTER);
-    if (program == NULL)
-        return false;
-    snprintf(assignment, sizeof assignment, "database=%s", database);
-    const char *const words[] = {program, "--seal", "--run-directory", "/", "--set", assignment};
-    struct command_line command_line = {0};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        command_line_add(&command_line, words[i]);
-    struct process process = {.role = PROCESS_EXPORTER, .name = "exporter"};
-    struct process_descriptors descriptors = {.passed = {-1, -1}};
-    bool is_done = process_start(&process, &command_line, &descriptors) == 0;
-    int status = 0;
-    while (is_done && waitpid(process.pid, &status, 0) < 0)
-        is_done = errno == EINTR;
-    command_line_deinit(&command_line);
-    free(program);
-    return is_done && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
 
 /* A seal's number and its hash, "" where there is none. */
 struct last_seal {
@@ -90,29 +60,16 @@ static bool read_last(const char *path, struct last_seal *last)
     return is_read;
 }
 
-/* It must be there, and ours: the exporter would make one. */
-static enum exit_code check(const char *path)
-{
-    struct database database;
-    enum exit_code code = database_open(path, &database);
-    if (code == EXIT_CODE_OK)
-        database_close(&database);
-    return code;
-}
-
 enum exit_code cmd_seal(int argc, char **argv)
 {
     const char *path = options_default_database;
     options_parse(&argp, argc, argv, &path);
-    if (strlen(path) >= PATH_SIZE) {
-        log_error("--database: the path is too long");
-        return EXIT_CODE_USAGE;
-    }
-    enum exit_code code = check(path);
+    static const char *const words[] = {"--seal"};
+    enum exit_code code = exporter_job(path, words, 1);
+    struct last_seal last;
     if (code != EXIT_CODE_OK)
         return code;
-    struct last_seal last;
-    if (!run_exporter(path) || !read_last(path, &last))
+    if (!read_last(path, &last))
         return EXIT_CODE_RUNTIME;
     if (last.n_seals == 0) {
         printf("nothing to seal\n");

@@ -412,6 +412,10 @@ static const struct config_option options[] = {
                         "so, and a new one begins with a loss line; auto: is set aside by "
                         "'wanmeter run', and refused otherwise."),
 
+    DURATION_OPTION("retention.flows", retention.flows_ns, "0s", 0, 36500 * D,
+                    .help = "Flow records, and with them addresses, are deleted at this age; 0s: "
+                            "never. Usage sums stay."),
+
     TEXT_OPTION("privacy.addresses", privacy.addresses, "full", 1,
                 .words = "full truncated anonymised",
                 .help = "How addresses of flows are stored and published: in full; their first "
@@ -463,6 +467,7 @@ static const struct config_section sections[] = {
     {"flow_labels", "Leases of IPv6 flow labels; the names and defaults are those of Linux's "
                     "net.ipv6.flowlabel_*."},
     {"exporter", "From records to the database."},
+    {"retention", "How long what names persons is kept."},
     {"privacy", "What is stored and published of addresses."},
     {"security", "What a process that was taken over could do (docs/security.md)."},
     {"events", "What is published to subscribers."},

@@ -103,6 +103,12 @@ static const char *const statement_sql[STATEMENT_N] = {
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
         " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35,"
         " ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43)",
+    [STATEMENT_FLOW_DELETE] = "DELETE FROM flow_record WHERE record_id = ?1",
+    [STATEMENT_PRUNED_FIND] = "SELECT flow_rows, sum_0, sum_1, packets, l2_bytes, l3_bytes,"
+                              " billed_bytes FROM pruned_flows WHERE seal = ?1",
+    [STATEMENT_PRUNED_PUT] =
+        "INSERT OR REPLACE INTO pruned_flows (seal, flow_rows, sum_0, sum_1, packets, l2_bytes,"
+        " l3_bytes, billed_bytes, pruned_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [STATEMENT_SEAL_LAST] =
         "SELECT number, hash, flow_through FROM period_seal ORDER BY number DESC LIMIT 1",
     [STATEMENT_SEAL_OPEN] =
