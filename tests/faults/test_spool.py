@@ -1,0 +1,80 @@
+"""A spool that is cut or changed while nobody has it: what it loses is declared (test_storage.py has what it is for)."""
+
+import contextlib
+import signal
+import sqlite3
+import time
+
+from faults import crew, outcome, suite
+from faults.load import Load
+from support import traffic
+from support.case import each
+
+STEADY = ("tracker.commit_volume=256KiB", "exporter.commit_interval=20ms")
+SPOOLED_BYTES = 20_000
+
+
+@each(["torn", "flipped"])
+def test_a_damaged_spool_is_declared(case, kind):
+    """The exporter is killed while records wait in its spool, and some of these are cut off or changed."""
+    options = suite.options()
+    random_ = options.random("spool", kind)
+    for n in range(options.choose(1, 20)):
+        database = f"{n}.db"
+        load, run = start(case, database)
+        with held(case, run, database):
+            spool = wait_for_spool(case, run, database)
+            run.send("wanmeter", signal.SIGSTOP)        # or it would be restarted before it is hurt
+            assert run.kill("exporter")
+            damage(spool, kind, random_)
+        run.send("wanmeter", signal.SIGCONT)
+        run.finish({0, 3})
+        outcome.judge(case, f"spool {kind}", 1, load.usage(), database=database, verdicts=("exact", "bounded"))
+
+
+def start(case, database="wanmeter.db"):
+    options = suite.options()
+    load = Load(options.seed, n_packets=10_000, repeats=options.choose(30, 100))
+    load.write(case.directory / "in.pcap")
+    run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=STEADY, options=["--database", database])
+    outcome.wait_for_usage(case, database)
+    return load, run
+
+
+@contextlib.contextmanager
+def held(case, run, database="wanmeter.db"):
+    """The database's write lock, by somebody else."""
+    writer = sqlite3.connect(f"file:{case.directory}/{database}?mode=rw", uri=True, isolation_level=None, timeout=0)
+    deadline = time.monotonic() + crew.WAIT_S
+    while True:
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            break
+        except sqlite3.OperationalError:
+            assert time.monotonic() < deadline and run.is_running(), "never got the lock"
+    try:
+        yield
+    finally:
+        writer.execute("ROLLBACK")
+        writer.close()
+
+
+def wait_for_spool(case, run, database):
+    path = case.directory / (database + "-spool")
+    deadline = time.monotonic() + crew.WAIT_S
+    while not path.exists() or path.stat().st_size < SPOOLED_BYTES:
+        assert run.is_running() and time.monotonic() < deadline, f"nothing is spooled: {run.said()}"
+        time.sleep(0.01)
+    return path
+
+
+def damage(path, kind, random_):
+    content = bytearray(path.read_bytes())
+    place = random_.randrange(16, len(content))
+    if kind == "torn":
+        del content[place:]
+    else:
+        content[place] ^= 1 << random_.randrange(8)
+    with open(path, "r+b") as out:
+        out.write(content)
+        out.truncate(len(content))
