@@ -153,6 +153,8 @@ void downlink_flush(struct downlink *downlink)
         struct end *end = &downlink->ends[i];
         if (end->is_welcome_due && can_welcome(downlink, end))
             end->is_welcome_due = !send_welcome(downlink, end);
+        if (end->is_welcome_due)
+            continue; /* what is known may be of the stream before */
         if (end->is_resend_due)
             end->is_resend_due = !send_due(downlink, end, REPLY_RESEND);
         if (end->is_ack_due)

@@ -182,6 +182,9 @@ enum loss_certainty { LOSS_EXACT, LOSS_DERIVED, LOSS_UPPER_BOUND, LOSS_UNKNOWN, 
 const char *loss_stage_name(unsigned stage);
 const char *loss_certainty_name(unsigned certainty);
 
+/* Of a batch in place of those that were damaged in a worker's ring. */
+#define LOSS_REASON_GAP "ring_damaged"
+
 enum { LOSS_REASON_MAX = 31, LOSS_EVIDENCE_MAX = 255, LOSS_AMOUNT_UNKNOWN = -1 };
 
 struct loss {

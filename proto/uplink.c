@@ -86,8 +86,9 @@ static void on_reply(void *state, const struct bus_message *incoming)
 
 /* ---- what a predecessor left ---- */
 
-/* A batch that was damaged is a batch again: the first of a gap says what is missing, exactly.
- * Where the receiver had the real ones, these are ignored. */
+/* A batch that was damaged is a batch again: it says what is missing, the first of a gap for all of
+ * it. Where the receiver had the first real ones, the rest of the gap is less, and it alone knows
+ * how much (measure_gap() in tracker/merge.c). */
 static int fill(struct uplink *uplink, const struct totals *totals, const struct loss *loss)
 {
     struct ring_mark *mark = &uplink->mark;
@@ -101,7 +102,7 @@ static int fill(struct uplink *uplink, const struct totals *totals, const struct
         .totals = mark->totals,
         .watermark_ns = mark->clock_ns,
         .losses = &line,
-        .n_losses = loss->packets > 0 || loss->l2_bytes > 0,
+        .n_losses = 1,
     };
     size_t size;
     uint8_t *bytes = message_encode(&message, &size);
@@ -122,7 +123,7 @@ static int fill_gap(struct uplink *uplink, const struct ring_batch *next)
         .l3_bytes = (int64_t)(next->totals_before.l3_bytes - before->l3_bytes),
         .stage = LOSS_CAPTURE,
         .certainty = LOSS_EXACT,
-        .reason = "ring_damaged",
+        .reason = LOSS_REASON_GAP,
     };
     if (loss.first_ns == INT64_MIN)
         loss.first_ns = loss.last_ns;
@@ -131,7 +132,7 @@ static int fill_gap(struct uplink *uplink, const struct ring_batch *next)
     int result = 0;
     while (result == 0 && uplink->mark.seq + 1 < next->mark.seq) {
         result = fill(uplink, &next->totals_before, &loss);
-        loss = (struct loss){0};
+        loss.packets = loss.l2_bytes = loss.l3_bytes = 0;
     }
     return result;
 }

@@ -42,11 +42,35 @@ void tracker_on_committed(void *state, int64_t seq)
         hand_note_committed(tracker->hand, tracker->epoch);
     while (tracker->n_points && tracker->points[tracker->first_point].seq <= seq) {
         const struct point *point = &tracker->points[tracker->first_point];
-        for (uint32_t i = 0; i < tracker->arguments.n_workers; i++)
+        for (uint32_t i = 0; i < tracker->arguments.n_workers; i++) {
             downlink_commit(tracker->input, i, point->applied_seq[i]);
+            tracker->committed_seq[i] = point->applied_seq[i];
+        }
         tracker->first_point = (tracker->first_point + 1) % POINTS_MAX;
         tracker->n_points--;
     }
+}
+
+void tracker_begin_stream(struct tracker *tracker, size_t index, int64_t seq)
+{
+    tracker->committed_seq[index] = seq;
+    for (size_t i = 0; i < tracker->n_points; i++)
+        tracker->points[(tracker->first_point + i) % POINTS_MAX].applied_seq[index] = seq;
+}
+
+bool tracker_can_welcome(void *state, size_t index, const struct stream_id *stream)
+{
+    struct tracker *tracker = state;
+    const struct stream_id *before = merge_stream(tracker->merge, index);
+    if (!before || stream_id_equal(before, stream))
+        return true;
+    if (!merge_is_drained(tracker->merge, index))
+        return false;
+    if (tracker->committed_seq[index] == merge_applied_seq(tracker->merge, index))
+        return true;
+    if (tracker->n_points == 0)
+        tracker->is_commit_due = true;
+    return false;
 }
 
 bool tracker_can_commit(const struct tracker *tracker)

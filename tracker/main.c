@@ -285,6 +285,7 @@ static int open_input(struct tracker *tracker)
         .shard = tracker->arguments.shard,
         .n_streams = tracker->arguments.n_workers,
         .on_hello = tracker_on_hello,
+        .can_welcome = tracker_can_welcome,
         .on_batch = tracker_on_batch,
         .state = tracker,
     };

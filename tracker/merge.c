@@ -22,6 +22,7 @@ struct queued {
     struct queued *next;
     struct message message;
     bool is_set_aside;
+    struct stream_loss gap; /* what 'message' then says is lost */
 };
 
 struct input {
@@ -98,6 +99,17 @@ void merge_begin(struct merge *merge, size_t index, const struct high_water *app
     input->has_begun = true;
 }
 
+const struct stream_id *merge_stream(const struct merge *merge, size_t index)
+{
+    const struct input *input = &merge->inputs[index];
+    return input->has_begun ? &input->applied.stream : NULL;
+}
+
+bool merge_is_drained(const struct merge *merge, size_t index)
+{
+    return merge->inputs[index].first == NULL;
+}
+
 static int push(struct merge *merge, size_t index, struct message *message, bool is_set_aside)
 {
     assert(index < merge->n_inputs && message->kind == MESSAGE_PACKETS);
@@ -157,6 +169,27 @@ static void add_losses(struct totals *totals, const struct message *batch)
     }
 }
 
+/* A batch in place of one that was lost in the worker's ring: it is up to its totals that packets
+ * are missing, from where the stream is here. */
+static void measure_gap(const struct input *input, struct queued *queued)
+{
+    struct message *batch = &queued->message;
+    const struct totals *before = &input->applied.totals;
+    const struct totals *after = &batch->totals;
+    if (batch->n_packets != 0 || batch->n_losses != 1 ||
+        batch->losses[0].loss.certainty != LOSS_EXACT ||
+        strcmp(batch->losses[0].loss.reason, LOSS_REASON_GAP) != 0 ||
+        after->packets < before->packets || after->l2_bytes < before->l2_bytes ||
+        after->l3_bytes < before->l3_bytes)
+        return;
+    queued->gap = batch->losses[0];
+    queued->gap.loss.packets = (int64_t)(after->packets - before->packets);
+    queued->gap.loss.l2_bytes = (int64_t)(after->l2_bytes - before->l2_bytes);
+    queued->gap.loss.l3_bytes = (int64_t)(after->l3_bytes - before->l3_bytes);
+    batch->losses = &queued->gap;
+    batch->n_losses = queued->gap.loss.packets > 0;
+}
+
 /* All of the stream's packets are given; the last batch itself waits for merge_end(). */
 static void end_stream(struct input *input)
 {
@@ -168,6 +201,7 @@ static void end_stream(struct input *input)
 static enum merge_result end_batch(struct merge *merge, struct input *input)
 {
     const struct message *batch = &input->first->message;
+    measure_gap(input, input->first);
     add_losses(&input->applied.totals, batch);
     if (!totals_agree(&input->applied.totals, &batch->totals))
         return broken(merge, input, "its packets do not add up to the totals it states");

@@ -55,6 +55,12 @@ void merge_begin(struct merge *merge, size_t index, const struct high_water *app
  * -ENOMEM. */
 int merge_push(struct merge *merge, size_t index, struct message *message);
 
+/* The stream at 'index'; NULL: none has begun. */
+const struct stream_id *merge_stream(const struct merge *merge, size_t index);
+
+/* Has all that was pushed of a stream been given? */
+bool merge_is_drained(const struct merge *merge, size_t index);
+
 /* The same, of a batch that is not to be looked into: its packets are a loss (on_set_aside). */
 int merge_push_set_aside(struct merge *merge, size_t index, struct message *message);
 

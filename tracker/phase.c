@@ -169,6 +169,9 @@ void tracker_on_hello(void *state, size_t index, const struct stream_id *stream,
     for (size_t i = 0; i < tracker->n_resume; i++)
         if (stream_id_equal(&tracker->resume[i].stream, stream))
             *resume = tracker->resume[i];
+    const struct stream_id *before = merge_stream(tracker->merge, index);
+    if (!before || !stream_id_equal(before, stream))
+        tracker_begin_stream(tracker, index, resume->seq);
     merge_begin(tracker->merge, index, resume);
 }
 

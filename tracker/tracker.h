@@ -74,6 +74,7 @@ struct tracker {
     size_t n_resume;
     struct point *points; /* not yet committed: a ring of POINTS_MAX */
     size_t first_point, n_points;
+    int64_t committed_seq[WORKERS_MAX]; /* of each worker's stream */
     size_t commit_bytes;
     int64_t settled_ns;   /* all that is due by then has been done */
     int64_t committed_ns; /* the last commit point's */
@@ -97,6 +98,14 @@ void tracker_start(struct tracker *tracker);
 bool tracker_can_commit(const struct tracker *tracker);
 
 void tracker_commit(struct tracker *tracker, bool end_of_stream);
+
+/* A worker's stream begins, behind 'seq': what is committed from now on lets it forget nothing of
+ * the stream that was there before. */
+void tracker_begin_stream(struct tracker *tracker, size_t index, int64_t seq);
+
+/* A worker that lost its ring comes with a new stream: what came of the old one is committed first,
+ * under the old one's mark. */
+bool tracker_can_welcome(void *state, size_t index, const struct stream_id *stream);
 
 /* The exporter has committed: what went into those batches can be forgotten upstream. */
 void tracker_on_committed(void *state, int64_t seq);

@@ -8,7 +8,7 @@ from support import traffic
 from support.case import each
 
 N_SHARDS, N_WORKERS = 2, 2
-ROLES = ("exporter", "tracker")
+ROLES = ("exporter", "tracker", "capture")
 ALL = ("exporter", *(f"tracker-{n}" for n in range(N_SHARDS)), *(f"capture-{n}" for n in range(N_WORKERS)))
 KILLS_A_RUN = 4
 # Small batches and many commit points: there is something half done at any moment.

@@ -19,6 +19,7 @@ struct order {
     uint32_t items[ORDER_MAX];
     size_t n;
     int n_batches_ended;
+    struct loss lost; /* of the last batch that said so */
 };
 
 struct stream {
@@ -50,9 +51,10 @@ static void on_packet(void *state, const struct packet *packet, const struct flo
 
 static void on_batch_end(void *state, const struct message *batch)
 {
-    (void)batch;
     struct order *order = state;
     order->n_batches_ended++;
+    if (batch->n_losses > 0)
+        order->lost = batch->losses[0].loss;
 }
 
 static bool never(void *state)
@@ -221,6 +223,54 @@ static void test_a_streams_last_batch_is_under_way_until_the_end_of_all(void **s
     merge_destroy(merge);
 }
 
+static void run_idle(struct merge *merge)
+{
+    enum merge_result result;
+    do
+        result = merge_run(merge, 100);
+    while (result == MERGE_MORE);
+    assert_int_equal(result, MERGE_IDLE);
+}
+
+/* A worker's ring had a batch damaged that was here already, and the one after it: what its
+ * successor says is missing is measured from where the stream is. */
+static void test_a_gap_is_measured_from_what_is_here(void **state)
+{
+    (void)state;
+    static struct stream stream;
+    static struct order order;
+    struct high_water marks[STREAMS];
+    struct merge *merge = begin(&order);
+    for (uint32_t i = 1; i < STREAMS; i++) {
+        struct stream none = {0};
+        push(merge, &none, i, 0);
+    }
+    stream = (struct stream){.n_packets = 3};
+    push(merge, &stream, 0, 2);
+    struct stream_loss line = {.stream = nothing_applied.stream,
+                               .loss = {.packets = 0, /* all of it is in the batch before */
+                                        .stage = LOSS_CAPTURE,
+                                        .certainty = LOSS_EXACT,
+                                        .reason = LOSS_REASON_GAP}};
+    struct message gap = {
+        .kind = MESSAGE_PACKETS,
+        .stream = nothing_applied.stream,
+        .seq = 1,
+        .totals = {.packets = 7, .l2_bytes = 700, .l3_bytes = 600},
+        .losses = &line,
+        .n_losses = 1,
+    };
+    assert_int_equal(merge_push(merge, 0, &gap), 0);
+    run_idle(merge);
+    merge_applied(merge, marks);
+    assert_int_equal(marks[0].seq, 1);
+    assert_int_equal(marks[0].totals.packets, 7);
+    assert_int_equal(order.lost.packets, 7 - stream.totals.packets);
+    assert_int_equal(order.lost.l2_bytes, 700 - stream.totals.l2_bytes);
+    assert_int_equal(order.lost.l3_bytes, 600);
+    merge_destroy(merge);
+}
+
 static void test_a_batch_that_does_not_add_up_is_refused(void **state)
 {
     (void)state;
@@ -336,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_the_order_does_not_depend_on_batches_or_arrival),
         cmocka_unit_test(test_ties_go_by_stream_and_within_a_stream_by_arrival),
         cmocka_unit_test(test_a_streams_last_batch_is_under_way_until_the_end_of_all),
+        cmocka_unit_test(test_a_gap_is_measured_from_what_is_here),
         cmocka_unit_test(test_a_batch_that_does_not_add_up_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,84 @@
+"""A worker is killed with batches in its ring, and the ring is damaged before its successor opens it."""
+
+import signal
+import time
+
+from faults import crew, outcome, suite, wire
+from faults.load import Load, any_slot
+from faults.test_ended import go_on
+from support import traffic
+from support.case import each
+
+KINDS = ("torn", "emptied", "header")
+STEADY = ("capture.batch_packets=512", "tracker.commit_volume=256KiB", "exporter.commit_interval=20ms",
+          f"run_directory={outcome.RUN_DIRECTORY}")
+RATE = 20_000
+
+
+@each(suite.options().choose(("flipped",), ("torn", "flipped", "header")))
+def test_a_damaged_ring_of_a_replay_is_declared_or_ends_it(case, kind):
+    """Without a whole header nobody knows what of the files is counted: the run fails, and what is committed stays."""
+    options = suite.options()
+    random_ = options.random("ring", "replay", kind)
+    load = Load(options.seed, n_packets=10_000, repeats=options.choose(30, 60))
+    load.write(case.directory / "in.pcap")
+    for n in range(options.choose(1, 10)):
+        database = f"{n}.db"
+        run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=STEADY, options=["--database", database])
+        outcome.wait_for_usage(case, database)
+        hurt(case, run, kind, random_)
+        if run.finish({0, 1, 3}) == 1:
+            go_on(case, f"ring {kind}, replay", load, database)
+        else:
+            outcome.judge(case, f"ring {kind}, replay", 1, load.usage(), database=database,
+                          verdicts=("exact", "bounded"))
+
+
+@each(suite.options().choose(KINDS[:1], KINDS))
+def test_a_damaged_ring_of_a_live_run_is_declared(case, kind):
+    options = suite.options()
+    random_ = options.random("ring", "live", kind)
+    wire.lay(case)
+    packets = Load(options.seed, n_packets=20_000).packets
+    for n in range(options.choose(1, 10)):
+        database = f"{n}.db"
+        run = crew.live(case, config=traffic.CONFIG, sets=(*STEADY, f"database={database}"), is_dedicated=n % 2 == 0)
+        with wire.Sender(packets, RATE) as sender:
+            time.sleep(random_.uniform(0.1, 0.3))
+            hurt(case, run, kind, random_)
+            run.wait_for("capture-0")
+            time.sleep(0.5)
+        run.stop({0, 3})
+        outcome.judge(case, f"ring {kind}, live", 1, sender.usage(), database=database, fold=any_slot,
+                      verdicts=("exact", "bounded"))
+
+
+def hurt(case, run, kind, random_):
+    """The exporter stands still, so that nothing is committed and the ring fills; then its worker is killed."""
+    run.send("exporter", signal.SIGSTOP)
+    time.sleep(0.2)
+    run.send("wanmeter", signal.SIGSTOP)
+    assert run.kill("capture-0")
+    rings = sorted((case.directory / outcome.RUN_DIRECTORY).glob("ring-*"))
+    assert rings, "no ring"
+    damage(random_.choice(rings), kind, random_)
+    run.send("wanmeter", signal.SIGCONT)
+    run.send("exporter", signal.SIGCONT)
+
+
+def damage(path, kind, random_):
+    size = path.stat().st_size
+    with open(path, "r+b") as ring:
+        if kind == "torn":
+            ring.truncate(random_.randrange(size))
+        elif kind == "emptied":
+            ring.truncate(0)
+        elif kind == "header":
+            ring.write(random_.randbytes(256))
+        else:
+            for _ in range(64):     # most of a ring is empty
+                at = random_.randrange(min(size, 1 << 20))
+                ring.seek(at)
+                old = ring.read(1)[0]
+                ring.seek(at)
+                ring.write(bytes([old ^ 1 << random_.randrange(8)]))
