@@ -46,7 +46,7 @@ def test_status_shows_who_runs_as_whom_in_what(case):
         output, errors = daemon.communicate(timeout=PATIENCE_S)
     assert daemon.returncode in {0, 3}, f"exit code {daemon.returncode}\n{output}\n{errors}"
     assert not (case.directory / "run").exists()
-    assert "no daemon" in case.wanmeter("status", check=UNREACHABLE).stderr
+    assert "no daemon" in case.wanmeter("status", "--run-directory", case.directory / "run", check=UNREACHABLE).stderr
 
 
 def all_running(rows):
