@@ -54,7 +54,12 @@ void activity_tick(struct activity *activity, const struct activity_figures *fig
     report_value(report, "watermark_ns", watermark_ns(activity));
     report_value(report, "database_bytes", size_of(figures->database, ""));
     report_value(report, "wal_bytes", size_of(figures->database, "-wal"));
-    report_value(report, "spool_bytes", size_of(figures->database, "-spool"));
+    report_value(report, "database_takes_records", figures->is_well);
+    report_value(report, "database_troubles", (int64_t)figures->ledger->n_troubles);
+    report_value(report, "spool_bytes", figures->spool_bytes);
+    report_value(report, "batches_spooled", (int64_t)figures->ledger->n_spooled);
+    report_value(report, "batches_replayed", (int64_t)figures->ledger->n_replayed);
+    report_value(report, "batches_refused", (int64_t)figures->ledger->n_refused);
     report_value(report, "subscriptions", (int64_t)figures->n_subscriptions);
     report_value(report, "peers_refused", (int64_t)figures->n_refused);
     report_tick(report);

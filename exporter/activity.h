@@ -7,6 +7,7 @@
 #define WANMETER_EXPORTER_ACTIVITY_H
 
 #include "common/report.h"
+#include "exporter/ledger.h"
 #include "proto/message.h"
 
 struct activity {
@@ -20,6 +21,9 @@ struct activity_figures {
     const char *database; /* path */
     size_t n_subscriptions;
     uint64_t n_refused;
+    const struct ledger_counters *ledger;
+    bool is_well;        /* the database takes records */
+    int64_t spool_bytes; /* of the file */
 };
 
 void activity_open(struct activity *activity, const struct arguments *arguments);

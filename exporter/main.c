@@ -203,6 +203,9 @@ static void on_report_timer(void *state)
         .database = exporter->arguments.config.database,
         .n_subscriptions = publisher_subscriptions(exporter->publisher),
         .n_refused = bus_refused(exporter->bus),
+        .ledger = ledger_counters(exporter->ledger),
+        .is_well = ledger_is_well(exporter->ledger),
+        .spool_bytes = exporter->spool ? spool_size_bytes(exporter->spool) : 0,
     };
     activity_tick(&exporter->activity, &figures);
 }
