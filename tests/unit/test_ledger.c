@@ -139,13 +139,15 @@ static void change_lock(sqlite3 *other, bool *is_locked)
 static void run_to_the_end(struct ledger_case *c)
 {
     sqlite3 *other;
-    bool is_locked = false;
+    bool is_wanted = false, is_locked = false;
     assert_int_equal(sqlite3_open(c->store->path, &other), SQLITE_OK);
     int result = -EAGAIN;
     uint64_t now_ms = 1;
     for (int step = 0; result == -EAGAIN && step < STEPS_MAX; step++) {
         bool is_busy;
-        if (random() % (is_locked ? 6 : 15) == 0)
+        if (step == 5 || random() % (is_wanted ? 6 : 15) == 0)
+            is_wanted = !is_wanted;
+        if (is_wanted != is_locked) /* as soon as the ledger has no transaction open */
             change_lock(other, &is_locked);
         for (long n = random() % 6; n > 0; n--)
             send_one(c, now_ms);
