@@ -70,9 +70,9 @@ static void resume(struct lane *lane)
     const struct ring_mark *last = ring_last(lane->options.ring);
     lane->sent_clock_ns = last->clock_ns;
     lane->has_ended = last->has_ended;
-    if (lane->options.is_live) {
+    if (lane->options.is_live)
         lane->gathered = &ring_counts(lane->options.ring)->gathered;
-    } else {
+    if (lane->options.is_read_again) {
         lane->n_dropped = last->n_descriptors;
         lane->n_losses_dropped = last->n_losses;
     }

@@ -36,6 +36,7 @@ struct lane_options {
     size_t window_bytes;
     struct ring *ring; /* the stream's; the lane's to close. NULL: memory */
     bool is_live;
+    bool is_read_again; /* after a worker died: what it had sent comes again, to be dropped */
 };
 
 /* How large a ring is that takes a window, and what may pass it. */

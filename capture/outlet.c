@@ -22,6 +22,7 @@ static int open_lanes(struct bus *bus, const struct arguments *arguments,
         .config = &arguments->config,
         .window_bytes = (size_t)arguments->config.capture.window_bytes / arguments->n_shards,
         .is_live = arguments->is_live,
+        .is_read_again = arguments->n_files > 0,
     };
     int result = 0;
     for (uint32_t i = 0; i < arguments->n_shards && result == 0; i++) {

@@ -1,6 +1,7 @@
 #include "capture/source_sums.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@ int source_sums_open(const struct arguments *arguments, struct source_sums *sums
 {
     *sums = (struct source_sums){
         .first_source = arguments->first_source,
+        .interface = arguments->interface,
         .n_sources_max = arguments->n_files + 1,
     };
     sums->carrier_bytes = calloc(sums->n_sources_max, sizeof *sums->carrier_bytes);
@@ -54,6 +56,11 @@ int source_sums_tell(const struct source_sums *sums, const struct source *source
     if (!totals)
         return -ENOMEM;
     size_t n = source ? source_totals(source, totals, sums->n_sources_max) : 0;
+    if (!source && sums->interface) {
+        snprintf(totals[0].name, sizeof totals[0].name, "%s", sums->interface);
+        totals[0].source_index = sums->first_source;
+        n = 1;
+    }
     int result = 0;
     for (size_t i = 0; i < n && result == 0; i++) {
         totals[i].carrier_bytes = sums->carrier_bytes[i];

@@ -19,6 +19,7 @@
 struct source_sums {
     uint64_t *carrier_bytes; /* by source: what was around the frames that were unwrapped */
     uint32_t first_source;
+    const char *interface; /* NULL: files */
     size_t n_sources_max;
 };
 
@@ -33,8 +34,8 @@ void source_sums_add(struct source_sums *sums, struct ring_counts *counts,
 /* How far reading is, to a pipe that somebody may look at. */
 void source_sums_show(const struct source *source, uint64_t n_frames, int descriptor);
 
-/* 'source' NULL: nothing is read any more. 'before': what a worker that died had counted; NULL:
- * nothing. 0 or -ENOMEM. */
+/* 'source' NULL: nothing is read any more, and of an interface told what was before. 'before': what
+ * a worker that died had counted; NULL: nothing. 0 or -ENOMEM. */
 int source_sums_tell(const struct source_sums *sums, const struct source *source,
                      const struct ring_counts *before, struct lane *lane);
 

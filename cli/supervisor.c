@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,13 +15,14 @@
 #include "cli/supervisor/crew.h"
 #include "cli/supervisor/process.h"
 #include "cli/supervisor/progress.h"
+#include "cli/supervisor/remains.h"
 #include "cli/supervisor/roster.h"
 #include "cli/supervisor/run_directory.h"
 #include "cli/supervisor/service.h"
+#include "cli/supervisor/shared.h"
 #include "common/clock_reading.h"
 #include "common/log.h"
 #include "common/process_status.h"
-#include "common/sandbox.h"
 
 static const int64_t STOP_TIME_NS = 5000000000;
 
@@ -35,8 +35,7 @@ struct supervisor {
     struct pollfd *polled; /* the signals, then each worker's progress */
     sigset_t old_mask;
     int signals; /* signalfd; -1: not open */
-    int config;  /* of settings_share(); -1: not open */
-    int pages;   /* memory that an interface's workers share; -1: none */
+    struct shared shared;
     unsigned n_interrupts;
     bool is_failed;
     bool is_complete;       /* the exporter has ended well: all is in the database */
@@ -159,7 +158,8 @@ static bool is_final(const struct crew_member *member, int status)
 /* Live, and nobody waits for its end: it is tried for ever. */
 static bool is_hopeless(const struct supervisor *supervisor, const struct crew_member *member)
 {
-    bool has_an_end = supervisor->plan->n_files > 0 || supervisor->n_interrupts > 0;
+    const struct supervisor_plan *plan = supervisor->plan;
+    bool has_an_end = plan->n_files > 0 || plan->is_left || supervisor->n_interrupts > 0;
     return has_an_end && restart_is_hopeless(&member->restart);
 }
 
@@ -242,59 +242,36 @@ static int watch_signals(struct supervisor *supervisor)
     return -error;
 }
 
-static int share_config(struct supervisor *supervisor)
-{
-    supervisor->config = settings_share(supervisor->plan->settings);
-    if (supervisor->config >= 0)
-        return 0;
-    log_error("the configuration cannot be passed on: %s", strerror(-supervisor->config));
-    return supervisor->config;
-}
-
-/* It outlives the workers, so that what they counted does. They give it its size. */
-static int share_pages(struct supervisor *supervisor)
-{
-    supervisor->pages = memfd_create("wanmeter-interfaces", MFD_CLOEXEC);
-    if (supervisor->pages >= 0)
-        return 0;
-    int error = errno;
-    log_error("shared memory: %s", strerror(error));
-    return -error;
-}
-
-static int give_run_directory(const struct supervisor *supervisor)
-{
-    const struct config *config = &supervisor->plan->settings->config;
-    struct sandbox_user user;
-    if (sandbox_mode_of(config) == SANDBOX_OFF)
-        return 0;
-    int result = sandbox_user_find(config, &user);
-    return result == 0 ? run_directory_give(&supervisor->directory, &user) : result;
-}
-
+/* The signals and the directory: for all that one call does. */
 static int supervisor_open(struct supervisor *supervisor, const struct supervisor_plan *plan)
 {
     *supervisor = (struct supervisor){
-        .plan = plan, .directory = {.lock = -1}, .signals = -1, .config = -1, .pages = -1};
+        .plan = plan, .directory = {.lock = -1}, .signals = -1, .shared = {-1, -1}};
     int result = watch_signals(supervisor); /* first: no signal may leave a directory behind */
     if (result == 0)
         result = run_directory_open(plan->settings->config.run_directory, &supervisor->directory);
-    if (result == 0)
-        result = give_run_directory(supervisor);
-    if (result == 0 && plan->has_progress)
+    return result == 0 ? run_directory_give(&supervisor->directory, &plan->settings->config)
+                       : result;
+}
+
+/* What the processes of 'plan' need. */
+static int crew_open(struct supervisor *supervisor, const struct supervisor_plan *plan,
+                     int64_t started_ns)
+{
+    int result = 0;
+    supervisor->plan = plan;
+    if (plan->has_progress)
         result = progress_open(&supervisor->progress, crew_workers(plan));
     if (result == 0)
-        result = share_config(supervisor);
-    if (result == 0 && plan->n_files == 0)
-        result = share_pages(supervisor);
+        result = shared_open(plan, &supervisor->shared);
     struct crew_options options = {
         .run_directory = supervisor->directory.path,
         .progress = plan->has_progress ? &supervisor->progress : NULL,
-        .config = supervisor->config,
+        .config = supervisor->shared.config,
         .changes = plan->changes,
-        .started_ns = wall_time_ns(),
+        .started_ns = started_ns,
         .clock_anchor_ns = clock_reading_difference_ns(),
-        .pages = supervisor->pages,
+        .pages = supervisor->shared.pages,
     };
     if (result == 0)
         result = crew_create(plan, &options, &supervisor->crew);
@@ -305,22 +282,25 @@ static int supervisor_open(struct supervisor *supervisor, const struct superviso
     return 0;
 }
 
+static void crew_close(struct supervisor *supervisor)
+{
+    shared_close(&supervisor->shared);
+    free(supervisor->polled);
+    supervisor->polled = NULL;
+    roster_remove(supervisor->directory.path);
+    crew_deinit(&supervisor->crew);
+    progress_close(&supervisor->progress);
+    supervisor->kill_ns = 0;
+    supervisor->is_complete = false;
+}
+
 static void supervisor_close(struct supervisor *supervisor)
 {
     if (supervisor->signals >= 0) {
         close(supervisor->signals);
         sigprocmask(SIG_SETMASK, &supervisor->old_mask, NULL);
     }
-    if (supervisor->config >= 0)
-        close(supervisor->config);
-    if (supervisor->pages >= 0)
-        close(supervisor->pages);
-    free(supervisor->polled);
-    if (supervisor->directory.lock >= 0)
-        roster_remove(supervisor->directory.path);
-    crew_deinit(&supervisor->crew);
-    progress_close(&supervisor->progress);
-    run_directory_close(&supervisor->directory, supervisor->is_failed);
+    run_directory_close(&supervisor->directory);
 }
 
 static void start(struct supervisor *supervisor, struct crew_member *member)
@@ -329,7 +309,7 @@ static void start(struct supervisor *supervisor, struct crew_member *member)
     const struct progress *progress = supervisor->plan->has_progress ? &supervisor->progress : NULL;
     struct process_descriptors descriptors = {
         .has_standard_input = member->has_standard_input,
-        .passed = {supervisor->config, -1, -1, is_worker ? supervisor->pages : -1},
+        .passed = {supervisor->shared.config, -1, -1, is_worker ? supervisor->shared.pages : -1},
     };
     if (is_worker && progress != NULL)
         descriptors.passed[1] = progress->workers[member->worker].write_end;
@@ -447,17 +427,68 @@ static void watch(struct supervisor *supervisor)
     }
 }
 
+static int run_crew(struct supervisor *supervisor, const struct supervisor_plan *plan,
+                    int64_t started_ns)
+{
+    int result = crew_open(supervisor, plan, started_ns);
+    if (result == 0) {
+        start_all(supervisor);
+        watch(supervisor);
+    }
+    crew_close(supervisor);
+    return result < 0 || supervisor->is_failed ? -1 : 0;
+}
+
+/* What a run that was killed has left goes into its database, before anything new does. The same
+ * run again goes on: '*is_run' says so. */
+static int bring_in_remains(struct supervisor *supervisor, bool *is_run)
+{
+    const char *directory = supervisor->directory.path;
+    const struct supervisor_plan *plan = supervisor->plan;
+    struct remains remains;
+    enum remains_found found = remains_find(directory, &remains);
+    int result = found == REMAINS_UNKNOWN ? -1 : 0;
+    if (found == REMAINS_FOUND) {
+        struct supervisor_plan same = *plan;
+        same.settings = &remains.settings;
+        *is_run = remains_is_same(&remains, plan);
+        log_info("%s: a run was killed: %s", directory,
+                 *is_run ? "it goes on" : "what it has left goes into its database");
+        result = run_crew(supervisor, *is_run ? &same : &remains.plan, remains.started_ns);
+        supervisor->plan = plan;
+    }
+    if (found == REMAINS_FOUND && result == 0)
+        remains_clear(directory);
+    remains_deinit(&remains);
+    return result;
+}
+
+/* Its own remains are there for the next run only if it is killed with its processes. */
+static int run_plan(struct supervisor *supervisor)
+{
+    const char *directory = supervisor->directory.path;
+    const struct supervisor_plan *plan = supervisor->plan;
+    int64_t started_ns = wall_time_ns();
+    int result = remains_prepare(directory, plan, crew_workers(plan), started_ns);
+    if (result == 0)
+        result = run_crew(supervisor, plan, started_ns);
+    remains_clear(directory);
+    return result;
+}
+
 enum supervisor_result supervisor_run(const struct supervisor_plan *plan)
 {
     struct supervisor supervisor;
-    enum supervisor_result result = SUPERVISOR_FAILED;
-    if (supervisor_open(&supervisor, plan) == 0) {
+    bool is_run = false;
+    int result = supervisor_open(&supervisor, plan);
+    if (result == 0) {
         service_open(&supervisor.service);
-        start_all(&supervisor);
-        watch(&supervisor);
-        if (!supervisor.is_failed)
-            result = supervisor.n_interrupts > 0 ? SUPERVISOR_INTERRUPTED : SUPERVISOR_DONE;
+        result = bring_in_remains(&supervisor, &is_run);
     }
+    if (result == 0 && !is_run && supervisor.n_interrupts == 0)
+        result = run_plan(&supervisor);
     supervisor_close(&supervisor);
-    return result;
+    if (result < 0)
+        return SUPERVISOR_FAILED;
+    return supervisor.n_interrupts > 0 ? SUPERVISOR_INTERRUPTED : SUPERVISOR_DONE;
 }

@@ -14,6 +14,9 @@
  * RESTARTS_IN_A_ROW_MAX times without a minute of health. What fails to start at all ends the run
  * at once; so does a worker that dies whose input cannot be read again.
  *
+ * What a run that was killed as a whole has left in the run directory is brought into its database
+ * first (cli/supervisor/remains.h).
+ *
  * One at a time: it takes over SIGCHLD and these signals while it runs. */
 #ifndef WANMETER_CLI_SUPERVISOR_H
 #define WANMETER_CLI_SUPERVISOR_H
@@ -28,6 +31,8 @@ struct supervisor_plan {
     char *const *files;              /* "-": standard input; dealt to the workers in order */
     size_t n_files;                  /* 0: live, a worker for each interface and fan-out */
     bool has_progress;               /* a progress line on standard error */
+    bool is_left;                    /* nothing is read: what a run has left is brought in */
+    size_t n_left_workers;           /* … of a replay: how many it had; 0: it was live */
     int changes;                     /* descriptor of recorded changes; 0: none */
 };
 

@@ -17,10 +17,17 @@ static size_t live_workers(const struct config *config)
     return n;
 }
 
+static bool is_live(const struct supervisor_plan *plan)
+{
+    return plan->n_files == 0 && plan->n_left_workers == 0;
+}
+
 size_t crew_workers(const struct supervisor_plan *plan)
 {
     const struct config *config = &plan->settings->config;
-    if (plan->n_files == 0)
+    if (plan->n_left_workers > 0)
+        return plan->n_left_workers;
+    if (is_live(plan))
         return live_workers(config);
     size_t wanted = (size_t)config->capture.workers;
     return wanted < plan->n_files ? wanted : plan->n_files;
@@ -60,7 +67,7 @@ static int add_common(const struct supervisor_plan *plan, const struct crew *cre
     command_line_add(command_line, "--config");
     command_line_add(command_line, config_path);
     add_number(command_line, "--shards", (size_t)plan->settings->config.tracker.shards);
-    if (plan->n_files == 0) {
+    if (is_live(plan)) {
         command_line_add(command_line, "--live");
         add_number(command_line, "--clock-anchor", (size_t)crew->options.clock_anchor_ns);
     }
@@ -143,9 +150,12 @@ static int add_worker(const struct supervisor_plan *plan, size_t worker, struct 
                    (size_t)progress->workers[worker].write_end);
     if (worker == 0 && crew->options.changes != 0)
         add_changes(crew->options.changes, command_line);
-    if (plan->n_files == 0)
+    if (plan->is_left)
+        command_line_add(command_line, "--stop");
+    crew->members[crew->n - 1].is_stopping = plan->is_left;
+    if (is_live(plan))
         add_interface(plan, crew, worker, command_line);
-    else
+    else if (!plan->is_left)
         add_files(plan, worker, crew);
     return result;
 }

@@ -12,6 +12,8 @@
 
 #include "common/log.h"
 #include "common/report.h"
+#include "common/sandbox.h"
+#include "common/sandbox/sandbox_user.h"
 
 static const char *const LOCK_NAME = "lock";
 enum { MODE = 0750 };
@@ -34,7 +36,7 @@ static int make_own(struct run_directory *directory)
             snprintf(directory->path, sizeof directory->path, "%s/wanmeter-XXXXXX", places[i]);
         if (length > RUN_DIRECTORY_PATH_MAX || mkdtemp(directory->path) == NULL)
             continue;
-        directory->is_made_here = directory->is_own = true;
+        directory->is_made_here = true;
         return chmod(directory->path, MODE) == 0 ? 0 : fail(directory->path, errno);
     }
     return fail(directory->path, errno);
@@ -77,17 +79,10 @@ static bool is_page(const char *name)
     return end != NULL && strcmp(end, ".page") == 0;
 }
 
-/* What the workers have that is not committed (proto/ring.h). */
-static bool is_ring(const char *name)
-{
-    return strncmp(name, "ring-", strlen("ring-")) == 0;
-}
-
 /* What processes make there in any case: sockets, and what they report. */
 static bool is_passing(const char *name, const struct stat *state)
 {
-    return S_ISSOCK(state->st_mode) || is_ring(name) ||
-           strncmp(name, REPORT_PREFIX, strlen(REPORT_PREFIX)) == 0;
+    return S_ISSOCK(state->st_mode) || strncmp(name, REPORT_PREFIX, strlen(REPORT_PREFIX)) == 0;
 }
 
 /* Sockets and reports; at the end of a run also the trackers' pages (tracker/hand.h), which a
@@ -137,7 +132,7 @@ static bool is_empty(const struct run_directory *directory)
     return n == 0;
 }
 
-int run_directory_give(const struct run_directory *directory, const struct sandbox_user *user)
+static int give_to(const struct run_directory *directory, const struct sandbox_user *user)
 {
     struct stat state;
     if (geteuid() != 0 || stat(directory->path, &state) != 0 || state.st_uid == user->uid)
@@ -152,12 +147,20 @@ int run_directory_give(const struct run_directory *directory, const struct sandb
     return lchown(directory->path, user->uid, user->gid) == 0 ? 0 : fail(directory->path, errno);
 }
 
-void run_directory_close(struct run_directory *directory, bool is_failed)
+int run_directory_give(const struct run_directory *directory, const struct config *config)
+{
+    struct sandbox_user user;
+    if (sandbox_mode_of(config) == SANDBOX_OFF)
+        return 0;
+    int result = sandbox_user_find(config, &user);
+    return result == 0 ? give_to(directory, &user) : result;
+}
+
+void run_directory_close(struct run_directory *directory)
 {
     char lock[RUN_DIRECTORY_PATH_MAX + 16];
     if (directory->lock < 0)
         return;
-    (void)is_failed;
     clear(directory, true);
     snprintf(lock, sizeof lock, "%s/%s", directory->path, LOCK_NAME);
     unlink(lock);

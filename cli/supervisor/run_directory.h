@@ -1,7 +1,7 @@
 /* run_directory: where the processes of one run have their sockets.
  *
  *     run_directory_open(config.run_directory, &directory);   "": a new one of its own
- *     run_directory_give(&directory, &user);
+ *     run_directory_give(&directory, &config);
  *     … directory.path …
  *     run_directory_close(&directory, is_failed);             sockets, rings, lock, and if made
  * here the directory itself are gone
@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "common/sandbox/sandbox_user.h"
+#include "common/config.h"
 
 /* A socket's path has at most 107 bytes (unix(7)); names in the directory are below 24. */
 enum { RUN_DIRECTORY_PATH_MAX = 80 };
@@ -22,18 +22,15 @@ struct run_directory {
     char path[RUN_DIRECTORY_PATH_MAX + 1];
     int lock; /* descriptor; -1: not open */
     bool is_made_here;
-    bool is_own; /* nobody named it */
 };
 
 /* 0, or -errno, which is logged: -EWOULDBLOCK: another run has it; -ENAMETOOLONG. */
 int run_directory_open(const char *wanted, struct run_directory *directory);
 
-/* Makes it the property of whom the processes become. A directory that was there before is given
- * away only if it is empty, and root's alone. 0 or -errno (logged). */
-int run_directory_give(const struct run_directory *directory, const struct sandbox_user *user);
+/* Makes it the property of whom the processes become by 'config'. A directory that was there before
+ * is given away only if it is empty, and root's alone. 0 or -errno (logged). */
+int run_directory_give(const struct run_directory *directory, const struct config *config);
 
-/* 'is_failed': what is not in the database yet stays for the next run, if the directory was named:
- * nobody would find it in another. */
-void run_directory_close(struct run_directory *directory, bool is_failed);
+void run_directory_close(struct run_directory *directory);
 
 #endif

@@ -128,6 +128,39 @@ def test_a_worker_that_is_killed_while_a_replay_stops_brings_in_what_was_read(ca
     assert (name, is_complete) == ("in.pcap", 0) and packets == case.wanmeter.total()[0]
 
 
+# --- all at once ---
+
+def test_what_a_killed_replay_has_left_goes_into_its_database_with_the_next_run(case):
+    make_capture(case)
+    other = traffic.mix(seed=5, n_packets=1_000)
+    capture.write_pcap(case.directory / "other.pcap", other)
+    with Replay(case, files=["in.pcap"]) as replay:
+        replay.stop("tracker-1")
+        replay.wait_for_usage()
+        replay.kill_all()
+    before = case.wanmeter.total()[0]
+    assert list(replay.directory.glob("ring-0-*"))
+    done = case.wanmeter("replay", "--set", f"run_directory={replay.directory}", "--database", "other.db", "other.pcap")
+    assert "a run was killed" in done.stderr, done.stderr
+    assert case.wanmeter.total()[0] > before, "tracker-1's packets, at least"
+    assert case.wanmeter.total("other.db") == traffic.total(other)
+    assert_balanced(case)
+    assert case.query("SELECT count(*), count(finished_ns) FROM run") == [(1, 1)]
+    assert case.query("SELECT min(closed) FROM stream WHERE kind = 'capture'") == [(1,)]
+    assert case.wanmeter.losses() == []
+    assert not list(replay.directory.glob("ring-*")) and not list(replay.directory.glob("run*"))
+
+
+def test_remains_that_nobody_knows_the_meaning_of_are_not_touched(case):
+    make_capture(case)
+    directory = case.directory / "own"
+    directory.mkdir()
+    (directory / "ring-0-0").write_bytes(b"x" * 8192)
+    done = case.wanmeter("replay", "--set", f"run_directory={directory}", "--set", "security.sandbox=off", "in.pcap", check=RUNTIME)
+    assert "ring-*" in done.stderr, done.stderr
+    assert (directory / "ring-0-0").read_bytes() == b"x" * 8192
+
+
 # --- support ---
 
 class Replay:
@@ -170,10 +203,20 @@ class Replay:
 
     def stop(self, name):
         """At once; its pid, to go on."""
-        self.wait(f"{name} started", lambda: self.roster().get(name, (0, "", 0))[1] == "running")
+        self.wait(f"{name} started", lambda: (self.directory / f"{name}.sock").exists())
         pid = self.pid_of(name)
         os.kill(pid, signal.SIGSTOP)
         return pid
+
+    def kill_all(self):
+        """As when the machine's memory is full, or somebody means it: the processes go with their supervisor."""
+        pids = [pid for pid, _, _ in self.roster().values()]
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        while any(is_alive(pid) for pid in pids):
+            assert time.monotonic() < deadline, "orphans"
+            time.sleep(0.01)
 
     def kill(self, name):
         os.kill(self.pid_of(name), signal.SIGKILL)
@@ -199,6 +242,14 @@ class Replay:
         assert self.process.returncode in allowed, (self.process.returncode, errors)
         assert not self.directory.exists()
         return errors
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def signal_process(pid):

@@ -6,6 +6,7 @@ import signal
 import struct
 import time
 
+from integration.test_crash import is_alive
 from integration.test_live import SOURCES, enter_network, start, stop
 from support import network, traffic
 from support.case import each
@@ -51,6 +52,37 @@ def test_what_a_killed_worker_had_captured_is_billed_or_declared_to_the_byte(cas
     kernel = [row[:3] for row in losses if row[0] == "kernel"]
     assert kernel == ([] if option else [("kernel", "worker_died", "unknown")]), losses
     assert not list(directory.glob("ring-*"))
+
+
+def test_what_a_killed_run_had_captured_is_billed_or_declared_by_the_next(case):
+    enter_network(case)
+    parts = [traffic.mix(seed=seed, n_packets=N_PACKETS) for seed in (31, 32)]
+    directory = case.directory / "run"
+    options = ["--set", f"run_directory={directory}", "--set", "tracker.shards=2"]
+    monitor = start(case, CONFIG + SOURCES, *options)
+    send(parts[0])
+    wait("billed", lambda: case.wanmeter.total()[0] > N_PACKETS / 2)
+    os.kill(pid_of(directory, "tracker-0"), signal.SIGSTOP)
+    send(parts[1])
+    n_packets = sum(traffic.total(part)[0] for part in parts)
+    wait("captured", lambda: captured(directory) == n_packets)
+    pids = [int(row[0]) for row in roster(directory).values()]
+    monitor.kill()
+    monitor.communicate(timeout=PATIENCE_S)
+    wait("all ended", lambda: not any(is_alive(pid) for pid in pids))
+
+    monitor = start(case, CONFIG + SOURCES, *options)
+    stop(monitor, code=3)
+    losses = case.query(LOSSES)
+    exact = [row for row in losses if row[:3] == ("capture", "worker_died", "exact")]
+    lost = tuple(sum(row[i] for row in exact) for i in (3, 4, 5))
+    packets = [packet for part in parts for packet in part]
+    counted = case.wanmeter.total()
+    assert tuple(a + b for a, b in zip(counted, lost, strict=True)) == traffic.total(packets), (counted, losses)
+    assert lost[0] < N_PACKETS / 2, losses
+    assert case.query("SELECT sum(packets), sum(l2_bytes) FROM source") == [traffic.total(packets)[:2]]
+    assert case.query("SELECT count(*), count(finished_ns) FROM run") == [(1, 1)]  # the same run goes on
+    assert case.query("SELECT difference_packets, difference_l2_bytes, difference_l3_bytes FROM audit") == [(0, 0, 0)]
 
 
 # --- support ---
