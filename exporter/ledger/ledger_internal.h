@@ -30,8 +30,8 @@ struct ledger {
     uint64_t begun_ms; /* when it began */
     bool has_heard;    /* a batch came since the turn before */
 
-    uint64_t prune_ms;    /* when retention is looked at next */
-    bool is_pruning;      /* there is more to delete */
+    uint64_t prune_ms; /* when retention is looked at next */
+    bool is_pruning;   /* there is more to delete */
     bool has_pruned_at_end;
     int64_t pruned_after; /* as store_prune() has it */
 

@@ -1,5 +1,6 @@
 """Storage that misbehaves: a lock for long, a full disk, a spool that is killed, cut and found again."""
 
+import os
 import signal
 import sqlite3
 import time
@@ -149,6 +150,26 @@ def test_a_run_that_ended_with_a_spool_is_completed_by_the_next(case):
     assert case.query("SELECT DISTINCT zone FROM flow") == [(0,), (3,)]
     counted = outcome.read_usage(case, "wanmeter.db")
     assert all(sums <= truth[key] for key, sums in counted.items() if key in truth and key[1] != "none")
+
+
+def test_records_that_a_cut_spool_had_are_declared_to_the_byte(case):
+    """They had been acknowledged: nobody has them any more. The next batch tells how much is missing."""
+    load, _ = make_load(case, short=30)
+    run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=STEADY)
+    writer = lock(case)
+    spool = case.directory / "wanmeter.db-spool"
+    wait_for(lambda: spool.exists() and spool.stat().st_size > 600_000, run)
+    run.send("exporter", signal.SIGSTOP)
+    os.truncate(spool, spool.stat().st_size - 300_000)
+    run.kill("exporter")
+    writer.rollback()
+    run.finish(statuses={0, 3})
+    lines = case.query("SELECT reason, certainty, packets, l2_bytes FROM loss WHERE stage = 'exporter'")
+    assert {line[:2] for line in lines} == {("spool_damaged", "unknown"), ("records_lost", "exact")}, lines
+    counted = [sum(column) for column in zip(*outcome.read_usage(case, "wanmeter.db").values(), strict=True)]
+    lost = [sum(line[n] for line in lines if line[1] == "exact") for n in (2, 3)]
+    assert (counted[0] + lost[0], counted[1] + lost[1]) == (load.n_packets, load.l2_bytes) and lost[0] > 0
+    assert case.query("SELECT verdict FROM audit") == [("bounded",)]
 
 
 def wait_for(condition, run):
