@@ -162,6 +162,21 @@ def test_a_run_goes_on_with_what_a_killed_one_left_open(case):
     assert case.query("SELECT DISTINCT end_reason FROM flow WHERE record = 'final'") == [("end_of_input",)]
 
 
+def test_an_account_made_before_an_exporter_was_killed_is_known_to_its_successor(case):
+    frames, daemon = begin_live(case)
+    try:
+        change(case, "account", "add", "late", "10.1.0.0/25", "10.2.0.0/25")
+        wait(case, lambda: case.query("SELECT count(*) FROM change") == [(1,)])
+        kill(case, "exporter")
+        wait(case, lambda: roster(case).get("exporter", (0, "", 0))[1:] == ("running", 1))
+        send(frames)
+        settle(case)
+    finally:
+        stop(daemon)
+    assert case.query("SELECT sum(packets) FROM usage WHERE account = 'late'")[0][0] > 0
+    assert case.query("SELECT verdict FROM audit") == [("exact",)]
+
+
 def begin_live(case):
     problem = network.enter()
     if problem:
