@@ -362,26 +362,37 @@ static int take_changes(struct store *store, const struct store_restore_list *li
     return result;
 }
 
-static int take_flows(struct store *store, const struct store_restore_list *list, size_t from,
-                      struct restored *out)
+/* A record that is not there any more (it was old enough to go) is left out. */
+static int take_flow(struct store *store, const struct store_restore_list *list, size_t at,
+                     struct seal_flows *flows, struct restored *out)
 {
     struct store_restore *restore = store->restore;
+    struct flow_record record;
+    seal_flows_seek(flows, list->record_ids[at]);
+    int step = seal_flows_next(flows);
+    if (step == SQLITE_DONE)
+        return 0;
+    if (step != SQLITE_ROW)
+        return store_fail_sqlite(store, "cannot read a flow record");
+    renumber(restore, list, flows, &record);
+    flow_record_put(&record, restore->flows + out->n_flows++ * FLOW_RECORD_SIZE);
+    return 0;
+}
+
+/* From number 'from' of the list on; '*n': how many of it. */
+static int take_flows(struct store *store, const struct store_restore_list *list, size_t from,
+                      struct restored *out, size_t *n)
+{
     struct seal_flows flows;
     if (from >= list->n_flows)
         return 0;
     if (seal_flows_open_one(store->db, list->record_ids[from], &flows) != SQLITE_OK)
         return store_fail_sqlite(store, "cannot read the flow records");
     int result = 0;
-    for (; result == 0 && from < list->n_flows && out->n_flows < RESTORE_FLOWS_A_PORTION; from++) {
-        struct flow_record record;
-        seal_flows_seek(&flows, list->record_ids[from]);
-        if (seal_flows_next(&flows) != SQLITE_ROW)
-            result = store_fail_sqlite(store, "cannot read a flow record");
-        renumber(restore, list, &flows, &record);
-        flow_record_put(&record, restore->flows + out->n_flows++ * FLOW_RECORD_SIZE);
-    }
+    for (; result == 0 && from + *n < list->n_flows && *n < RESTORE_FLOWS_A_PORTION; (*n)++)
+        result = take_flow(store, list, from + *n, &flows, out);
     seal_flows_close(&flows);
-    out->flows = restore->flows;
+    out->flows = store->restore->flows;
     return result;
 }
 
@@ -391,11 +402,12 @@ int store_restore_portion(struct store *store, uint32_t shard, uint64_t from, st
     int result = list->is_made ? 0 : make_list(store, shard, list);
     *out = (struct restored){.from = from, .clock_ns = list->clock_ns};
     uint64_t n_changes = (uint64_t)list->n_changes;
+    size_t n_flows = 0;
     if (result == 0 && from < n_changes)
         result = take_changes(store, list, (int64_t)from, out);
     else if (result == 0)
-        result = take_flows(store, list, from - n_changes, out);
-    uint64_t next = from + out->n_changes + out->n_flows;
+        result = take_flows(store, list, from - n_changes, out, &n_flows);
+    uint64_t next = from + out->n_changes + n_flows;
     if (next < n_changes + list->n_flows)
         out->next = next;
     return result;
