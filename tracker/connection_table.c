@@ -7,14 +7,14 @@
 
 #include "tracker/connection_table/connection_index.h"
 #include "tracker/connection_table/extra_slab.h"
+#include "tracker/connection_table/keyed_hash.h"
 #include "tracker/connection_table/mapping.h"
-#include "tracker/connection_table/siphash.h"
 #include "tracker/connection_table/timer_wheel.h"
 
 enum { VICTIM_LOOKS_MAX = 64 };
 
 struct connection_table {
-    struct siphash_key key;
+    struct keyed_hash hash;
     struct connection *slab;
     size_t slab_size;
     uint32_t connections_max;
@@ -51,7 +51,7 @@ int connection_table_create(const struct connection_limits *limits, struct conne
     if (table == NULL)
         return -ENOMEM;
     table->connections_max = (uint32_t)limits->connections_max;
-    siphash_key_init(&table->key, limits->hash_key);
+    keyed_hash_init(&table->hash, limits->hash_key);
     int result = table_map(table);
     if (result < 0) {
         connection_table_destroy(table);
@@ -88,13 +88,13 @@ uint64_t connection_table_hash(const struct connection_table *table, const struc
         memcpy(&low, tuple->low_address, sizeof(low));
         memcpy(&high, tuple->high_address, sizeof(high));
         const uint64_t words[] = {low | (uint64_t)high << 32, tuple_ports(tuple)};
-        return siphash(&table->key, words, 2, tail, 3, 1, 3);
+        return keyed_hash(&table->hash, words, 2, tail);
     }
-    uint64_t words[5];
+    uint64_t words[6] = {0};
     memcpy(&words[0], tuple->low_address, 16);
     memcpy(&words[2], tuple->high_address, 16);
     words[4] = tuple_ports(tuple);
-    return siphash(&table->key, words, 5, tail, 3, 1, 3);
+    return keyed_hash(&table->hash, words, 6, tail);
 }
 
 void connection_table_prefetch(const struct connection_table *table, uint64_t hash)

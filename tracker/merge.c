@@ -368,6 +368,8 @@ static bool may_precede(const struct merge *merge, size_t empty, size_t index, i
 static size_t next_input(const struct merge *merge)
 {
     size_t best = merge->n_inputs;
+    if (best == 1) /* most often, and then there is nothing to compare */
+        return has_packet(&merge->inputs[0]) ? 0 : 1;
     for (size_t i = 0; i < merge->n_inputs; i++) {
         const struct input *input = &merge->inputs[i];
         if (has_packet(input) &&

@@ -405,6 +405,36 @@ static void test_another_key_gives_another_hash(void **state)
     connection_table_destroy(b.table);
 }
 
+/* Tuples that differ in little, as those of real traffic do: neither the bits that choose a bucket
+ * nor those of the tag are alike more often than by chance. */
+static void test_hashes_of_near_tuples_are_spread_evenly(void **state)
+{
+    (void)state;
+    enum { N_TUPLES = 1 << 16, N_PLACES = 1 << 12, MEAN = N_TUPLES / N_PLACES };
+    struct connection_limits limits = {.connections_max = 1, .hash_key = "0123456789abcde"};
+    struct connection_table *table;
+    assert_int_equal(connection_table_create(&limits, &table), 0);
+    for (unsigned version = 4; version <= 6; version += 2) {
+        static unsigned buckets[N_PLACES], tags[N_PLACES];
+        memset(buckets, 0, sizeof buckets);
+        memset(tags, 0, sizeof tags);
+        for (unsigned i = 0; i < N_TUPLES; i++) {
+            struct tuple tuple = {.ip_version = (uint8_t)version, .protocol = 6, .has_ports = 1};
+            size_t last = version == 4 ? 3 : 15;
+            tuple.low_address[last] = (uint8_t)i;
+            tuple.high_address[last] = (uint8_t)(i >> 8 & 0xf);
+            tuple.low_port = (uint16_t)(1024 + (i >> 12));
+            tuple.high_port = 443;
+            uint64_t hash = connection_table_hash(table, &tuple);
+            buckets[hash % N_PLACES]++;
+            tags[hash >> 52]++;
+        }
+        for (unsigned i = 0; i < N_PLACES; i++) /* 8 standard deviations */
+            assert_true(buckets[i] < MEAN + 32 && tags[i] < MEAN + 32);
+    }
+    connection_table_destroy(table);
+}
+
 /* libsodium has SipHash-2-4: the same function with other numbers of rounds. */
 static void test_siphash_agrees_with_libsodium(void **state)
 {
@@ -467,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_the_victim_never_became_assured_and_each_in_turn),
         cmocka_unit_test(test_every_field_of_a_tuple_counts),
         cmocka_unit_test(test_another_key_gives_another_hash),
+        cmocka_unit_test(test_hashes_of_near_tuples_are_spread_evenly),
         cmocka_unit_test(test_siphash_agrees_with_libsodium),
         cmocka_unit_test(test_a_large_table_costs_address_space_only),
     };
