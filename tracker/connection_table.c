@@ -102,17 +102,18 @@ void connection_table_prefetch(const struct connection_table *table, uint64_t ha
     __builtin_prefetch(connection_index_bucket(&table->index, hash));
 }
 
-void connection_table_prefetch_entry(const struct connection_table *table, uint64_t hash)
+uint32_t connection_table_prefetch_entry(const struct connection_table *table, uint64_t hash)
 {
     uint32_t place = connection_index_candidate(&table->index, hash);
     if (place == CONNECTION_INDEX_NONE)
-        return;
+        return CONNECTION_NOWHERE;
     const uint8_t *entry = (const uint8_t *)&table->slab[place];
     __builtin_prefetch(entry, 1);
     __builtin_prefetch(entry + 64, 1);
     __builtin_prefetch(entry + 128, 1);
     __builtin_prefetch(entry + offsetof(struct connection, track), 1);
     __builtin_prefetch(entry + 192, 1);
+    return place;
 }
 
 struct connection *connection_table_find(struct connection_table *table, const struct tuple *tuple,
@@ -120,6 +121,19 @@ struct connection *connection_table_find(struct connection_table *table, const s
 {
     uint32_t place = connection_index_find(&table->index, tuple, hash);
     return place == CONNECTION_INDEX_NONE ? NULL : &table->slab[place];
+}
+
+/* A tuple is in the table once: the entry that has it is the one. */
+struct connection *connection_table_find_near(struct connection_table *table,
+                                              const struct tuple *tuple, uint64_t hash,
+                                              uint32_t near)
+{
+    if (near != CONNECTION_NOWHERE) {
+        struct connection *connection = &table->slab[near];
+        if (connection_is_used(connection) && tuple_is_equal(&connection->tuple, tuple))
+            return connection;
+    }
+    return connection_table_find(table, tuple, hash);
 }
 
 /* A place that is not used, or CONNECTION_INDEX_NONE. */

@@ -202,7 +202,7 @@ static struct connection *flow_of(struct flow_table *flows, const struct flow_ke
                                   const struct packet *packet)
 {
     struct connection *connection =
-        connection_table_find(flows->connections, &key->tuple, key->hash);
+        connection_table_find_near(flows->connections, &key->tuple, key->hash, key->near);
     return connection && flow_settle(flows, connection, packet->clock_ns) ? connection : NULL;
 }
 
@@ -293,12 +293,13 @@ void flow_table_key(const struct flow_table *flows, const struct packet *packet,
 {
     tuple_of_packet(packet, &key->tuple);
     key->hash = connection_table_hash(flows->connections, &key->tuple);
+    key->near = CONNECTION_NOWHERE;
     connection_table_prefetch(flows->connections, key->hash);
 }
 
-void flow_table_prefetch(const struct flow_table *flows, const struct flow_key *key)
+void flow_table_prefetch(const struct flow_table *flows, struct flow_key *key)
 {
-    connection_table_prefetch_entry(flows->connections, key->hash);
+    key->near = connection_table_prefetch_entry(flows->connections, key->hash);
 }
 
 /* After the packet's effect. */

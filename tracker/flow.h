@@ -72,6 +72,7 @@ enum flow_result {
 struct flow_key {
     struct tuple tuple;
     uint64_t hash;
+    uint32_t near; /* where the connection probably is; CONNECTION_NOWHERE: not looked yet */
 };
 
 /* The key of a packet of CLASS_CONNECTION; begins to fetch the memory that a look-up reads first.
@@ -80,7 +81,7 @@ void flow_table_key(const struct flow_table *flows, const struct packet *packet,
                     struct flow_key *key);
 
 /* Begins to fetch the flow's own memory: best when flow_table_key() was some packets ago. */
-void flow_table_prefetch(const struct flow_table *flows, const struct flow_key *key);
+void flow_table_prefetch(const struct flow_table *flows, struct flow_key *key);
 
 /* Who pays for a packet, and how much. */
 struct flow_charge {

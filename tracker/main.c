@@ -40,7 +40,7 @@ static void on_ahead(void *state, const struct packet *packet, struct flow_key *
         flow_table_key(tracker->flows, packet, key);
 }
 
-static void on_near(void *state, const struct packet *packet, const struct flow_key *key)
+static void on_near(void *state, const struct packet *packet, struct flow_key *key)
 {
     const struct tracker *tracker = state;
     if (packet->class_index == CLASS_CONNECTION)

@@ -30,7 +30,7 @@ struct merge_handlers {
     /* A packet that is given soon: makes its key. Nothing of it counts yet. */
     void (*on_ahead)(void *state, const struct packet *packet, struct flow_key *key);
     /* Again for the same packet, when others have been looked at meanwhile. */
-    void (*on_near)(void *state, const struct packet *packet, const struct flow_key *key);
+    void (*on_near)(void *state, const struct packet *packet, struct flow_key *key);
     void (*on_packet)(void *state, const struct packet *packet, const struct flow_key *key);
     /* A batch is wholly given: its losses and source totals are now due. Borrowed for the call. */
     void (*on_batch_end)(void *state, const struct message *batch);

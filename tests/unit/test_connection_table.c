@@ -22,6 +22,7 @@ struct model {
 };
 
 struct world {
+    uint32_t near; /* what was found last */
     struct connection_table *table;
     struct model model[UNIVERSE];
     uint64_t (*hash)(const struct world *world, unsigned number);
@@ -76,8 +77,13 @@ static struct connection *find(struct world *world, unsigned number)
     struct tuple tuple = tuple_of(number);
     uint64_t hash = world->hash(world, number);
     connection_table_prefetch(world->table, hash);
-    connection_table_prefetch_entry(world->table, hash);
-    return connection_table_find(world->table, &tuple, hash);
+    uint32_t near = connection_table_prefetch_entry(world->table, hash);
+    struct connection *found = connection_table_find(world->table, &tuple, hash);
+    assert_ptr_equal(connection_table_find_near(world->table, &tuple, hash, near), found);
+    /* Of another time and another tuple: what is there now does not matter. */
+    assert_ptr_equal(connection_table_find_near(world->table, &tuple, hash, world->near), found);
+    world->near = near;
+    return found;
 }
 
 static void world_open(struct world *world, size_t connections_max, uint64_t seed,

@@ -36,7 +36,7 @@ static void on_ahead(void *state, const struct packet *packet, struct flow_key *
     *key = (struct flow_key){.hash = packet->rss};
 }
 
-static void on_near(void *state, const struct packet *packet, const struct flow_key *key)
+static void on_near(void *state, const struct packet *packet, struct flow_key *key)
 {
     (void)state;
     assert_int_equal(key->hash, packet->rss);

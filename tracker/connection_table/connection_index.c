@@ -91,16 +91,6 @@ static inline uint64_t bucket_match(const struct bucket *bucket, unsigned word, 
     return word == TAG_WORDS - 1 ? matches & 0x80008000 : matches; /* the upper are 'next' */
 }
 
-static bool tuples_are_equal(const struct tuple *a, const struct tuple *b)
-{
-    uint64_t words_a[sizeof(*a) / 8], words_b[sizeof(*b) / 8], difference = 0;
-    memcpy(words_a, a, sizeof(words_a));
-    memcpy(words_b, b, sizeof(words_b));
-    for (size_t i = 0; i < sizeof(*a) / 8; i++)
-        difference |= words_a[i] ^ words_b[i];
-    return difference == 0;
-}
-
 uint32_t connection_index_find(const struct connection_index *index, const struct tuple *tuple,
                                uint64_t hash)
 {
@@ -112,7 +102,7 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
             for (; matches != 0; matches &= matches - 1) {
                 unsigned slot = word * 4 + (unsigned)__builtin_ctzll(matches) / 16;
                 uint32_t place = bucket->places[slot];
-                if (bucket->tags[slot] == tag && tuples_are_equal(&index->slab[place].tuple, tuple))
+                if (bucket->tags[slot] == tag && tuple_is_equal(&index->slab[place].tuple, tuple))
                     return place;
             }
         }
