@@ -1,5 +1,8 @@
 /* bench_flow: what a packet costs in the flow table, by protocol: found, judged, counted.
  *
+ *     bench_flow [CONNECTIONS…]          1,024 and 1,048,576 with three protocols; or TCP with
+ * these
+ *
  * Connections send and acknowledge in turn; each packet's key is made a batch ahead, as the tracker
  * does. Output: "flow_PROTOCOL_CONNECTIONS value ns". */
 #include <inttypes.h>
@@ -97,17 +100,25 @@ static void bench(const struct config *config, const char *name, uint8_t protoco
     flow_table_destroy(flows);
 }
 
-int main(void)
+static void bench_protocols(const struct config *config)
+{
+    for (uint32_t n_connections = 1024; n_connections <= 1048576; n_connections *= 1024) {
+        bench(config, "tcp", PROTOCOL_TCP, n_connections);
+        bench(config, "udp", PROTOCOL_UDP, n_connections);
+        bench(config, "generic", PROTOCOL_OTHER, n_connections); /* without states of its own */
+    }
+}
+
+int main(int argc, char **argv)
 {
     struct config config;
     config_init(&config);
     if (account_table_create(&config, &accounts) < 0 || link_table_create(&config, &links) < 0)
         return 1;
-    for (uint32_t n_connections = 1024; n_connections <= 1048576; n_connections *= 1024) {
-        bench(&config, "tcp", PROTOCOL_TCP, n_connections);
-        bench(&config, "udp", PROTOCOL_UDP, n_connections);
-        bench(&config, "generic", PROTOCOL_OTHER, n_connections); /* without states of its own */
-    }
+    if (argc == 1)
+        bench_protocols(&config);
+    for (int i = 1; i < argc; i++)
+        bench(&config, "tcp", PROTOCOL_TCP, (uint32_t)strtoul(argv[i], NULL, 10));
     link_table_destroy(links);
     account_table_destroy(accounts);
     config_deinit(&config);
