@@ -354,8 +354,8 @@ static void test_a_batch_that_is_set_aside_is_a_loss_of_what_was_not_applied_of_
     (void)state;
     struct aside aside = {0};
     struct hand_watch watch = {.worker = HAND_IS_EMPTY};
-    struct merge_handlers handlers = {ignore_ahead, ignore_packet, ignore_packet, ignore_end,
-                                      never,        on_set_aside,  &aside,        &watch};
+    struct merge_handlers handlers = {ignore_ahead, ignore_ahead, ignore_packet, ignore_end,
+                                      never,        on_set_aside, &aside,        &watch};
     struct high_water applied = {.stream = {.producer = "capture-0", .epoch = 1},
                                  .seq = 0,
                                  .packets_into_next = 1,
