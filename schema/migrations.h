@@ -2,8 +2,8 @@
  * building).
  *
  * A database at version n has had steps 1 to n; PRAGMA user_version is n. A step that has been
- * released is never edited: what comes next is a new step. The views (schema/views.sql) are made anew
- * after the steps. */
+ * released is never edited: what comes next is a new step. The views (schema/views.sql) are made
+ * anew after the steps. */
 #ifndef WANMETER_SCHEMA_MIGRATIONS_H
 #define WANMETER_SCHEMA_MIGRATIONS_H
 

@@ -1,5 +1,6 @@
 #include "tracker/hand.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -73,6 +74,7 @@ static void count_death(struct page *page)
 static void take_over(struct hand *hand)
 {
     struct page *page = hand->page;
+    assert(page);
     if (!is_page(page))
         begin(page);
     else if (page->last_death.n < DEATHS_MAX || page->watch.worker != HAND_IS_EMPTY)

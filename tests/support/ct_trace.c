@@ -19,12 +19,12 @@
 #include "capture/control_packets.h"
 #include "capture/decode.h"
 #include "capture/fragment.h"
-#include "proto/rss.h"
 #include "capture/source.h"
 #include "capture/wan.h"
 #include "capture/zone_rule.h"
 #include "common/address.h"
 #include "common/labels.h"
+#include "proto/rss.h"
 #include "tracker/control.h"
 #include "tracker/flow.h"
 
