@@ -59,9 +59,11 @@ static void give_up_waiting(struct exporter *exporter)
     if (!exporter->ended_ms)
         exporter->ended_ms = loop_now_ms(exporter->loop);
     else if (!ledger_is_well(exporter->ledger) &&
-             loop_now_ms(exporter->loop) - exporter->ended_ms >= GIVE_UP_MS)
+             loop_now_ms(exporter->loop) - exporter->ended_ms >= GIVE_UP_MS) {
         exporter_fail(exporter,
                       "the database takes no records: those in the spool go in at the next start");
+        exporter->status = PROCESS_CANNOT_START; /* a successor could not either */
+    }
 }
 
 static void run_input(struct exporter *exporter)

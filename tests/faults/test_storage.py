@@ -135,6 +135,7 @@ def test_a_run_that_ended_with_a_spool_is_completed_by_the_next(case):
     spool = case.directory / "wanmeter.db-spool"
     wait_for(lambda: spool.exists() and spool.stat().st_size > 100_000, run)
     run.send("wanmeter", signal.SIGTERM)
+    run.wait_until_said("stopping:")
     run.send("wanmeter", signal.SIGTERM)
     run.finish(statuses={1})
     writer.close()
@@ -155,10 +156,10 @@ def test_a_run_that_ended_with_a_spool_is_completed_by_the_next(case):
 def test_records_that_a_cut_spool_had_are_declared_to_the_byte(case):
     """They had been acknowledged: nobody has them any more. The next batch tells how much is missing."""
     load, _ = make_load(case, short=30)
-    run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=STEADY)
+    run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=(*STEADY, "exporter.spool_bytes=700KiB"))
     writer = lock(case)
     spool = case.directory / "wanmeter.db-spool"
-    wait_for(lambda: spool.exists() and spool.stat().st_size > 600_000, run)
+    run.wait_until_said("exporter.spool_bytes are full")    # senders have more: there will be a next batch
     run.send("exporter", signal.SIGSTOP)
     os.truncate(spool, spool.stat().st_size - 300_000)
     run.kill("exporter")
