@@ -61,7 +61,7 @@ def chosen():
     options = suite.options()
     pairs = list(PAIRS)
     options.random("pairs").shuffle(pairs)
-    return pairs[:options.choose(2, len(pairs))]
+    return pairs[:options.choose(1, len(pairs))]
 
 
 @each(chosen())

@@ -39,8 +39,15 @@ def failing(case):
 
 
 def fail(case, pid, names, probability):
-    commands = [word for name in names.split(",")
-                for word in ("-c", f"enable_random name={name},probability={probability}")]
+    return control(case, pid, [f"enable_random name={name},probability={probability}" for name in names.split(",")])
+
+
+def relieve(case, pid, names):
+    return control(case, pid, [f"disable name={name}" for name in names.split(",")])
+
+
+def control(case, pid, commands):
+    commands = [word for command in commands for word in ("-c", command)]
     return subprocess.run(["fiu-ctrl", "-f", case.directory / CONTROL, *commands, str(pid)], check=False, timeout=20,
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
