@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+enum { WORDS_AT_ONCE = 8 };
 static const uint32_t POLYNOMIAL = 0x82F63B78; /* reflected */
 
 static uint32_t entry_of(uint32_t byte)
@@ -33,10 +34,16 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, c
                                                                  size_t size)
 {
     uint64_t sum = ~crc;
-    uint64_t word;
-    for (; size >= sizeof word; at += sizeof word, size -= sizeof word) {
-        memcpy(&word, at, sizeof word);
-        sum = __builtin_ia32_crc32di(sum, word);
+    uint64_t words[WORDS_AT_ONCE];
+    for (; size >= sizeof words; at += sizeof words, size -= sizeof words) {
+        memcpy(words, at, sizeof words);
+#pragma GCC unroll 8
+        for (int i = 0; i < WORDS_AT_ONCE; i++)
+            sum = __builtin_ia32_crc32di(sum, words[i]);
+    }
+    for (; size >= sizeof *words; at += sizeof *words, size -= sizeof *words) {
+        memcpy(words, at, sizeof *words);
+        sum = __builtin_ia32_crc32di(sum, words[0]);
     }
     for (; size > 0; at++, size--)
         sum = __builtin_ia32_crc32qi((uint32_t)sum, *at);
