@@ -20,7 +20,7 @@ FAULTS = {
     "sockets of the exporter": ("exporter", "posix/io/net/*", 0.002),
     "sockets of a tracker": ("tracker", "posix/io/net/*", 0.002),
 }
-SHORT = ("memory of the exporter", "memory of a tracker", "sockets of a tracker")
+SHORT = ("memory of a tracker", "sockets of a tracker")
 INJECTIONS_MAX, RUNS_MAX = 3, 10
 FAILING_S = 1
 
