@@ -394,8 +394,10 @@ WITH
         FROM source GROUP BY producer, epoch
     ),
     carried AS (
-        SELECT producer, epoch, min(closed) AS is_closed, sum(packets) AS packets, sum(l2_bytes) AS l2_bytes
-        FROM stream WHERE kind = 'capture' GROUP BY producer, epoch
+        SELECT producer, epoch, sum(packets) AS packets, sum(l2_bytes) AS l2_bytes,
+               min(closed AND NOT EXISTS (SELECT 1 FROM loss_line AS l
+                                          WHERE l.stream_id = s.id AND l.reason = 'not_ended')) AS is_closed
+        FROM stream AS s WHERE kind = 'capture' GROUP BY producer, epoch
     ),
     both AS (
         SELECT r.producer, r.epoch, r.is_complete AND coalesce(c.is_closed, 1) AS is_compared,

@@ -203,10 +203,11 @@ static int add_unended(struct store *store, const struct unended *unended)
         .certainty = LOSS_UNKNOWN,
         .reason = "not_ended",
     };
-    snprintf(loss.evidence, sizeof loss.evidence,
-             "run %lld stopped without the end of this stream: what it had captured after batch "
-             "%lld is not here",
-             (long long)unended->run_id, (long long)unended->seq);
+    snprintf(
+        loss.evidence, sizeof loss.evidence,
+        "run %lld stopped without the end of this worker's streams: what it had captured after "
+        "batch %lld is not here",
+        (long long)unended->run_id, (long long)unended->seq);
     return store_add_loss(store, unended->stream_id, &loss);
 }
 

@@ -223,6 +223,7 @@ static int add_run(struct store *store, const struct store_run *run, const char 
     store_bind_text(add, 3, text, strlen(text));
     store_bind_text(add, 4, hash_text, strlen(hash_text));
     store_bind_integer(add, 5, run->config->tracker.flow_records);
+    store_bind_integer(add, 6, run->config->tracker.shards);
     int result = store_run_statement(store, STATEMENT_RUN_START, "cannot add a run");
     store->run_id = sqlite3_last_insert_rowid(store->db);
     free(text);

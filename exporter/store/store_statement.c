@@ -13,8 +13,8 @@ static const char *const statement_sql[STATEMENT_N] = {
     [STATEMENT_ROLLBACK] = "ROLLBACK",
     [STATEMENT_RUN_START] =
         "INSERT INTO run (started_ns, version, sqlite_version, config, config_sha256,"
-        " has_flow_records, first_record_id) VALUES (?1, ?2, sqlite_version(), ?3, ?4, ?5,"
-        " (SELECT coalesce(max(record_id), 0) + 1 FROM flow_record))",
+        " has_flow_records, shards, first_record_id) VALUES (?1, ?2, sqlite_version(), ?3, ?4, ?5,"
+        " ?6, (SELECT coalesce(max(record_id), 0) + 1 FROM flow_record))",
     [STATEMENT_RUN_FIND] = "SELECT id FROM run WHERE started_ns = ?1 AND config_sha256 = ?2",
     [STATEMENT_RUN_FINISH] = "UPDATE run SET finished_ns = ?1 WHERE id = ?2",
     [STATEMENT_LOSS_FIND] = "SELECT 1 FROM loss_line WHERE reason = ?1 AND instr(evidence, ?2)",
@@ -65,12 +65,17 @@ static const char *const statement_sql[STATEMENT_N] = {
     [STATEMENT_GAP_CLOSE] = "UPDATE stream SET open_packets = 0, open_l2_bytes = 0,"
                             " open_l3_bytes = 0, open_billed_bytes = 0 WHERE id = ?1",
     /* Capture streams that have not ended, nor has their run: of a worker and shard but for the one
-     * with this epoch; or (NULL) of all runs but for this one. */
+     * with this epoch; or (NULL) of all runs but for this one, and there one of each worker that
+     * some shard has not told of. */
     [STATEMENT_UNENDED_FIND] =
         "SELECT s.id, s.seq, s.run_id, coalesce((SELECT max(t.clock_ns) FROM stream AS t"
         " WHERE t.kind = 'tracker' AND t.shard = s.shard AND t.run_id <= s.run_id),"
         " (SELECT max(slot_ns) FROM usage_slot), 0)"
-        " FROM stream AS s WHERE s.kind = 'capture' AND s.closed = 0"
+        " FROM stream AS s WHERE s.kind = 'capture' AND (s.closed = 0 OR ?1 IS NULL AND"
+        " (SELECT count(*) FROM stream AS o WHERE o.producer = s.producer AND o.epoch = s.epoch)"
+        " < (SELECT shards FROM run WHERE id = s.run_id) AND NOT EXISTS (SELECT 1 FROM stream AS o"
+        " JOIN loss_line AS l ON l.stream_id = o.id AND l.reason = 'not_ended'"
+        " WHERE o.producer = s.producer AND o.epoch = s.epoch))"
         " AND s.run_id IN (SELECT id FROM run WHERE finished_ns IS NULL)"
         " AND (s.producer = ?1 AND s.shard = ?2 AND s.epoch <> ?3"
         " OR ?1 IS NULL AND s.run_id <> ?4)"

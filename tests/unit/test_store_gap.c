@@ -115,6 +115,24 @@ static void test_a_run_without_its_end_is_an_unknown_loss_of_the_next(void **sta
     assert_answer(c, "SELECT verdict FROM audit", "bounded");
 }
 
+static void test_a_shard_that_never_told_of_a_worker_is_missing(void **state)
+{
+    struct store_case *c = *state;
+    struct batch batch;
+    c->config.tracker.shards = 2;
+    case_open(c);
+    batch_init(&batch, 0, (struct totals){0});
+    batch_add_usage(&batch, case_usage());
+    batch.message.end_of_stream = true;
+    assert_int_equal(case_apply(c, &batch), 0);
+    case_close(c);
+    case_open(c);
+    assert_int_equal(store_finish_run(c->store, 5), 0);
+    assert_answer(c, "SELECT stage || ' ' || certainty || ' ' || count(*) FROM loss",
+                  "capture unknown 1");
+    assert_answer(c, "SELECT verdict FROM audit", "bounded");
+}
+
 static void test_streams_that_nothing_takes_the_place_of_are_told_of_at_a_runs_end(void **state)
 {
     struct store_case *c = *state;
@@ -155,6 +173,7 @@ int main(void)
         CASE(test_an_exporter_that_goes_on_with_its_run_knows_what_is_open),
         CASE(test_a_stream_that_ended_has_nothing_open),
         CASE(test_a_run_without_its_end_is_an_unknown_loss_of_the_next),
+        CASE(test_a_shard_that_never_told_of_a_worker_is_missing),
         CASE(test_streams_that_nothing_takes_the_place_of_are_told_of_at_a_runs_end),
         CASE(test_a_gap_is_under_its_seals_hash),
     };
