@@ -63,6 +63,9 @@ void ledger_destroy(struct ledger *ledger)
 void ledger_resume(struct ledger *ledger, const struct stream_id *stream, int64_t seq)
 {
     struct ledger_input *input = &ledger->inputs[stream->shard];
+    /* What has ended and is committed stays so: the successor of a tracker that died before its
+     * goodbye has nothing to send. */
+    input->ended_seq = input->ended_seq <= input->applied_seq ? -1 : INT64_MAX;
     input->stream = *stream;
     input->committed_seq = input->applied_seq = input->safe_seq = input->spooled_seq = seq;
     input->has_sent = false;

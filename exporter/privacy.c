@@ -120,7 +120,7 @@ static void truncate_address(uint8_t *address, unsigned n_bits, unsigned prefix)
     for (unsigned i = 0; i < n_bits / 8; i++) {
         unsigned first = 8 * i;
         unsigned n_kept = prefix > first ? prefix - first : 0;
-        address[i] &= n_kept >= 8 ? 0xff : (uint8_t) ~(0xff >> n_kept);
+        address[i] = (uint8_t)(n_kept >= 8 ? address[i] : address[i] & ~(0xff >> n_kept));
     }
 }
 

@@ -200,6 +200,36 @@ static void test_each_batch_is_in_once_without_a_spool(void **state)
     run_with_spool(*state, 0, 3);
 }
 
+/* A tracker that dies after its end was committed: its successor has nothing to send. */
+static void test_a_shard_that_has_ended_stays_so_whoever_comes_after(void **state)
+{
+    struct ledger_case c = {.store = *state};
+    struct stream_id successor = case_tracker;
+    open_ledger(&c, 0);
+    for (uint32_t shard = 0; shard < SHARDS; shard++) {
+        struct batch batch;
+        make_batch(&c.ends[shard], shard, 0, &batch);
+        batch.message.end_of_stream = shard != 2;
+        assert_int_equal(ledger_put(c.ledger, &batch.message, 1), 0);
+    }
+    assert_int_equal(ledger_settle(c.ledger, 1), 0);
+    successor.epoch++;
+    for (successor.shard = 1; successor.shard <= 2; successor.shard++) {
+        assert_false(ledger_has_ended(c.ledger));
+        ledger_resume(c.ledger, &successor, -1);
+        c.ends[successor.shard].safe_seq = -1;
+    }
+    struct batch last;
+    make_batch(&c.ends[2], 2, 0, &last);
+    last.message.stream.epoch = successor.epoch;
+    last.message.end_of_stream = true;
+    last.applied.stream.epoch++;
+    assert_int_equal(ledger_put(c.ledger, &last.message, 2), 0);
+    assert_int_equal(ledger_settle(c.ledger, 2), 0);
+    assert_true(ledger_has_ended(c.ledger));
+    ledger_destroy(c.ledger);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, case_set_up, case_tear_down)
@@ -207,6 +237,7 @@ int main(void)
         CASE(test_each_batch_is_in_once_with_a_spool),
         CASE(test_each_batch_is_in_once_with_a_spool_that_is_often_full),
         CASE(test_each_batch_is_in_once_without_a_spool),
+        CASE(test_a_shard_that_has_ended_stays_so_whoever_comes_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
