@@ -3,7 +3,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -98,7 +100,7 @@ static void make(struct ring *ring, const struct ring_options *options)
     ring->committed = ring->last = (struct ring_mark){.seq = -1, .clock_ns = INT64_MIN};
     put_base(ring, 0);
     atomic_signal_fence(memory_order_release);
-    ring->header->identity_crc = ring_identity_crc(identity); /* now it is there */
+    ring->header->identity_crc = ring_identity_crc(identity);
 }
 
 static bool is_ours(const struct ring *ring, const struct ring_options *options)
@@ -135,18 +137,16 @@ static bool map(struct ring *ring, int descriptor, size_t file_bytes)
     return allocate(ring, 1);
 }
 
-/* A file that was never finished: nothing was ever pushed to it. */
-static bool is_blank(const struct ring *ring)
-{
-    return ring->header->identity_crc == 0;
-}
-
 static enum ring_found take_up(struct ring *ring, const struct ring_options *options)
 {
-    if (is_blank(ring)) {
-        make(ring, options);
-        return RING_NEW;
-    }
+    struct stat status;
+    if (fstat(ring->descriptor, &status) < 0)
+        return RING_FAILED;
+    size_t file_bytes = (size_t)status.st_size;
+    if (file_bytes <= RING_HEADER_SIZE || file_bytes % RING_ALIGNMENT != 0)
+        return RING_DAMAGED;
+    if (!map(ring, ring->descriptor, file_bytes))
+        return RING_FAILED;
     if (!is_ours(ring, options))
         return RING_DAMAGED;
     ring->stream = options->stream;
@@ -157,33 +157,35 @@ static enum ring_found take_up(struct ring *ring, const struct ring_options *opt
     return result == 0 ? RING_FOUND : result == -ENOMEM ? RING_FAILED : RING_DAMAGED;
 }
 
-static enum ring_found open_file(struct ring *ring, int descriptor,
+/* Under another name until it is whole: a file of the right name that is not was damaged. */
+static enum ring_found make_file(struct ring *ring, const char *path,
                                  const struct ring_options *options)
 {
-    struct stat status;
-    if (fstat(descriptor, &status) < 0)
+    char made[PATH_MAX];
+    size_t file_bytes = RING_HEADER_SIZE + ring_record_size(options->data_bytes);
+    if (snprintf(made, sizeof made, "%s.new", path) >= (int)sizeof made) {
+        errno = ENAMETOOLONG;
         return RING_FAILED;
-    size_t data_bytes = ring_record_size(options->data_bytes);
-    bool is_new = status.st_size == 0;
-    size_t file_bytes = is_new ? RING_HEADER_SIZE + data_bytes : (size_t)status.st_size;
-    if (!is_new && (file_bytes <= RING_HEADER_SIZE || file_bytes % RING_ALIGNMENT != 0))
-        return RING_DAMAGED;
-    if (is_new && ftruncate(descriptor, (off_t)file_bytes) < 0)
+    }
+    ring->descriptor = open(made, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (ring->descriptor < 0 || ftruncate(ring->descriptor, (off_t)file_bytes) < 0 ||
+        !map(ring, ring->descriptor, file_bytes))
         return RING_FAILED;
-    if (!map(ring, descriptor, file_bytes))
-        return RING_FAILED;
-    return take_up(ring, options);
+    make(ring, options);
+    return rename(made, path) == 0 ? RING_NEW : RING_FAILED;
 }
 
 enum ring_found ring_open(const char *path, const struct ring_options *options, struct ring **out)
 {
     struct ring *ring = calloc(1, sizeof *ring);
-    int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     enum ring_found found = RING_FAILED;
-    if (ring)
-        ring->descriptor = descriptor;
-    if (ring && descriptor >= 0)
-        found = open_file(ring, descriptor, options);
+    if (ring) {
+        ring->descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (ring->descriptor >= 0)
+            found = take_up(ring, options);
+        else if (errno == ENOENT)
+            found = make_file(ring, path, options);
+    }
     int error = errno;
     if (found == RING_NEW || found == RING_FOUND)
         *out = ring;

@@ -54,7 +54,7 @@ struct ring_options {
 };
 
 enum ring_found {
-    RING_NEW,     /* there was none, or an empty file */
+    RING_NEW,     /* there was none */
     RING_FOUND,   /* this stream goes on */
     RING_DAMAGED, /* there is one that makes no sense, or another stream's; it was not touched */
     RING_FAILED,  /* errno says why */

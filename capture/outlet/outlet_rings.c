@@ -53,13 +53,16 @@ static enum ring_found open_all(const struct arguments *arguments, const char *p
                                 struct outlet_rings *rings)
 {
     enum ring_found found = RING_NEW;
+    bool is_one_new = false, is_one_used = false;
     rings->epoch = uplink_epoch();
     for (uint32_t i = 0; i < arguments->n_shards; i++) {
         found = open_one(arguments, producer, i, rings);
         if (found == RING_DAMAGED || found == RING_FAILED)
-            break;
+            return found;
+        is_one_new |= found == RING_NEW;
+        is_one_used |= ring_last(rings->items[i])->seq >= 0;
     }
-    return found;
+    return is_one_new && is_one_used ? RING_DAMAGED : found; /* all are made before one is used */
 }
 
 static int set_aside(const struct arguments *arguments)

@@ -15,7 +15,7 @@ STEADY = ("capture.batch_packets=512", "tracker.commit_volume=256KiB", "exporter
 RATE = 20_000
 
 
-@each(suite.options().choose(("flipped",), ("torn", "flipped", "header")))
+@each(suite.options().choose(("emptied",), ("torn", "emptied", "flipped", "header")))
 def test_a_damaged_ring_of_a_replay_is_declared_or_ends_it(case, kind):
     """Without a whole header nobody knows what of the files is counted: the run fails, and what is committed stays."""
     options = suite.options()

@@ -29,7 +29,7 @@ static int set_up(void **state)
     if (descriptor < 0)
         return -1;
     close(descriptor);
-    return 0;
+    return unlink(path);
 }
 
 static int tear_down(void **state)
@@ -282,10 +282,7 @@ static void test_a_file_of_any_length_is_no_crash(void **state)
     for (file.size = 0; file.size < whole; file.size += 61) {
         write_file(&file);
         struct ring *ring = NULL;
-        enum ring_found found = ring_open(path, &options, &ring);
-        assert_int_equal(found, file.size == 0 ? RING_NEW : RING_DAMAGED);
-        if (found == RING_NEW)
-            ring_close(ring);
+        assert_int_equal(ring_open(path, &options, &ring), RING_DAMAGED);
     }
     free(file.bytes);
 }
