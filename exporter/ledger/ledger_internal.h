@@ -36,6 +36,7 @@ struct ledger {
     int64_t pruned_after; /* as store_prune() has it */
 
     enum ledger_mode mode;
+    int trouble;        /* -errno of the last one */
     bool is_in_trouble; /* since trouble_ms, until a commit goes well; its error was logged */
     bool has_stalled;   /* since trouble_ms; that was logged, too */
     bool is_replaying;  /* the database takes records again: the spool's */

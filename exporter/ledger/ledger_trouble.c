@@ -12,6 +12,7 @@ enum {
     BACK_OFF_MAX_MS = 10000,
     ALIVE_MS = 500, /* well below a sender's patience (UPLINK_SILENCE_MS) */
     REPLAY_BATCHES_A_TURN = 64,
+    STUCK_MS = 15000,
 };
 
 /* ---- it begins, and ends ---- */
@@ -84,6 +85,7 @@ int ledger_meet(struct ledger *ledger, int result, uint64_t now_ms)
     }
     if (!ledger->is_in_trouble)
         begin_trouble(ledger, now_ms);
+    ledger->trouble = result;
     back_off(ledger, now_ms);
     ledger->is_replaying = false;
     for (uint32_t i = 0; i < options->n_shards; i++)
@@ -271,6 +273,15 @@ static int probe(struct ledger *ledger, uint64_t now_ms)
     return 0;
 }
 
+/* After errors of the disk or a lack of memory SQLite may not find back in the same process. What
+ * is safe is in the spool, the rest with its senders. */
+static bool is_stuck(const struct ledger *ledger, uint64_t now_ms)
+{
+    return ledger->is_in_trouble && ledger->mode != LEDGER_DATABASE && !ledger->is_replaying &&
+           (ledger->trouble == -EIO || ledger->trouble == -ENOMEM) &&
+           now_ms - ledger->trouble_ms >= STUCK_MS;
+}
+
 int ledger_try_again(struct ledger *ledger, uint64_t now_ms, bool *is_busy)
 {
     const struct ledger_options *options = &ledger->options;
@@ -290,5 +301,10 @@ int ledger_try_again(struct ledger *ledger, uint64_t now_ms, bool *is_busy)
     else
         result = probe(ledger, now_ms);
     *is_busy |= ledger->is_replaying || ledger->mode == LEDGER_DATABASE;
+    if (result == 0 && is_stuck(ledger, now_ms)) {
+        log_error("%s, for %d s: a successor opens it anew", store_error(options->store),
+                  STUCK_MS / 1000);
+        result = -ECANCELED;
+    }
     return result;
 }
