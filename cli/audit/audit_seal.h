@@ -38,7 +38,7 @@ enum { SEAL_DAMAGE_SIZE = 200 };
 struct seal_audit {
     char damage[SEAL_DAMAGE_SIZE]; /* what SQLite says of the file; "": it is sound */
     int64_t n_seals;
-    int64_t n_pruned; /* flow records that were deleted by age */
+    int64_t n_pruned;              /* flow records that were deleted by age */
     struct seal_finding *findings; /* by number, one a seal */
     size_t n_findings;
     int32_t last_number; /* where there is a seal */

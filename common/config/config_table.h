@@ -33,14 +33,14 @@ struct config_table;
 struct config_option {
     const char *name; /* from its table's top, levels joined by dots */
     enum config_type type;
-    size_t offset;       /* in the struct: of the value, or of a list's pointer */
-    size_t size;         /* of that field: tells int32_t from int64_t */
-    size_t count_offset; /* of a list's count */
+    size_t offset;            /* in the struct: of the value, or of a list's pointer */
+    size_t size;              /* of that field: tells int32_t from int64_t */
+    size_t count_offset;      /* of a list's count */
     size_t text_place_offset; /* texts: of a struct config_text_place; 0: not kept */
-    int64_t min;         /* numbers: the range, of each item in a list; texts: characters */
-    int64_t max;         /* lists of maps: items */
-    const char *initial; /* as one would write it; NULL: not set (-1, NULL, an empty list) */
-    const char *words;   /* texts: the only ones allowed, a space between; NULL: any */
+    int64_t min;              /* numbers: the range, of each item in a list; texts: characters */
+    int64_t max;              /* lists of maps: items */
+    const char *initial;      /* as one would write it; NULL: not set (-1, NULL, an empty list) */
+    const char *words;        /* texts: the only ones allowed, a space between; NULL: any */
     bool (*is_valid)(const char *text); /* texts: a rule of their own; NULL: none */
     const char *expected;               /* and that rule in words */
     const struct config_table *table;   /* lists of maps: of each item */
