@@ -12,7 +12,6 @@
 #include <sodium.h>
 
 #include "tracker/connection_table.h"
-#include "tracker/connection_table/siphash.h"
 
 enum { UNIVERSE = 1200 };
 
@@ -441,28 +440,6 @@ static void test_hashes_of_near_tuples_are_spread_evenly(void **state)
     connection_table_destroy(table);
 }
 
-/* libsodium has SipHash-2-4: the same function with other numbers of rounds. */
-static void test_siphash_agrees_with_libsodium(void **state)
-{
-    (void)state;
-    uint64_t random = 42;
-    for (unsigned i = 0; i < 2000; i++) {
-        uint8_t key_bytes[16], text[64], hash[8];
-        uint64_t words[8] = {0}, tail = 0;
-        for (unsigned k = 0; k < sizeof(text); k++)
-            text[k] = (uint8_t)random_next(&random);
-        memcpy(key_bytes, text + 3, sizeof(key_bytes));
-        size_t size = i % sizeof(text);
-        memcpy(words, text, size / 8 * 8);
-        memcpy(&tail, text + size / 8 * 8, size % 8);
-        struct siphash_key key;
-        siphash_key_init(&key, key_bytes);
-        uint64_t own = siphash(&key, words, size / 8, tail, size % 8, 2, 4);
-        assert_int_equal(crypto_shorthash(hash, text, size, key_bytes), 0);
-        assert_memory_equal(&own, hash, sizeof(hash));
-    }
-}
-
 static long resident_pages(void)
 {
     long size = 0, resident = 0;
@@ -504,7 +481,6 @@ int main(void)
         cmocka_unit_test(test_every_field_of_a_tuple_counts),
         cmocka_unit_test(test_another_key_gives_another_hash),
         cmocka_unit_test(test_hashes_of_near_tuples_are_spread_evenly),
-        cmocka_unit_test(test_siphash_agrees_with_libsodium),
         cmocka_unit_test(test_a_large_table_costs_address_space_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

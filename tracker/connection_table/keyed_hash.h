@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tracker/connection_table/siphash.h"
+#include <sodium/crypto_shorthash.h>
 
 enum { KEYED_HASH_KEYS = 8 };
 
@@ -24,10 +24,9 @@ struct keyed_hash {
 
 static inline void keyed_hash_init(struct keyed_hash *hash, const uint8_t bytes[16])
 {
-    struct siphash_key key;
-    siphash_key_init(&key, bytes);
     for (uint64_t i = 0; i < KEYED_HASH_KEYS; i++)
-        hash->keys[i] = siphash(&key, &i, 1, 0, 0, 2, 4);
+        crypto_shorthash((unsigned char *)&hash->keys[i], (const unsigned char *)&i, sizeof i,
+                         bytes);
 }
 
 static inline uint64_t keyed_hash_fold(uint64_t a, uint64_t b)
