@@ -143,7 +143,7 @@ static void resume_behind_hole(struct exporter *exporter, size_t index, struct h
         return;
     log_warning("tracker-%zu: goes on with batch %lld, where %lld is wanted: what is missing is "
                 "declared",
-                index, (long long)oldest_seq, (long long)(resume->seq + 1));
+                index, (long long)oldest_seq, (long long)resume->seq + 1);
     resume->seq = oldest_seq - 1;
     store_allow_hole(exporter->store, (uint32_t)index, INT64_MAX);
 }

@@ -68,6 +68,7 @@ static int take_row(struct store *store, const struct seal_flows *flows, struct 
         wrap_add(&pruned->l3_bytes, counters->l3_bytes);
         wrap_add(&pruned->billed_bytes, counters->billed_bytes);
     }
+    assert(portion->record_ids);
     portion->record_ids[portion->n++] = flows->record_id;
     return 0;
 }

@@ -166,7 +166,7 @@ static int close_stream(struct store *store, const struct stream_id *id, const c
 int store_stream_own(struct store *store, int64_t *stream_id)
 {
     const struct stream_id id = {.producer = "exporter", .epoch = (uint64_t)store->run_id};
-    struct store_stream stream;
+    struct store_stream stream = {0};
     int result = load(store, &id, &stream);
     if (result == -ENOENT)
         result = add(store, &id, "tracker", &stream);

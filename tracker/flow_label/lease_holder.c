@@ -16,9 +16,9 @@ void holder_table_init(struct holder_table *table)
     memset(table, 0, sizeof *table);
     table->first_free_holder = 1;
     table->first_free_reference = 1;
-    for (uint16_t place = 1; place < LEASE_HOLDERS_MAX; place++)
+    for (unsigned place = 1; place < LEASE_HOLDERS_MAX; place++)
         table->holders[place - 1].next = (uint16_t)(place + 1);
-    for (uint16_t place = 1; place < LEASE_REFERENCES_MAX; place++)
+    for (unsigned place = 1; place < LEASE_REFERENCES_MAX; place++)
         table->references[place - 1].next = (uint16_t)(place + 1);
 }
 

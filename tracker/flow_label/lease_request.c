@@ -177,7 +177,8 @@ static int read_option(struct reading *reading, enum flow_label_option_kind kind
         int high = digit_value(text[2 * i]);
         int low = digit_value(text[2 * i + 1]);
         is_whole = high >= 0 && low >= 0;
-        bytes[i] = (uint8_t)(high << 4 | low);
+        if (is_whole)
+            bytes[i] = (uint8_t)(high << 4 | low);
     }
     if (!is_whole)
         return refuse(reading, "got '%.40s', expected a header as hexadecimal digits", text);

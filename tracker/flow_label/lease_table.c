@@ -13,7 +13,7 @@ static struct lease *lease_at(const struct lease_table *table, uint16_t place)
 void lease_table_init(struct lease_table *table)
 {
     *table = (struct lease_table){.first_free = 1};
-    for (uint16_t place = 1; place < FLOW_LABEL_LEASES_MAX; place++)
+    for (unsigned place = 1; place < FLOW_LABEL_LEASES_MAX; place++)
         table->leases[place - 1].next = (uint16_t)(place + 1);
 }
 
