@@ -300,7 +300,10 @@ def test_lists_and_events_read_as_those_of_conntrack(case):
                                 stderr=subprocess.PIPE, text=True, check=True).stdout
         listed += subprocess.run(["conntrack", "-L", "-f", "ipv6", "-o", "extended,id,labels,timestamp"],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=True).stdout
-        assert plain(ct(case, "list").stdout.splitlines()) == plain(set(listed.splitlines()))
+        wanted, deadline = plain(set(listed.splitlines())), time.monotonic() + 30
+        while plain(ct(case, "list").stdout.splitlines()) != wanted:    # what came last may still be on its way
+            assert time.monotonic() < deadline, f"{ct(case, 'list').stdout}\nkernel:\n{listed}"
+            time.sleep(0.05)
         subprocess.run(["conntrack", "-D", "-p", "udp"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
         ct(case, "delete", "-p", "udp")
         for each in sockets:
