@@ -296,7 +296,7 @@ def test_lists_and_events_read_as_those_of_conntrack(case):
         for lines in (kernel, ours):
             for port in ("8000", "8001", "8002"):
                 lines.wait_for(f"dport={port}", "ESTABLISHED")
-        listed = subprocess.run(["conntrack", "-L", "-o", "extended,id,labels,timestamp"], stdout=subprocess.PIPE,
+        listed = subprocess.run(["conntrack", "-L", "-f", "ipv4", "-o", "extended,id,labels,timestamp"], stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, check=True).stdout
         listed += subprocess.run(["conntrack", "-L", "-f", "ipv6", "-o", "extended,id,labels,timestamp"],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=True).stdout
