@@ -137,7 +137,7 @@ static int declare_unknown(struct outlet *outlet, enum loss_stage stage, const c
         .packets = -1,
         .l2_bytes = -1,
         .l3_bytes = -1,
-        .stage = stage,
+        .stage = (uint8_t)stage,
         .certainty = LOSS_UNKNOWN,
     };
     if (loss.first_ns == 0 || loss.first_ns > loss.last_ns)

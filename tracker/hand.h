@@ -22,7 +22,7 @@
 
 struct hand;
 
-enum { HAND_IS_EMPTY = UINT32_MAX };
+#define HAND_IS_EMPTY UINT32_MAX /* no enum: ISO C has them within int */
 
 /* The place in the streams where the tracker is: in the page itself. */
 struct hand_watch {
