@@ -33,6 +33,7 @@ struct pcapng_interface {
 struct pcapng_drops {
     uint64_t nic;
     uint64_t kernel;
+    uint64_t all; /* of the file, told or not */
     int64_t first_ns;
     int64_t told_ns; /* up to here; 0: nothing was told */
 };

@@ -15,8 +15,6 @@ enum {
     STATISTICS_SIZE_MIN = 12, /* interface, time */
 };
 
-static const uint64_t DROPS_MAX = INT64_MAX / 4; /* more is no count */
-
 static uint64_t number_of(const struct source_file *file, const uint8_t *bytes)
 {
     uint32_t first = source_file_u32(file, bytes);
@@ -36,7 +34,7 @@ static uint64_t option_of(const struct source_file *file, const uint8_t *options
             return 0;
         if (code == wanted && length == NUMBER_SIZE) {
             uint64_t number = number_of(file, options + OPTION_HEADER_SIZE);
-            return number < DROPS_MAX ? number : 0;
+            return number <= PCAPNG_DROPS_MAX ? number : 0;
         }
         options += padded;
         size -= padded;
@@ -46,24 +44,30 @@ static uint64_t option_of(const struct source_file *file, const uint8_t *options
 
 /* ---- noting ---- */
 
-/* Something was lost, since then. */
-static void begin(struct source_file *file, int64_t since_ns)
+/* So much more was lost, since then. False: that is no count. */
+static bool begin(struct source_file *file, int64_t since_ns, uint64_t more)
 {
     struct pcapng_drops *drops = &file->pcapng->drops;
+    if (more > PCAPNG_DROPS_MAX - drops->all)
+        return false;
     if (!drops->nic && !drops->kernel)
         drops->first_ns = since_ns;
+    drops->all += more;
+    return true;
 }
 
 void pcapng_drops_note_count(struct source_file *file, struct pcapng_interface *interface,
                              uint64_t packets)
 {
-    if (!packets)
+    if (!packets || packets > PCAPNG_DROPS_MAX - interface->drops_between)
         return;
     interface->drops_between += packets;
     if (interface->drops_between <= interface->drops_counted)
         return;
-    begin(file, file->check.clock_ns);
-    file->pcapng->drops.kernel += interface->drops_between - interface->drops_counted;
+    uint64_t more = interface->drops_between - interface->drops_counted;
+    if (!begin(file, file->check.clock_ns, more))
+        return;
+    file->pcapng->drops.kernel += more;
     interface->drops_counted = interface->drops_between;
 }
 
@@ -86,8 +90,10 @@ void pcapng_drops_note_statistics(struct source_file *file, const uint8_t *body,
     uint64_t kernel = option_of(file, options, size, OPTION_SYSTEM_DROPS);
     if (nic + kernel <= interface->drops_counted)
         return;
-    begin(file, file->pcapng->drops.told_ns ? file->pcapng->drops.told_ns : file->total.first_ns);
+    int64_t told_ns = file->pcapng->drops.told_ns;
     uint64_t more = nic + kernel - interface->drops_counted;
+    if (!begin(file, told_ns ? told_ns : file->total.first_ns, more))
+        return;
     uint64_t of_nic = nic > interface->drops_of_nic ? nic - interface->drops_of_nic : 0;
     of_nic = of_nic < more ? of_nic : more;
     interface->drops_of_nic += of_nic;
