@@ -54,6 +54,7 @@ struct keys {
     uint64_t destination_mac;
     const struct packet *packet;
     const struct frame *frame;
+    enum direction local; /* by the prefixes of the last rule that held, if it has some */
 };
 
 /* In two loads: six bytes copied into a number and read back as eight make the processor wait. */
@@ -288,7 +289,7 @@ static enum direction concentrator_direction(const struct wan_table *table,
     return DIRECTION_NONE;
 }
 
-static bool holds(const struct wan_table *table, const struct rule *rule, const struct keys *keys)
+static bool holds(const struct wan_table *table, const struct rule *rule, struct keys *keys)
 {
     const struct config_wan_match *match = rule->match;
     const struct layers *layers = keys->layers;
@@ -305,9 +306,11 @@ static bool holds(const struct wan_table *table, const struct rule *rule, const 
     if (match->n_pppoe_concentrators &&
         concentrator_direction(table, match, keys) == DIRECTION_NONE)
         return false;
-    if (wan_prefixes_has_any(&rule->local) &&
-        wan_prefixes_direction(&rule->local, keys->packet) == DIRECTION_NONE)
-        return false;
+    if (wan_prefixes_has_any(&rule->local)) {
+        keys->local = wan_prefixes_direction(&rule->local, keys->packet);
+        if (keys->local == DIRECTION_NONE)
+            return false;
+    }
     const struct frame *frame = keys->frame;
     return !rule->filter || frame_filter_matches(rule->filter, frame->link_type, frame->bytes,
                                                  frame->captured_bytes, frame->wire_bytes);
@@ -315,7 +318,7 @@ static bool holds(const struct wan_table *table, const struct rule *rule, const 
 
 /* The first rule that holds of those filed under the key, if it is before 'best'; else 'best'. */
 static uint32_t best_under(const struct wan_table *table, enum wan_key kind, uint64_t value,
-                           const struct keys *keys, uint32_t best)
+                           struct keys *keys, uint32_t best)
 {
     const struct wan_index *index = &table->rule_index;
     const struct wan_index_entry *entry =
@@ -327,13 +330,13 @@ static uint32_t best_under(const struct wan_table *table, enum wan_key kind, uin
 }
 
 static uint32_t best_of_number(const struct wan_table *table, enum wan_key kind, int32_t number,
-                               const struct keys *keys, uint32_t best)
+                               struct keys *keys, uint32_t best)
 {
     return number >= 0 ? best_under(table, kind, (uint64_t)number, keys, best) : best;
 }
 
-/* NULL: none holds. */
-static const struct rule *find_rule(const struct wan_table *table, const struct keys *keys)
+/* The first rule that holds of those filed under the frame's keys. */
+static uint32_t find_by_key(const struct wan_table *table, struct keys *keys)
 {
     const struct layers *layers = keys->layers;
     uint32_t best = (uint32_t)table->n_rules;
@@ -345,7 +348,13 @@ static const struct rule *find_rule(const struct wan_table *table, const struct 
         best = best_under(table, WAN_KEY_MAC, keys->source_mac, keys, best);
     if (layers->destination_mac)
         best = best_under(table, WAN_KEY_MAC, keys->destination_mac, keys, best);
-    best = best_under(table, WAN_KEY_INTERFACE, keys->interface_hash, keys, best);
+    return best_under(table, WAN_KEY_INTERFACE, keys->interface_hash, keys, best);
+}
+
+/* NULL: none holds. */
+static const struct rule *find_rule(const struct wan_table *table, struct keys *keys)
+{
+    uint32_t best = table->rule_index.kinds ? find_by_key(table, keys) : (uint32_t)table->n_rules;
     for (size_t i = 0; i < table->n_keyless && table->keyless[i] < best; i++)
         if (holds(table, &table->rules[table->keyless[i]], keys))
             best = table->keyless[i];
@@ -378,10 +387,9 @@ static enum direction find_direction(const struct wan_table *table, const struct
     }
     if (rule && rule->match->n_pppoe_concentrators)
         return concentrator_direction(table, rule->match, keys);
-    enum direction direction =
-        rule ? wan_prefixes_direction(&rule->local, keys->packet) : DIRECTION_NONE;
-    return direction != DIRECTION_NONE ? direction
-                                       : wan_prefixes_direction(&table->local, keys->packet);
+    if (rule && wan_prefixes_has_any(&rule->local))
+        return keys->local; /* else it would not hold */
+    return wan_prefixes_direction(&table->local, keys->packet);
 }
 
 static uint32_t account_under(const struct wan_table *table, enum wan_key kind, uint64_t value,
@@ -407,7 +415,7 @@ static uint16_t find_account(const struct wan_table *table, const struct keys *k
     return best == UINT32_MAX ? 0 : (uint16_t)best;
 }
 
-static void apply(const struct wan_table *table, const struct keys *keys, struct packet *packet)
+static void apply(const struct wan_table *table, struct keys *keys, struct packet *packet)
 {
     const struct rule *rule = table->n_rules ? find_rule(table, keys) : NULL;
     const struct source_rule *source = table->n_sources ? find_source(table, keys) : NULL;

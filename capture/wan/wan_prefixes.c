@@ -43,7 +43,7 @@ int wan_prefixes_create(const struct config_prefix *items, size_t n, struct wan_
     return 0;
 }
 
-static bool is_inside4(const struct wan_prefixes *prefixes, const uint8_t *bytes)
+static inline bool is_inside4(const struct wan_prefixes *prefixes, const uint8_t *bytes)
 {
     uint32_t address;
     memcpy(&address, bytes, sizeof address);
@@ -53,7 +53,7 @@ static bool is_inside4(const struct wan_prefixes *prefixes, const uint8_t *bytes
     return false;
 }
 
-static bool is_inside6(const struct wan_prefixes *prefixes, const uint8_t *bytes)
+static inline bool is_inside6(const struct wan_prefixes *prefixes, const uint8_t *bytes)
 {
     uint64_t address[2];
     memcpy(address, bytes, sizeof address);
@@ -71,10 +71,14 @@ enum direction wan_prefixes_direction(const struct wan_prefixes *prefixes,
 {
     if (!wan_prefixes_has_any(prefixes) || !packet_is_ip(packet))
         return DIRECTION_NONE;
-    bool (*is_inside)(const struct wan_prefixes *, const uint8_t *) =
-        packet->marks & PACKET_MARK_IPV6 ? is_inside6 : is_inside4;
-    bool source = is_inside(prefixes, packet->source_address);
-    bool destination = is_inside(prefixes, packet->destination_address);
+    bool source, destination;
+    if (packet->marks & PACKET_MARK_IPV6) {
+        source = is_inside6(prefixes, packet->source_address);
+        destination = is_inside6(prefixes, packet->destination_address);
+    } else {
+        source = is_inside4(prefixes, packet->source_address);
+        destination = is_inside4(prefixes, packet->destination_address);
+    }
     if (source == destination)
         return DIRECTION_NONE;
     return source ? DIRECTION_UP : DIRECTION_DOWN;
