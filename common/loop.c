@@ -140,6 +140,8 @@ static void on_uv_signal(uv_signal_t *signal, int signal_number)
 int loop_add_signals(struct loop *loop, loop_signal_fn on_signal, void *state)
 {
     const int numbers[] = {SIGINT, SIGTERM};
+    sigset_t heard;
+    sigemptyset(&heard);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct watch *watch = watch_create(state);
         if (!watch)
@@ -149,7 +151,9 @@ int loop_add_signals(struct loop *loop, loop_signal_fn on_signal, void *state)
         int result = uv_signal_start(&watch->uv.signal, on_uv_signal, numbers[i]);
         if (result < 0)
             return result;
+        sigaddset(&heard, numbers[i]);
     }
+    sigprocmask(SIG_UNBLOCK, &heard, NULL);
     return 0;
 }
 

@@ -105,6 +105,16 @@ static void leave_service(void)
     unsetenv("WATCHDOG_USEC");
 }
 
+/* Signals that come before it listens (common/loop.h) wait until it does. */
+static void hold_signals(void)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGTERM);
+    sigprocmask(SIG_SETMASK, &held, NULL);
+}
+
 /* In the child. Does not return. */
 static void become(const struct command_line *command_line, pid_t parent,
                    const struct process_descriptors *descriptors)
@@ -115,9 +125,7 @@ static void become(const struct command_line *command_line, pid_t parent,
         _exit(EXIT_FAILURE);
     take_descriptors(descriptors);
     leave_service();
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    hold_signals();
     execv(command_line->items[0], command_line->items);
     log_error("%s: %s", command_line->items[0], strerror(errno));
     _exit(EXIT_FAILURE);

@@ -160,6 +160,24 @@ def test_a_replay_interrupted_leaves_a_bill_that_adds_up(case):
     case.wanmeter.audit()
 
 
+def test_an_interrupt_before_the_processes_listen_is_heard_when_they_do(case):
+    """What came by a pipe cannot be read again: a worker that the signal killed would fail the run."""
+    capture.write_pcap(case.directory / "in.pcap", traffic.mix(seed=9, n_packets=20))
+    roster = case.directory / "run" / "processes"
+    reader, writer = os.pipe()
+    replay = case.wanmeter.start("replay", "-", "--set", "run_directory=run", stdin=reader)
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        pipe.write((case.directory / "in.pcap").read_bytes())
+        pipe.flush()
+        while not roster.exists():
+            assert replay.poll() is None, replay.communicate()
+        replay.send_signal(signal.SIGINT)
+        output, errors = replay.communicate(timeout=60)
+    assert replay.returncode in (0, 3) and "error" not in errors, f"exit code {replay.returncode}\n{output}\n{errors}"
+    case.wanmeter.audit()
+
+
 def test_a_second_interrupt_ends_at_once_and_leaves_no_process(case):
     reader, writer = os.pipe()
     replay = case.wanmeter.start("replay", "-", stdin=reader)
