@@ -51,6 +51,7 @@ static bool has_gaps(struct database *database)
 
 bool audit_read(struct database *database, struct audit *audit)
 {
+    *audit = (struct audit){0};
     sqlite3_stmt *statement = database_prepare(
         database, "SELECT captured_packets, counted_packets, lost_packets, difference_packets, "
                   "captured_l2_bytes, counted_l2_bytes, lost_l2_bytes, difference_l2_bytes, "

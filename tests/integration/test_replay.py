@@ -34,6 +34,13 @@ def test_the_bill_of_a_compressed_capture_is_that_of_the_capture(case):
     assert_known(case, packets)
 
 
+def test_the_summary_of_an_exact_run_tells_the_three_sums_and_nothing_else_of_its_audit(case):
+    capture.write_pcap(case.directory / "in.pcap", traffic.mix(seed=2, n_packets=10))
+    printed = case.wanmeter("replay", "in.pcap").stdout.splitlines()
+    assert [line.split()[0] for line in printed[-4:]] == ["packets", "l2_bytes", "l3_bytes", "audit:"], printed
+    assert not any(line.startswith(("flows", "sources")) for line in printed), printed
+
+
 def test_standard_input_is_read_as_a_file_is(case):
     packets = traffic.mix(seed=3, n_packets=3_000)
     capture.write_pcap(case.directory / "in.pcap", packets)
