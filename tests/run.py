@@ -26,6 +26,7 @@ sys.path.insert(0, str(TESTS))
 from support.case import EXIT_SKIP, Case, Skip, watch_descendants  # noqa: E402
 
 CASE_TIMEOUT_S = 300
+N_SLOWEST = 10
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
@@ -152,16 +153,18 @@ def show(name, outcome, output, seconds):
     else:
         print(f"FAILED  {name} ({seconds:.1f} s)\n" + "".join(f"    {line}\n" for line in output.splitlines()))
     sys.stdout.flush()
-    return name, outcome, output
+    return name, outcome, output, seconds
 
 
 def report(results):
-    """What failed and what was skipped once more, at the end where it is seen; then the one line."""
+    """What took longest; what failed and what was skipped once more, at the end where it is seen; then the one line."""
+    print("slowest: " + ", ".join(f"{seconds:.1f} s {name}" for name, _, _, seconds in
+                                  sorted(results, key=lambda result: -result[3])[:N_SLOWEST]))
     by_outcome = {outcome: [r for r in results if r[1] == outcome] for outcome in (PASSED, FAILED, SKIPPED)}
-    for name, _, _ in by_outcome[FAILED]:
+    for name, *_ in by_outcome[FAILED]:
         print(f"FAILED  {name}")
     reasons = {}
-    for name, _, output in by_outcome[SKIPPED]:
+    for name, _, output, _ in by_outcome[SKIPPED]:
         reasons.setdefault(output.strip(), []).append(name)
     for reason, names in reasons.items():
         print(f"SKIPPED {len(names)} ({names[0]}{', …' if len(names) > 1 else ''}): {reason}")

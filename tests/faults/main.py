@@ -40,8 +40,8 @@ def main():
     seed = arguments.seed
     while True:
         os.environ.update(suite.environment(suite.Options(seed, arguments.kills, True)))
-        for name, outcome, output in run.run_cases(names, arguments):
-            results.append((f"{name} (seed {seed})", outcome, output))
+        for name, outcome, output, seconds in run.run_cases(names, arguments):
+            results.append((f"{name} (seed {seed})", outcome, output, seconds))
             add_rows(rows, output, outcome, name)
         seed += 1
         if time.monotonic() - started >= 60 * arguments.minutes:
