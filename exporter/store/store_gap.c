@@ -4,7 +4,8 @@
  * yet is kept with its stream, in the transaction of both. When a tracker with another epoch takes
  * its place, that is a gap: counted, and in no record. A capture stream that another takes the
  * place of before it has ended may have had more: a loss line that says so. A stream that goes on
- * (its worker's ring outlives it) leaves nothing. */
+ * (its worker's ring outlives it) leaves nothing. A run that was stopped before anything of its
+ * streams was committed has its row, and gets such a line too. */
 #include "exporter/store/store_internal.h"
 
 #include <errno.h>
@@ -223,7 +224,72 @@ static int close_captures(struct store *store, const struct stream_id *id)
     return result;
 }
 
-/* ---- both ---- */
+/* ---- runs ---- */
+
+struct unheard {
+    int64_t run_id;
+    int64_t started_ns;   /* wall time */
+    int64_t last_slot_ns; /* of any run; 0: none */
+};
+
+static int find_unheard(struct store *store, struct unheard *unheard)
+{
+    sqlite3_stmt *find = store->statements[STATEMENT_UNHEARD_FIND];
+    store_bind_integer(find, 1, store->run_id);
+    int step = sqlite3_step(find);
+    if (step == SQLITE_ROW)
+        *unheard = (struct unheard){sqlite3_column_int64(find, 0), sqlite3_column_int64(find, 1),
+                                    sqlite3_column_int64(find, 2)};
+    int result = step == SQLITE_ROW || step == SQLITE_DONE
+                     ? step == SQLITE_ROW
+                     : store_fail_sqlite(store, "cannot read the runs");
+    sqlite3_reset(find);
+    return result;
+}
+
+/* Live, what it captured came between its start and ours; of files nobody knows when it was. */
+static int add_unheard(struct store *store, const struct unheard *unheard, bool is_live)
+{
+    int64_t stream_id;
+    struct loss loss = {
+        .first_ns = is_live ? unheard->started_ns : unheard->last_slot_ns,
+        .last_ns = is_live ? store->run_started_ns : unheard->last_slot_ns,
+        .packets = LOSS_AMOUNT_UNKNOWN,
+        .l2_bytes = LOSS_AMOUNT_UNKNOWN,
+        .l3_bytes = LOSS_AMOUNT_UNKNOWN,
+        .stage = LOSS_CAPTURE,
+        .certainty = LOSS_UNKNOWN,
+        .reason = "not_ended",
+    };
+    if (loss.first_ns > loss.last_ns)
+        loss.first_ns = loss.last_ns; /* the wall clock has stepped */
+    snprintf(loss.evidence, sizeof loss.evidence,
+             "run %lld stopped before anything of it was committed: what it had captured is not "
+             "here",
+             (long long)unheard->run_id);
+    int result = store_stream_own(store, unheard->run_id, &stream_id);
+    return result == 0 ? store_add_loss(store, stream_id, &loss) : result;
+}
+
+static int close_runs(struct store *store, bool is_live)
+{
+    struct unheard unheard = {0};
+    int result;
+    while ((result = find_unheard(store, &unheard)) > 0) {
+        result = add_unheard(store, &unheard, is_live);
+        if (result < 0)
+            return result;
+    }
+    return result;
+}
+
+int store_gap_begin(struct store *store)
+{
+    int result = store_seals_know(store);
+    return result == 0 ? close_runs(store, true) : result;
+}
+
+/* ---- all ---- */
 
 int store_gap_replace(struct store *store, const struct stream_id *id, const char *kind)
 {
@@ -238,5 +304,7 @@ int store_gap_finish(struct store *store)
     int result = store_seals_know(store);
     if (result == 0)
         result = close_trackers(store, NULL);
-    return result == 0 ? close_captures(store, NULL) : result;
+    if (result == 0)
+        result = close_captures(store, NULL);
+    return result == 0 ? close_runs(store, false) : result;
 }

@@ -107,7 +107,7 @@ int store_declare_unknown(struct store *store, const char *reason, const char *e
     snprintf(loss.evidence, sizeof loss.evidence, "%s", evidence);
     int result = store_seals_know(store);
     if (result == 0)
-        result = store_stream_own(store, &stream_id);
+        result = store_stream_own(store, store->run_id, &stream_id);
     return result == 0 ? store_add_loss(store, stream_id, &loss) : result;
 }
 

@@ -32,6 +32,7 @@ enum store_statement {
     STATEMENT_GAP_IS_BEHIND_HOLE,
     STATEMENT_GAP_CLOSE,
     STATEMENT_UNENDED_FIND,
+    STATEMENT_UNHEARD_FIND,
     STATEMENT_USAGE_ADD,
     STATEMENT_FLOW_ADD,
     STATEMENT_FLOW_DELETE,
@@ -204,8 +205,8 @@ int store_stream_update(struct store *store, const struct store_stream *stream);
 /* Ends the tracker's stream, and the capture streams that it has applied. */
 int store_stream_close(struct store *store, const struct message *last);
 
-/* The row of the stream that the exporter's own losses are of: it is nobody's. */
-int store_stream_own(struct store *store, int64_t *stream_id);
+/* The row of the stream that an exporter's own losses in a run are of: it is nobody's. */
+int store_stream_own(struct store *store, int64_t run_id, int64_t *stream_id);
 void store_streams_forget(struct store *store);
 
 /* store_rows.c: a loss line, within the open transaction. */
@@ -215,6 +216,9 @@ int store_add_loss(struct store *store, int64_t stream_id, const struct loss *lo
 
 /* Before a stream is added: those that it takes the place of. */
 int store_gap_replace(struct store *store, const struct stream_id *id, const char *kind);
+
+/* At a live run's start: runs before that were stopped before anything of them was committed. */
+int store_gap_begin(struct store *store);
 
 /* At its end: what a stream behind a hole (store_hole.c) tells of that this database has no usage
  * of. */

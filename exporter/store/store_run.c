@@ -270,6 +270,8 @@ int store_start_run(struct store *store, const struct store_run *run)
         result = put_names(store, run->config);
     if (result == 0)
         result = store_restore_open(store, run);
+    if (result == 0 && run->is_live)
+        result = store_gap_begin(store);
     if (result == 0)
         result = store_commit(store);
     if (result < 0)

@@ -81,6 +81,14 @@ static const char *const statement_sql[STATEMENT_N] = {
         " OR ?1 IS NULL AND s.run_id <> ?4)"
         " AND NOT EXISTS (SELECT 1 FROM loss_line AS l WHERE l.stream_id = s.id"
         " AND l.reason = 'not_ended') ORDER BY s.id LIMIT 1",
+    /* Runs but for this one that have not ended, and of none of whose workers anything is here. */
+    [STATEMENT_UNHEARD_FIND] =
+        "SELECT r.id, r.started_ns, coalesce((SELECT max(slot_ns) FROM usage_slot), 0)"
+        " FROM run AS r WHERE r.finished_ns IS NULL AND r.id <> ?1"
+        " AND NOT EXISTS (SELECT 1 FROM stream AS s WHERE s.kind = 'capture' AND s.run_id = r.id)"
+        " AND NOT EXISTS (SELECT 1 FROM stream AS s JOIN loss_line AS l ON l.stream_id = s.id"
+        " WHERE s.producer = 'exporter' AND s.run_id = r.id AND l.reason = 'not_ended')"
+        " ORDER BY r.id LIMIT 1",
     /* Of a change to connections every shard tells what it did: done, if one did it. */
     [STATEMENT_CHANGE_ADD] =
         "INSERT INTO change_line (run_id, change_id, time_ns, words, uid, pid, seed, result,"

@@ -59,11 +59,11 @@ static int load(struct store *store, const struct stream_id *id, struct store_st
     return result;
 }
 
-static int add(struct store *store, const struct stream_id *id, const char *kind,
+static int add(struct store *store, int64_t run_id, const struct stream_id *id, const char *kind,
                struct store_stream *stream)
 {
     sqlite3_stmt *insert = store->statements[STATEMENT_STREAM_ADD];
-    store_bind_integer(insert, 1, store->run_id);
+    store_bind_integer(insert, 1, run_id);
     store_bind_text(insert, 2, kind, strlen(kind));
     bind_key(insert, 3, id);
     int result = store_run_statement(store, STATEMENT_STREAM_ADD, "cannot add a stream");
@@ -111,7 +111,7 @@ int store_stream_get(struct store *store, const struct stream_id *id, const char
     if (result == -ENOENT) {
         result = store_gap_replace(store, id, kind);
         if (result == 0)
-            result = add(store, id, kind, stream);
+            result = add(store, store->run_id, id, kind, stream);
         if (result == 0 && strcmp(kind, "tracker") == 0)
             result = store_restore_inherit(store, stream);
     }
@@ -163,13 +163,13 @@ static int close_stream(struct store *store, const struct stream_id *id, const c
     return result == 0 ? store_restore_end(store, stream->row_id) : result;
 }
 
-int store_stream_own(struct store *store, int64_t *stream_id)
+int store_stream_own(struct store *store, int64_t run_id, int64_t *stream_id)
 {
-    const struct stream_id id = {.producer = "exporter", .epoch = (uint64_t)store->run_id};
+    const struct stream_id id = {.producer = "exporter", .epoch = (uint64_t)run_id};
     struct store_stream stream = {0};
     int result = load(store, &id, &stream);
     if (result == -ENOENT)
-        result = add(store, &id, "tracker", &stream);
+        result = add(store, run_id, &id, "tracker", &stream);
     if (result < 0)
         return result;
     *stream_id = stream.row_id;

@@ -121,15 +121,16 @@ def role_name(pid):
     return f"{program.removeprefix('wanmeter-')}-{words[words.index(option) + 1]}" if option in words else None
 
 
-def live(case, *, sets=(), config, workers=1, is_dedicated=False, **how):
-    """A daemon on mirror0; returns when it captures: until then packets may go by."""
+def live(case, *, sets=(), config, workers=1, is_dedicated=False, is_awaited=True, **how):
+    """A daemon on mirror0; returns when it captures ('is_awaited'): until then packets may go by."""
     sources = f"sources:\n  - interface: mirror0\n    workers: {workers}\n"
     sources += "    dedicated: yes\n" if is_dedicated else ""
     arguments = ["run", "--config", case.write("live.yaml", config + sources)]
     for assignment in sets:
         arguments += ["--set", assignment]
     run = Run(case, *arguments, **how)
-    run.wait_until_said("ready: capturing", workers)
+    if is_awaited:
+        run.wait_until_said("ready: capturing", workers)
     return run
 
 

@@ -1,15 +1,18 @@
 """A run that is ended in its midst: what it committed is whole and no more than came; the next run adds to it exactly."""
 
+import shutil
+import sqlite3
 import time
 
-from faults import crew, outcome, room, suite
-from faults.load import SLOT_NS, Load, add
-from support import traffic
-from support.case import reap
+from faults import crew, outcome, room, suite, wire, wrapped
+from faults.load import SLOT_NS, Load, add, any_slot
+from support import network, traffic
+from support.case import each, reap
 
 KILLED = -9
 TAIL_SLOTS = 3
 STEADY = ("tracker.commit_volume=256KiB", "exporter.commit_interval=20ms", "tracker.shards=2", f"run_directory={outcome.RUN_DIRECTORY}")
+ALONE = (f"run_directory={outcome.RUN_DIRECTORY}",)
 
 
 def test_a_killed_supervisor_takes_its_processes_along_and_the_next_run_goes_on(case):
@@ -31,6 +34,59 @@ def test_a_killed_supervisor_takes_its_processes_along_and_the_next_run_goes_on(
         if n_done == n_wanted:
             return
     raise AssertionError("every run was over too early")
+
+
+@each(["replay", "live"])
+def test_a_run_that_was_ended_before_its_first_commit_is_told_of_by_the_next(case, kind):
+    """As when the machine fails: its rings are gone too. Nobody knows what it had captured, and the bill says so."""
+    load = Load(suite.options().seed, n_packets=1_000)
+    load.write(case.directory / "in.pcap")
+    if kind == "live":
+        wire.lay(case)
+    run = begin(case, kind, is_awaited=False, program=wrapped.programs(case, "tracker", before="kill -STOP $$"))
+    wait_for_row(case, run)
+    run.kill("wanmeter")
+    run.finish({KILLED})
+    wait_until_gone()
+    assert case.query("SELECT count(*), count(finished_ns) FROM run") == [(1, 0)]
+    assert case.query("SELECT count(*) FROM stream") == [(0,)]
+    shutil.rmtree(case.directory / outcome.RUN_DIRECTORY)
+    run = begin(case, kind)
+    if kind == "live":
+        network.send("mirror1", (packet.frame for packet in load.packets))
+        run.stop({0, 3})
+    else:
+        run.finish({0, 3})
+    assert case.query("SELECT stage, reason, packets, l2_bytes, l3_bytes, certainty, run_id FROM loss") == \
+        [("capture", "not_ended", None, None, None, "unknown", 1)]
+    outcome.judge(case, f"run ended before its first commit, {kind}", 1, load.usage(), verdicts=("bounded",),
+                  fold=any_slot if kind == "live" else None)
+
+
+def begin(case, kind, is_awaited=True, **how):
+    if kind == "live":
+        return crew.live(case, config=traffic.CONFIG, sets=ALONE, is_awaited=is_awaited, **how)
+    return crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=ALONE, **how)
+
+
+def wait_for_row(case, run):
+    deadline = time.monotonic() + crew.WAIT_S
+    while True:
+        try:
+            if case.query("SELECT count(*) FROM run") == [(1,)]:
+                return
+        except (AssertionError, sqlite3.OperationalError):
+            pass    # not made yet
+        assert run.is_running() and time.monotonic() < deadline, run.said()[-2000:]
+        time.sleep(0.01)
+
+
+def wait_until_gone():
+    deadline = time.monotonic() + crew.WAIT_S
+    while crew.descendants():
+        assert time.monotonic() < deadline, f"orphans: {crew.descendants()}"
+        reap()
+        time.sleep(0.01)
 
 
 def test_a_database_without_room_is_waited_for(case):
@@ -56,11 +112,7 @@ def test_a_database_without_room_is_waited_for(case):
 def go_on(case, fault, load, database):
     """What is there is checked; then the same capture again, as new traffic, is added to it to the byte. So is what the
     rings of the run before still have of the first time; what that had not read is not captured, and no loss."""
-    gone_deadline = time.monotonic() + crew.WAIT_S
-    while crew.descendants():
-        assert time.monotonic() < gone_deadline, f"orphans: {crew.descendants()}"
-        reap()
-        time.sleep(0.01)
+    wait_until_gone()
     truth = load.usage()
     assert case.query("PRAGMA integrity_check", database=database) == [("ok",)]
     before = outcome.read_usage(case, database)

@@ -3,6 +3,8 @@
     program = wrapped.programs(case, "exporter", {"FAKETIME_TIMESTAMP_FILE": …})
     crew.replay(case, …, program=program)
 
+    program = wrapped.programs(case, "tracker", before="kill -STOP $$")     what a shell does first
+
     program = wrapped.programs(case, "exporter", wrapped.failing(case))
     wrapped.fail(case, pid, "libc/mm/*", 0.001)         from now on, in this process; its successor is spared
 
@@ -20,15 +22,16 @@ CONTROL = "fiu"
 OPEN = "security.sandbox=off"   # what is preloaded has files of its own to read while it runs
 
 
-def programs(case, role, environment):
+def programs(case, role, environment=None, before=":"):
     root = case.directory / "programs"
     (root / "cli").mkdir(parents=True)
     shutil.copy(case.wanmeter.program, root / "cli" / "wanmeter")
     for name in ROLES:
         (root / name).mkdir()
         path, real = root / name / f"wanmeter-{name}", case.build / name / f"wanmeter-{name}"
-        words = [f"{key}='{value}'" for key, value in environment.items()] if name == role else []
-        path.write_text("#!/bin/sh\n" + "".join(f"export {word}\n" for word in words) + f'exec {real} "$@"\n')
+        words = [f"export {key}='{value}'" for key, value in (environment or {}).items()]
+        lines = [*words, before] if name == role else []
+        path.write_text("".join(f"{line}\n" for line in ("#!/bin/sh", *lines, f'exec {real} "$@"')))
         path.chmod(0o755)
     return str(root / "cli" / "wanmeter")
 

@@ -34,11 +34,22 @@ struct store_case {
 };
 
 /* Opens the database and starts a run, as the exporter does; or goes on with it, if it is there. */
-static inline void case_open_run(struct store_case *c, int64_t started_ns)
+static inline void case_start(struct store_case *c, int64_t started_ns, bool is_live)
 {
-    struct store_run run = {.started_ns = started_ns, .version = "0.0.0", .config = &c->config};
+    struct store_run run = {
+        .started_ns = started_ns, .version = "0.0.0", .config = &c->config, .is_live = is_live};
     assert_int_equal(store_open(c->path, CHECKPOINT_BYTES, &c->store, c->error), 0);
     assert_int_equal(store_start_run(c->store, &run), 0);
+}
+
+static inline void case_open_run(struct store_case *c, int64_t started_ns)
+{
+    case_start(c, started_ns, false);
+}
+
+static inline void case_open_live(struct store_case *c, int64_t started_ns)
+{
+    case_start(c, started_ns, true);
 }
 
 /* A run of its own. */

@@ -146,6 +146,40 @@ static void test_streams_that_nothing_takes_the_place_of_are_told_of_at_a_runs_e
     assert_answer(c, sums, "2=1+1+0 equal");
 }
 
+static void test_a_run_of_which_nothing_was_committed_is_an_unknown_loss(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    case_close(c);
+    case_open(c);
+    assert_answer(c, "SELECT count(*) FROM loss", "0");
+    assert_int_equal(store_finish_run(c->store, 5), 0);
+    assert_answer(c,
+                  "SELECT count(*) || ' ' || stage || ' ' || reason || ' ' || certainty || ' ' ||"
+                  " run_id || ' ' || (packets IS NULL) FROM loss",
+                  "1 capture not_ended unknown 1 1");
+    assert_answer(c, "SELECT verdict FROM audit", "bounded");
+    case_close(c);
+    case_open(c);
+    assert_int_equal(store_finish_run(c->store, 6), 0);
+    assert_answer(c, "SELECT count(*) FROM loss", "1");
+}
+
+static void test_a_live_run_says_at_its_start_what_came_to_nothing_before(void **state)
+{
+    struct store_case *c = *state;
+    case_open_live(c, 1000);
+    case_close(c);
+    case_open_live(c, 1000); /* an exporter's successor: the same run */
+    assert_answer(c, "SELECT count(*) FROM loss", "0");
+    case_close(c);
+    case_open_live(c, 3000);
+    assert_answer(c, "SELECT count(*) || ' ' || first_ns || ' ' || last_ns FROM loss",
+                  "1 1000 3000");
+    assert_int_equal(store_finish_run(c->store, 4000), 0);
+    assert_answer(c, "SELECT count(*) FROM loss", "1");
+}
+
 static void test_a_gap_is_under_its_seals_hash(void **state)
 {
     struct store_case *c = *state;
@@ -175,6 +209,8 @@ int main(void)
         CASE(test_a_run_without_its_end_is_an_unknown_loss_of_the_next),
         CASE(test_a_shard_that_never_told_of_a_worker_is_missing),
         CASE(test_streams_that_nothing_takes_the_place_of_are_told_of_at_a_runs_end),
+        CASE(test_a_run_of_which_nothing_was_committed_is_an_unknown_loss),
+        CASE(test_a_live_run_says_at_its_start_what_came_to_nothing_before),
         CASE(test_a_gap_is_under_its_seals_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
