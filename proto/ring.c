@@ -76,13 +76,25 @@ int ring_add_place(struct ring *ring, uint64_t offset, uint64_t size)
 
 /* ---- opening ---- */
 
-static void put_base(struct ring *ring, uint64_t offset)
+/* Over the older one of the pair. */
+static void put_base(struct ring_base_pair *pair, uint32_t *generation, uint64_t offset,
+                     const struct ring_mark *mark)
 {
-    struct ring_base *base = &ring->header->bases[++ring->generation % 2];
-    base->generation = ring->generation;
+    struct ring_base *base = &pair->bases[++*generation % 2];
+    base->generation = *generation;
     base->offset = offset;
-    base->mark = ring->committed;
+    base->mark = *mark;
     base->crc = ring_base_crc(base);
+}
+
+static void put_committed(struct ring *ring, uint64_t offset)
+{
+    put_base(&ring->header->committed, &ring->committed_generation, offset, &ring->committed);
+}
+
+static void put_pushed(struct ring *ring)
+{
+    put_base(&ring->header->pushed, &ring->pushed_generation, 0, &ring->last);
 }
 
 static void make(struct ring *ring, const struct ring_options *options)
@@ -98,7 +110,8 @@ static void make(struct ring *ring, const struct ring_options *options)
     memcpy(identity->producer, options->stream.producer, sizeof identity->producer);
     ring->stream = options->stream;
     ring->committed = ring->last = (struct ring_mark){.seq = -1, .clock_ns = INT64_MIN};
-    put_base(ring, 0);
+    put_committed(ring, 0);
+    put_pushed(ring);
     atomic_signal_fence(memory_order_release);
     ring->header->identity_crc = ring_identity_crc(identity);
 }
@@ -290,7 +303,9 @@ int ring_push(struct ring *ring, const struct ring_mark *mark)
     record->crc = ring_record_crc(record);
     atomic_signal_fence(memory_order_release);
     record->magic = RING_RECORD_MAGIC;
+    atomic_signal_fence(memory_order_release);
     ring->last = *mark;
+    put_pushed(ring);
     ring->reserved_size = 0;
     return 0;
 }
@@ -298,6 +313,7 @@ int ring_push(struct ring *ring, const struct ring_mark *mark)
 void ring_skip(struct ring *ring, const struct ring_mark *mark)
 {
     ring->last = *mark;
+    put_pushed(ring);
     ring->reserved_size = 0;
 }
 
@@ -317,5 +333,5 @@ void ring_commit(struct ring *ring, int64_t seq)
         ring->n_held--;
     }
     if (is_any)
-        put_base(ring, ring->n_held ? ring_place(ring, 0)->offset : offset);
+        put_committed(ring, ring->n_held ? ring_place(ring, 0)->offset : offset);
 }

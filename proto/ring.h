@@ -10,7 +10,8 @@
  * end (a run directory is on tmpfs in a deployment). Nothing of it is believed before it is
  * checked: the header by its CRC, each batch by its own and by its number. A batch that was being
  * written when its process died does not pass, and was never sent: it is not there. One that was
- * damaged later leaves a gap, which the batch after it tells the size of.
+ * damaged later leaves a gap, which the batch after it tells the size of, or, at the end, the mark
+ * of the last one pushed.
  *
  * Layout, in the byte order of the machine: a header of RING_HEADER_SIZE bytes, then records from
  * multiples of RING_ALIGNMENT, each in one piece: struct ring_record, the batch. The record of the
@@ -93,7 +94,7 @@ struct ring_batch {
 };
 
 /* The batches held are 0 … ring_n_held() - 1, by number; where one is damaged, numbers are missing
- * between two of them. */
+ * between two of them, or up to ring_last(). */
 size_t ring_n_held(const struct ring *ring);
 void ring_held(const struct ring *ring, size_t index, struct ring_batch *batch);
 

@@ -89,7 +89,8 @@ static void on_reply(void *state, const struct bus_message *incoming)
 /* A batch that was damaged is a batch again: it says what is missing, the first of a gap for all of
  * it. Where the receiver had the first real ones, the rest of the gap is less, and it alone knows
  * how much (measure_gap() in tracker/merge.c). */
-static int fill(struct uplink *uplink, const struct totals *totals, const struct loss *loss)
+static int fill(struct uplink *uplink, const struct totals *totals, const struct loss *loss,
+                bool end_of_stream)
 {
     struct ring_mark *mark = &uplink->mark;
     struct stream_loss line = {.stream = uplink->options.stream, .loss = *loss};
@@ -100,6 +101,7 @@ static int fill(struct uplink *uplink, const struct totals *totals, const struct
         .stream = uplink->options.stream,
         .seq = mark->seq,
         .totals = mark->totals,
+        .end_of_stream = end_of_stream,
         .watermark_ns = mark->clock_ns,
         .losses = &line,
         .n_losses = 1,
@@ -112,8 +114,11 @@ static int fill(struct uplink *uplink, const struct totals *totals, const struct
     return result;
 }
 
+/* Up to 'next'; without bytes it is the next one that will be pushed, and its mark else that of the
+ * last one that was. */
 static int fill_gap(struct uplink *uplink, const struct ring_batch *next)
 {
+    bool is_end = !next->bytes;
     const struct totals *before = &uplink->mark.totals;
     struct loss loss = {
         .first_ns = uplink->mark.clock_ns,
@@ -129,11 +134,26 @@ static int fill_gap(struct uplink *uplink, const struct ring_batch *next)
         loss.first_ns = loss.last_ns;
     snprintf(loss.evidence, sizeof loss.evidence, "batches %" PRId64 " to %" PRId64 " of the ring",
              uplink->mark.seq + 1, next->mark.seq - 1);
+    if (is_end)
+        uplink->mark.clock_ns = next->mark.clock_ns;
     int result = 0;
     while (result == 0 && uplink->mark.seq + 1 < next->mark.seq) {
-        result = fill(uplink, &next->totals_before, &loss);
+        bool end_of_stream =
+            is_end && next->mark.has_ended && uplink->mark.seq + 2 == next->mark.seq;
+        result = fill(uplink, &next->totals_before, &loss, end_of_stream);
         loss.packets = loss.l2_bytes = loss.l3_bytes = 0;
     }
+    return result;
+}
+
+/* The newest are damaged, or were in no ring: their numbers are used, and maybe taken. */
+static int fill_end(struct uplink *uplink)
+{
+    const struct ring_mark *last = ring_last(uplink->options.ring);
+    struct ring_batch next = {.totals_before = last->totals, .mark = *last};
+    next.mark.seq++;
+    int result = uplink->mark.seq < last->seq ? fill_gap(uplink, &next) : 0;
+    uplink->mark = *last;
     return result;
 }
 
@@ -151,6 +171,8 @@ static int resume(struct uplink *uplink)
             result = sender_push(&uplink->sender, batch.bytes, batch.size, false);
         uplink->mark = batch.mark;
     }
+    if (result == 0)
+        result = fill_end(uplink);
     uplink->heard_ms = now_ms();
     return result;
 }

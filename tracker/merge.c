@@ -210,6 +210,7 @@ static enum merge_result end_batch(struct merge *merge, struct input *input)
     input->applied.seq = batch->seq;
     input->applied.packets_into_next = 0;
     input->watermark_ns = batch->watermark_ns;
+    input->n_skipped = 0; /* of a batch that is in place of a damaged one, some may be left */
     input->offset = 0;
     merge->handlers.on_batch_end(merge->handlers.state, batch);
     drop_first(input);

@@ -4,7 +4,7 @@
 
 #include "proto/ring.h"
 
-enum { RING_VERSION = 1, RING_RECORD_MAGIC = 0x636552a5 };
+enum { RING_VERSION = 2, RING_RECORD_MAGIC = 0x636552a5 };
 
 /* What does not change; under a CRC of its own. */
 struct ring_identity {
@@ -16,8 +16,8 @@ struct ring_identity {
     char producer[PRODUCER_NAME_MAX + 1];
 };
 
-/* How far the stream is committed, and where the record after that is, if not at the beginning.
- * There are two of it, written in turn: one is always whole. */
+/* How far the stream is committed or pushed, and where the record after that is, if not at the
+ * beginning. There are two of each, written in turn: one is always whole. */
 struct ring_base {
     uint32_t crc; /* of what follows */
     uint32_t generation;
@@ -25,11 +25,17 @@ struct ring_base {
     struct ring_mark mark;
 };
 
+/* Which of them is the newer one tells its generation. */
+struct ring_base_pair {
+    struct ring_base bases[2];
+};
+
 struct ring_header {
     struct ring_identity identity;
     uint32_t identity_crc;
     uint32_t reserved;
-    struct ring_base bases[2];
+    struct ring_base_pair committed;
+    struct ring_base_pair pushed; /* its offset is not used */
     struct ring_counts counts;
 };
 
@@ -62,7 +68,7 @@ struct ring {
     struct stream_id stream;
     struct ring_mark last;
     struct ring_mark committed;
-    uint32_t generation;
+    uint32_t committed_generation, pushed_generation;
     struct ring_place *places; /* of those held: a ring of n_places */
     size_t n_places;
     size_t first_place;

@@ -21,9 +21,10 @@ static bool is_base(const struct ring *ring, const struct ring_base *base)
            base->offset <= ring->data_bytes && base->mark.seq >= -1 && base->mark.seq < INT64_MAX;
 }
 
-static const struct ring_base *find_base(const struct ring *ring)
+/* The newer one that is whole; NULL: none is. */
+static const struct ring_base *find_base(const struct ring *ring, const struct ring_base_pair *pair)
 {
-    const struct ring_base *bases = ring->header->bases;
+    const struct ring_base *bases = pair->bases;
     bool is_first = is_base(ring, &bases[0]);
     bool is_second = is_base(ring, &bases[1]);
     if (is_first && is_second)
@@ -79,38 +80,58 @@ static bool is_apart(const struct ring *ring, uint64_t offset, uint64_t size)
     return true;
 }
 
+static bool is_as_much(const struct totals *after, const struct totals *before)
+{
+    return after->packets >= before->packets && after->l2_bytes >= before->l2_bytes &&
+           after->l3_bytes >= before->l3_bytes;
+}
+
 /* No more are missing than there were room for, and nothing goes back. */
-static bool goes_on(const struct ring *ring, const struct ring_record *record)
+static bool goes_on(const struct ring *ring, const struct ring_mark *mark)
 {
     const struct ring_mark *last = &ring->last;
-    if ((uint64_t)(record->mark.seq - last->seq) > ring->data_bytes / RING_ALIGNMENT)
+    return (uint64_t)(mark->seq - last->seq) <= ring->data_bytes / RING_ALIGNMENT &&
+           is_as_much(&mark->totals, &last->totals) && mark->n_descriptors >= last->n_descriptors &&
+           mark->n_losses >= last->n_losses;
+}
+
+static bool is_next(const struct ring *ring, const struct ring_record *record)
+{
+    return goes_on(ring, &record->mark) && is_as_much(&record->totals_before, &ring->last.totals) &&
+           is_as_much(&record->mark.totals, &record->totals_before);
+}
+
+/* What was pushed after the last whole record is damaged, or was not put here. A record may be
+ * whole whose push was not noted yet. */
+static bool take_pushed(struct ring *ring, const struct ring_base *pushed)
+{
+    if (pushed->mark.seq <= ring->last.seq)
+        return true;
+    if (!goes_on(ring, &pushed->mark))
         return false;
-    const struct totals *before = &record->totals_before;
-    const struct totals *after = &record->mark.totals;
-    return before->packets >= last->totals.packets && before->l2_bytes >= last->totals.l2_bytes &&
-           before->l3_bytes >= last->totals.l3_bytes && after->packets >= before->packets &&
-           after->l2_bytes >= before->l2_bytes && after->l3_bytes >= before->l3_bytes &&
-           record->mark.n_descriptors >= last->n_descriptors &&
-           record->mark.n_losses >= last->n_losses;
+    ring->last = pushed->mark;
+    return true;
 }
 
 int ring_recover(struct ring *ring)
 {
-    const struct ring_base *base = find_base(ring);
-    if (!base)
+    const struct ring_base *base = find_base(ring, &ring->header->committed);
+    const struct ring_base *pushed = find_base(ring, &ring->header->pushed);
+    if (!base || !pushed)
         return -EBADMSG;
-    ring->generation = base->generation;
+    ring->committed_generation = base->generation;
+    ring->pushed_generation = pushed->generation;
     ring->committed = ring->last = base->mark;
     ring->head = base->offset;
     uint64_t offset;
     while (find_next(ring, &offset)) {
         const struct ring_record *record = ring_record_at(ring, offset);
         uint64_t size = ring_record_size(record->size);
-        if (!is_apart(ring, offset, size) || !goes_on(ring, record))
+        if (!is_apart(ring, offset, size) || !is_next(ring, record))
             return -EBADMSG;
         if (ring_add_place(ring, offset, size) < 0)
             return -ENOMEM;
         ring->last = record->mark;
     }
-    return 0;
+    return take_pushed(ring, pushed) ? 0 : -EBADMSG;
 }

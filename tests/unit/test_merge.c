@@ -271,6 +271,44 @@ static void test_a_gap_is_measured_from_what_is_here(void **state)
     merge_destroy(merge);
 }
 
+/* A tracker that was in the middle of a batch was killed, and then the batch was damaged: nothing
+ * of the one after it was applied. */
+static void test_what_was_applied_of_a_damaged_batch_is_not_skipped_in_the_next(void **state)
+{
+    (void)state;
+    static struct order order;
+    struct merge_handlers handlers = {on_ahead, on_near, on_packet, on_batch_end,
+                                      never,    NULL,    &order,    NULL};
+    struct high_water mark = nothing_applied;
+    mark.packets_into_next = 2;
+    mark.totals = (struct totals){2, 120, 0};
+    struct merge *merge;
+    order = (struct order){0};
+    assert_int_equal(merge_create(1, &handlers, &merge), 0);
+    merge_begin(merge, 0, &mark);
+    struct stream_loss line = {
+        .stream = mark.stream,
+        .loss = {.stage = LOSS_CAPTURE, .certainty = LOSS_EXACT, .reason = LOSS_REASON_GAP}};
+    struct message gap = {
+        .kind = MESSAGE_PACKETS,
+        .stream = mark.stream,
+        .totals = {.packets = 3, .l2_bytes = 180},
+        .losses = &line,
+        .n_losses = 1,
+    };
+    static struct stream stream;
+    stream = (struct stream){.n_packets = 3, .next_seq = 1, .totals = gap.totals};
+    assert_int_equal(merge_push(merge, 0, &gap), 0);
+    for (size_t i = 0; i < stream.n_packets; i++)
+        stream.packets[i].l2_bytes = 60;
+    push(merge, &stream, 0, 3);
+    assert_int_equal(merge_run(merge, 100), MERGE_ENDED);
+    assert_int_equal(order.n, 3);
+    assert_int_equal(order.lost.packets, 1);
+    assert_int_equal(merge_end(merge), MERGE_ENDED);
+    merge_destroy(merge);
+}
+
 static void test_a_batch_that_does_not_add_up_is_refused(void **state)
 {
     (void)state;
@@ -387,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_ties_go_by_stream_and_within_a_stream_by_arrival),
         cmocka_unit_test(test_a_streams_last_batch_is_under_way_until_the_end_of_all),
         cmocka_unit_test(test_a_gap_is_measured_from_what_is_here),
+        cmocka_unit_test(test_what_was_applied_of_a_damaged_batch_is_not_skipped_in_the_next),
         cmocka_unit_test(test_a_batch_that_does_not_add_up_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,8 @@ static struct ring *reopen(struct ring *ring, enum ring_found expected)
     return again;
 }
 
-/* Every batch held is whole; '*n_missing': numbers that are not there between them. */
+/* Every batch held is whole; '*n_missing': numbers that are not there, between them or at the end.
+ */
 static void check(const struct ring *ring, int64_t *n_missing)
 {
     int64_t seq = ring_committed(ring)->seq;
@@ -86,7 +87,7 @@ static void check(const struct ring *ring, int64_t *n_missing)
         for (size_t k = 0; k < batch.size; k++)
             assert_int_equal(batch.bytes[k], byte_of(seq, k));
     }
-    assert_int_equal(ring_last(ring)->seq, seq);
+    *n_missing += ring_last(ring)->seq - seq;
 }
 
 static void test_what_was_pushed_and_not_committed_is_found_again(void **state)
@@ -195,22 +196,31 @@ static void write_file(const struct copy *copy)
 
 enum { BATCHES = 4, BATCH_BYTES = 300, RECORD_BYTES = 448 };
 
-/* BATCHES of BATCH_BYTES; the first is committed. */
-static struct copy make_file(void)
+/* Batches of BATCH_BYTES; the first is committed. */
+static struct copy make_file_of(size_t n_batches)
 {
     _Static_assert(sizeof(struct ring_record) + BATCH_BYTES <= RECORD_BYTES, "a record");
     struct ring *ring = reopen(NULL, RING_NEW);
-    for (size_t i = 0; i < BATCHES; i++)
+    for (size_t i = 0; i < n_batches; i++)
         assert_true(push(ring, BATCH_BYTES));
     ring_commit(ring, 0);
     ring_close(ring);
-    return read_file();
+    struct copy copy = read_file();
+    assert_int_equal(unlink(path), 0);
+    return copy;
+}
+
+static struct copy make_file(void)
+{
+    return make_file_of(BATCHES);
 }
 
 static void test_a_batch_that_was_being_written_is_not_there(void **state)
 {
     (void)state;
+    struct copy before = make_file_of(BATCHES - 1); /* the mark of the last is not there yet */
     struct copy whole = make_file();
+    memcpy(whole.bytes, before.bytes, RING_HEADER_SIZE);
     struct copy torn = {.bytes = malloc(whole.size), .size = whole.size};
     size_t begin = RING_HEADER_SIZE + (BATCHES - 1) * RECORD_BYTES;
     for (size_t written = 0; written < sizeof(struct ring_record) + BATCH_BYTES; written++) {
@@ -227,6 +237,48 @@ static void test_a_batch_that_was_being_written_is_not_there(void **state)
     }
     free(torn.bytes);
     free(whole.bytes);
+    free(before.bytes);
+}
+
+static void test_the_newest_batches_are_damaged_and_their_numbers_are_not_given_again(void **state)
+{
+    (void)state;
+    struct copy file = make_file();
+    for (int64_t n = 1; n < BATCHES; n++) {
+        size_t at = RING_HEADER_SIZE + (size_t)(BATCHES - n) * RECORD_BYTES;
+        file.bytes[at + sizeof(struct ring_record)] ^= 1;
+        write_file(&file);
+        struct ring *ring = reopen(NULL, RING_FOUND);
+        int64_t n_missing;
+        check(ring, &n_missing);
+        assert_int_equal(n_missing, n);
+        assert_int_equal(ring_last(ring)->seq, BATCHES - 1);
+        assert_int_equal(ring_last(ring)->totals.packets, BATCHES);
+        assert_int_equal(ring_last(ring)->totals.l2_bytes, BATCHES * BATCH_BYTES);
+        assert_true(push(ring, BATCH_BYTES)); /* the stream goes on, and the gap stays */
+        ring = reopen(ring, RING_FOUND);
+        check(ring, &n_missing);
+        assert_int_equal(n_missing, n);
+        assert_int_equal(ring_last(ring)->seq, BATCHES);
+        ring_close(ring);
+    }
+    free(file.bytes);
+}
+
+static void test_batches_that_found_no_room_have_had_their_numbers(void **state)
+{
+    (void)state;
+    struct ring *ring = reopen(NULL, RING_NEW);
+    assert_true(push(ring, BATCH_BYTES));
+    struct ring_mark mark = *ring_last(ring);
+    mark.seq++;
+    mark.totals.packets++;
+    ring_skip(ring, &mark);
+    ring = reopen(ring, RING_FOUND);
+    assert_int_equal(ring_last(ring)->seq, 1);
+    assert_int_equal(ring_last(ring)->totals.packets, 2);
+    assert_int_equal(ring_n_held(ring), 1);
+    ring_close(ring);
 }
 
 static void test_a_batch_that_is_damaged_is_a_gap_of_known_size(void **state)
@@ -323,6 +375,8 @@ int main(void)
         CASE(test_an_empty_ring_uses_its_beginning_only),
         CASE(test_a_batch_that_was_being_written_is_not_there),
         CASE(test_a_batch_that_is_damaged_is_a_gap_of_known_size),
+        CASE(test_the_newest_batches_are_damaged_and_their_numbers_are_not_given_again),
+        CASE(test_batches_that_found_no_room_have_had_their_numbers),
         CASE(test_a_damaged_header_is_noticed_or_does_no_harm),
         CASE(test_a_file_of_any_length_is_no_crash),
         cmocka_unit_test(test_the_sum_is_that_of_the_rfc_by_both_ways),

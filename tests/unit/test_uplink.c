@@ -29,6 +29,10 @@ struct world {
     int n_hellos_lost;     /* by the receiver, from the first on */
     int n_batches_lost;
     bool is_ack_lost;
+    struct ring *ring;    /* the sender's: what it holds is all that there is to send */
+    int64_t n_missing;    /* packets of loss lines about the ring */
+    struct totals totals; /* as the last batch says */
+    bool has_ended;
 };
 
 static char directory[] = "/tmp/wanmeter-test-uplink-XXXXXX";
@@ -61,6 +65,17 @@ static void answer(struct world *world, const struct bus_peer *peer, enum reply_
     free(bytes);
 }
 
+static void note(struct world *world, const struct message *message)
+{
+    if (message->seq != world->n_batches)
+        return;
+    world->totals = message->totals;
+    world->has_ended = message->end_of_stream;
+    for (size_t i = 0; i < message->n_losses; i++)
+        if (strcmp(message->losses[i].loss.reason, LOSS_REASON_GAP) == 0)
+            world->n_missing += message->losses[i].loss.packets;
+}
+
 static void on_message(void *state, const struct bus_message *incoming)
 {
     struct world *world = state;
@@ -69,6 +84,7 @@ static void on_message(void *state, const struct bus_message *incoming)
     if (message.kind == MESSAGE_HELLO && world->n_hellos++ >= world->n_hellos_lost)
         answer(world, incoming->peer, REPLY_WELCOME);
     if (message.kind == MESSAGE_PACKETS && world->n_batches_lost-- <= 0) {
+        note(world, &message);
         world->n_batches += message.seq == world->n_batches;
         if (world->n_batches == BATCHES && !world->is_ack_lost)
             answer(world, incoming->peer, REPLY_ACK);
@@ -100,6 +116,15 @@ static void on_tick(void *state)
     (void)state; /* a turn */
 }
 
+/* Each of one packet. */
+static void push_all(struct world *world)
+{
+    for (int i = 0; i < BATCHES; i++) {
+        struct message message = {.kind = MESSAGE_PACKETS, .end_of_stream = i == BATCHES - 1};
+        assert_int_equal(uplink_push(world->uplink, &message, &(struct totals){1, 60, 40}), 0);
+    }
+}
+
 /* All batches are pushed at once, and then there is nothing more to send. */
 static void send_all(struct world *world)
 {
@@ -107,6 +132,7 @@ static void send_all(struct world *world)
         .endpoint = endpoint,
         .stream = stream,
         .window_bytes = WINDOW_BYTES,
+        .ring = world->ring,
         .on_committed = on_committed,
         .on_welcome = on_welcome,
         .state = world,
@@ -117,10 +143,8 @@ static void send_all(struct world *world)
     assert_int_equal(
         bus_bind(world->bus, BUS_ROUTER, endpoint, on_message, world, &world->receiver), 0);
     assert_int_equal(uplink_open(world->bus, &options, &world->uplink), 0);
-    for (int i = 0; i < BATCHES; i++) {
-        struct message message = {.kind = MESSAGE_PACKETS, .end_of_stream = i == BATCHES - 1};
-        assert_int_equal(uplink_push(world->uplink, &message, &(struct totals){0}), 0);
-    }
+    if (!world->ring)
+        push_all(world);
     assert_int_equal(loop_add_timer(world->loop, TURN_MS, on_tick, world), 0);
     assert_int_equal(loop_add_turn(world->loop, on_turn, world), 0);
     loop_run(world->loop);
@@ -164,6 +188,73 @@ static void test_a_lost_acknowledgement_comes_with_the_next_welcome(void **state
     assert_int_equal(world.n_welcomes, 2);
 }
 
+/* ---- what a predecessor left ---- */
+
+static struct ring *open_ring(enum ring_found expected)
+{
+    char path[160];
+    struct ring *ring = NULL;
+    snprintf(path, sizeof path, "%s/ring", directory);
+    struct ring_options options = {.stream = stream, .data_bytes = WINDOW_BYTES};
+    assert_int_equal(ring_open(path, &options, &ring), expected);
+    return ring;
+}
+
+/* A sender dies before anybody listened: all that it pushed is in the ring. */
+static void leave_ring(void)
+{
+    struct world world = {.ring = open_ring(RING_NEW)};
+    struct uplink_options options = {
+        .endpoint = endpoint, .stream = stream, .window_bytes = WINDOW_BYTES, .ring = world.ring};
+    assert_int_equal(bus_create(NULL, &world.bus), 0);
+    assert_int_equal(uplink_open(world.bus, &options, &world.uplink), 0);
+    push_all(&world);
+    uplink_close(world.uplink);
+    bus_destroy(world.bus);
+    ring_close(world.ring);
+}
+
+/* Flips a bit of one batch of the ring. */
+static void damage(int64_t seq)
+{
+    struct ring *ring = open_ring(RING_FOUND);
+    struct ring_batch batch;
+    for (size_t i = 0; i < ring_n_held(ring); i++) {
+        ring_held(ring, i, &batch);
+        if (batch.mark.seq == seq)
+            *(uint8_t *)batch.bytes ^= 1;
+    }
+    ring_close(ring);
+}
+
+static void remove_ring(void)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/ring", directory);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Whichever are damaged, and whether or not the receiver had them: all numbers come, and the
+ * stream's totals and its end with them. */
+static void test_whatever_is_damaged_in_the_ring_the_stream_is_whole(void **state)
+{
+    (void)state;
+    for (unsigned damaged = 0; damaged < 1 << BATCHES; damaged++) {
+        leave_ring();
+        for (int i = 0; i < BATCHES; i++)
+            if (damaged & 1u << i)
+                damage(i);
+        struct world world = {.ring = open_ring(RING_FOUND)};
+        send_all(&world);
+        ring_close(world.ring);
+        assert_int_equal(world.n_missing, __builtin_popcount(damaged));
+        assert_int_equal(world.totals.packets, BATCHES);
+        assert_int_equal(world.totals.l2_bytes, 60 * BATCHES);
+        assert_true(world.has_ended);
+        remove_ring();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_a_lost_hello_is_said_again),
         cmocka_unit_test(test_lost_batches_come_again_although_nothing_follows_them),
         cmocka_unit_test(test_a_lost_acknowledgement_comes_with_the_next_welcome),
+        cmocka_unit_test(test_whatever_is_damaged_in_the_ring_the_stream_is_whole),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
