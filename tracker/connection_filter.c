@@ -252,13 +252,11 @@ static bool is_within(const struct config_prefix *prefix, uint8_t ip_version,
     return rest == 0 || ((prefix->address[whole] ^ address[whole]) & mask) == 0;
 }
 
-static bool has_labels(const struct connection *connection, const uint8_t labels[LABELS_SIZE])
+static bool has_labels(const struct connection_traits *traits, const uint8_t labels[LABELS_SIZE])
 {
-    for (size_t i = 0; i < LABELS_SIZE; i++) {
-        uint8_t own = connection->extra ? connection->extra->labels[i] : 0;
-        if ((own & labels[i]) != labels[i])
+    for (size_t i = 0; i < LABELS_SIZE; i++)
+        if ((traits->labels[i] & labels[i]) != labels[i])
             return false;
-    }
     return true;
 }
 
@@ -286,17 +284,19 @@ static bool tuple_matches(const struct connection_filter *filter,
 }
 
 bool connection_filter_matches(const struct connection_filter *filter,
+                               const struct connection_table *connections,
                                const struct connection *connection)
 {
     uint32_t keys = filter->keys;
+    const struct connection_traits *traits = connection_table_traits(connections, connection);
     return (connection->status & STATUS_CONFIRMED) != 0 &&
            (!(keys & KEY_ID) || connection->id == filter->id) &&
            (connection->status & filter->status_set) == filter->status_set &&
            (connection->status & filter->status_clear) == 0 &&
-           (!(keys & KEY_MARK) || ((connection->mark ^ filter->mark) & filter->mark_mask) == 0) &&
+           (!(keys & KEY_MARK) || ((traits->mark ^ filter->mark) & filter->mark_mask) == 0) &&
            (!(keys & KEY_STATE) || connection->state == filter->state) &&
            (!(keys & KEY_WAN) || connection->wan == filter->wan) &&
            (!(keys & KEY_ACCOUNT) || connection->account == filter->account) &&
            tuple_matches(filter, connection) &&
-           (!(keys & KEY_LABELS) || has_labels(connection, filter->labels));
+           (!(keys & KEY_LABELS) || has_labels(traits, filter->labels));
 }

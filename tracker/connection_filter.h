@@ -46,6 +46,7 @@ bool connection_filter_read(const struct connection_names *names, const char *co
                             char error[CONNECTION_FILTER_ERROR_SIZE]);
 
 bool connection_filter_matches(const struct connection_filter *filter,
+                               const struct connection_table *connections,
                                const struct connection *connection);
 
 #endif

@@ -10,6 +10,7 @@
 #include "tracker/connection_table/keyed_hash.h"
 #include "tracker/connection_table/mapping.h"
 #include "tracker/connection_table/timer_wheel.h"
+#include "tracker/connection_table/trait_table.h"
 
 enum { VICTIM_LOOKS_MAX = 64 };
 
@@ -25,6 +26,7 @@ struct connection_table {
     struct connection_index index;
     struct timer_wheel wheel;
     struct extra_slab extras;
+    struct trait_table traits;
 };
 
 static int table_map(struct connection_table *table)
@@ -41,7 +43,10 @@ static int table_map(struct connection_table *table)
     result = timer_wheel_init(&table->wheel, table->slab, table->connections_max);
     if (result < 0)
         return result;
-    return extra_slab_init(&table->extras, table->connections_max);
+    result = extra_slab_init(&table->extras, table->connections_max);
+    if (result < 0)
+        return result;
+    return trait_table_init(&table->traits);
 }
 
 int connection_table_create(const struct connection_limits *limits, struct connection_table **out)
@@ -65,6 +70,7 @@ void connection_table_destroy(struct connection_table *table)
 {
     if (table == NULL)
         return;
+    trait_table_deinit(&table->traits);
     extra_slab_deinit(&table->extras);
     timer_wheel_deinit(&table->wheel);
     connection_index_deinit(&table->index);
@@ -190,6 +196,23 @@ struct connection_extra *connection_table_extra(struct connection_table *table,
     if (connection->extra == NULL)
         connection->extra = extra_slab_take(&table->extras);
     return connection->extra;
+}
+
+const struct connection_traits *connection_table_traits(const struct connection_table *table,
+                                                        const struct connection *connection)
+{
+    if (connection->traits == TRAITS_OWN)
+        return &connection->extra->traits;
+    return &table->traits.values[connection->traits];
+}
+
+void connection_table_set_traits(struct connection_table *table, struct connection *connection,
+                                 const struct connection_traits *traits)
+{
+    uint16_t number = trait_table_number(&table->traits, traits);
+    if (number == TRAITS_OWN)
+        connection_table_extra(table, connection)->traits = *traits;
+    connection->traits = number;
 }
 
 void connection_table_set_timer(struct connection_table *table, struct connection *connection,

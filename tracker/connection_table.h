@@ -94,9 +94,21 @@ struct gre_track {
 /* Of a direction's flow label: there is one, which may be 0. */
 enum { FLOW_LABEL_SEEN = 1 << 30 };
 
+/* What rules, masters and changes wrote on a connection. Many have the same: the table keeps each
+ * of the values that there are once. */
+struct connection_traits {
+    uint8_t labels[16];
+    uint32_t mark;
+    uint16_t policy; /* of timeouts (tracker/timeout_policy.h); 0: none */
+    uint8_t unused[2];
+};
+
+/* In 'traits' of a connection: they are in its 'extra'; 0: all are zero. */
+enum { TRAITS_NONE = 0, TRAITS_OWN = UINT16_MAX };
+
 /* What few connections have. */
 struct connection_extra {
-    uint8_t labels[16];
+    struct connection_traits traits;            /* with TRAITS_OWN */
     uint32_t n_sent[FLOW_DIRECTIONS];           /* packets, where a link remembers them */
     uint8_t billed_rest_64ths[FLOW_DIRECTIONS]; /* of a byte, where a link costs parts of one */
     uint64_t master_id;               /* of the connection that expected this one; 0: none */
@@ -106,6 +118,7 @@ struct connection_extra {
         struct sip_track sip;
         struct pptp_track pptp;
     } helper;                                  /* the helper's own */
+    uint8_t helper_number;                     /* that reads its packets; 0: none */
     uint32_t last_flow_label[FLOW_DIRECTIONS]; /* with FLOW_LABEL_SEEN; 0: as the first */
     uint32_t flow_label_changes;               /* of one record */
     uint32_t merged_packets;                   /* of one record */
@@ -142,12 +155,10 @@ struct __attribute__((aligned(64))) connection {
     uint32_t flow_label[FLOW_DIRECTIONS]; /* of its first packet, with FLOW_LABEL_SEEN; 0: none */
     uint32_t invalid_packets;
     uint32_t wan_changes;
-    uint32_t mark;
     uint16_t wan;
     uint16_t account;
     struct connection_extra *extra; /* NULL: nothing set; connection_table_extra() makes it */
-    uint16_t policy;                /* of timeouts (tracker/timeout_policy.h); 0: none */
-    uint8_t helper;                 /* that reads its packets; 0: none */
+    uint16_t traits;                /* the table's own: connection_table_traits() */
     uint8_t is_shadow;              /* its home is another shard: not billed, not told of */
     uint8_t icmp_type;              /* of the first packet */
     uint8_t icmp_code;
@@ -169,6 +180,7 @@ struct __attribute__((aligned(64))) connection {
     } track;                    /* the protocol module's own */
 };
 
+static_assert(sizeof(struct connection_traits) == 24, "no holes: they are compared as bytes");
 static_assert(sizeof(struct tuple) == 48, "tuples are hashed and compared as 48 bytes");
 static_assert(sizeof(struct tcp_track) <= 64, "the TCP module looks at one cache line more");
 static_assert(sizeof(struct connection) <= 320, "entries take at most 320 bytes");
@@ -235,6 +247,12 @@ void connection_table_remove(struct connection_table *table, struct connection *
 /* What few connections have, zeroed when it is made; it goes with the connection. */
 struct connection_extra *connection_table_extra(struct connection_table *table,
                                                 struct connection *connection);
+
+/* Borrowed until the connection's are set. */
+const struct connection_traits *connection_table_traits(const struct connection_table *table,
+                                                        const struct connection *connection);
+void connection_table_set_traits(struct connection_table *table, struct connection *connection,
+                                 const struct connection_traits *traits);
 
 /* Sets the connection's only timer: due at 'at_ns', which may be before or after what was set, or
  * already past; INT64_MAX: never. Later is a store, earlier a place in the wheel. */

@@ -98,10 +98,11 @@ void flow_end(struct flow_table *flows, struct connection *connection, enum end_
 {
     connection->status |= STATUS_DYING;
     if (!connection->is_shadow)
-        flow_record_cut(&flows->sink, connection, reason, time_ns);
+        flow_record_cut(flows->connections, &flows->sink, connection, reason, time_ns);
     flow_forget_expected(flows, connection, reason, time_ns);
-    if (connection->extra)
-        label_table_release(flows->labels, connection->extra->labels);
+    if (connection->traits != TRAITS_NONE)
+        label_table_release(flows->labels,
+                            connection_table_traits(flows->connections, connection)->labels);
     connection_table_remove(flows->connections, connection);
 }
 
@@ -131,7 +132,7 @@ void flow_cut_interim(struct flow_table *flows, struct connection *connection, i
 {
     if (flow_is_connection(connection))
         connection_table_extra(flows->connections, connection);
-    flow_record_cut(&flows->sink, connection, END_NONE, time_ns);
+    flow_record_cut(flows->connections, &flows->sink, connection, END_NONE, time_ns);
 }
 
 /* Of a deleted one 'expires_ns' is when that was, 'interim_ns' when it would have been over. */
@@ -259,9 +260,10 @@ static void tell_progress(const struct flow_table *flows, const struct step *ste
     if (step->is_opened && connection->is_held_only)
         connection->is_untold = true;
     else if (step->is_opened)
-        flow_record_tell_new(&flows->sink, connection, step->packet->clock_ns);
+        flow_record_tell_new(flows->connections, &flows->sink, connection, step->packet->clock_ns);
     else if (has_moved || connection->status != step->status_before)
-        flow_record_tell(&flows->sink, connection, EVENT_UPDATE, step->packet->clock_ns);
+        flow_record_tell(flows->connections, &flows->sink, connection, EVENT_UPDATE,
+                         step->packet->clock_ns);
 }
 
 /* Finds or opens the packet's flow and judges it there; false: no room. */

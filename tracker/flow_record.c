@@ -22,9 +22,16 @@ static void copy_counters(const struct connection_counters *from, struct flow_co
     };
 }
 
-/* The connection as a record, without counters. */
-static void describe(const struct connection *connection, struct flow_record *record)
+static uint8_t helper_of(const struct connection *connection)
 {
+    return connection->extra ? connection->extra->helper_number : 0;
+}
+
+/* The connection as a record, without counters. */
+static void describe(const struct connection_table *connections,
+                     const struct connection *connection, struct flow_record *record)
+{
+    const struct connection_traits *traits = connection_table_traits(connections, connection);
     const struct tuple *tuple = &connection->tuple;
     bool is_high = connection->original_end == ORIGINAL_IS_HIGH;
     *record = (struct flow_record){
@@ -32,7 +39,7 @@ static void describe(const struct connection *connection, struct flow_record *re
         .start_ns = connection->start_ns,
         .first_ns = connection->start_ns,
         .last_ns = connection->last_ns,
-        .mark = connection->mark,
+        .mark = traits->mark,
         .status = connection->status,
         .flow_label = {connection->flow_label[FLOW_ORIGINAL] & ~(uint32_t)FLOW_LABEL_SEEN,
                        connection->flow_label[FLOW_REPLY] & ~(uint32_t)FLOW_LABEL_SEEN},
@@ -51,13 +58,12 @@ static void describe(const struct connection *connection, struct flow_record *re
         .class_index = connection->class_index,
         .resume = (uint32_t)(connection->is_account_fixed ? RESUME_ACCOUNT_FIXED : 0) |
                   (uint32_t)connection->first_direction << RESUME_DIRECTION_SHIFT |
-                  (uint32_t)connection->helper << RESUME_HELPER_SHIFT |
-                  (uint32_t)connection->policy << RESUME_POLICY_SHIFT,
+                  (uint32_t)helper_of(connection) << RESUME_HELPER_SHIFT |
+                  (uint32_t)traits->policy << RESUME_POLICY_SHIFT,
     };
-    if (connection->extra) {
+    if (connection->extra)
         record->master_id = connection->extra->master_id;
-        memcpy(record->labels, connection->extra->labels, sizeof record->labels);
-    }
+    memcpy(record->labels, traits->labels, sizeof record->labels);
     memcpy(record->source_address, is_high ? tuple->high_address : tuple->low_address, 16);
     memcpy(record->destination_address, is_high ? tuple->low_address : tuple->high_address, 16);
 }
@@ -78,7 +84,7 @@ static void begin_event(const struct connection *connection, enum event_kind kin
 {
     *event = (struct connection_event){
         .kind = (uint8_t)kind,
-        .helper = connection->helper,
+        .helper = helper_of(connection),
         .time_ns = time_ns,
         .timeout_ns = connection->expires_ns - time_ns,
     };
@@ -90,11 +96,12 @@ static void begin_event(const struct connection *connection, enum event_kind kin
     }
 }
 
-void flow_record_describe(const struct connection *connection, int64_t clock_ns,
+void flow_record_describe(const struct connection_table *connections,
+                          const struct connection *connection, int64_t clock_ns,
                           struct connection_event *event)
 {
     begin_event(connection, EVENT_UPDATE, clock_ns, event);
-    describe(connection, &event->flow);
+    describe(connections, connection, &event->flow);
     copy_all_counters(connection, &event->flow);
 }
 
@@ -104,35 +111,35 @@ static int64_t bill_time(const struct flow_sink *sink, int64_t clock_ns)
     return sink->clock ? bill_clock_at(sink->clock, clock_ns) : clock_ns;
 }
 
-void flow_record_tell(const struct flow_sink *sink, const struct connection *connection,
-                      enum event_kind kind, int64_t time_ns)
+void flow_record_tell(const struct connection_table *connections, const struct flow_sink *sink,
+                      const struct connection *connection, enum event_kind kind, int64_t time_ns)
 {
     if (!sink->on_event)
         return;
     struct connection_event event;
     begin_event(connection, kind, time_ns, &event);
     event.time_ns = bill_time(sink, time_ns);
-    describe(connection, &event.flow);
+    describe(connections, connection, &event.flow);
     sink->on_event(sink->state, &event);
 }
 
-void flow_record_tell_new(const struct flow_sink *sink, struct connection *connection,
-                          int64_t time_ns)
+void flow_record_tell_new(const struct connection_table *connections, const struct flow_sink *sink,
+                          struct connection *connection, int64_t time_ns)
 {
     connection->is_untold = false;
-    flow_record_tell(sink, connection, EVENT_NEW, time_ns);
+    flow_record_tell(connections, sink, connection, EVENT_NEW, time_ns);
 }
 
-void flow_record_cut(const struct flow_sink *sink, struct connection *connection,
-                     enum end_reason reason, int64_t time_ns)
+void flow_record_cut(const struct connection_table *connections, const struct flow_sink *sink,
+                     struct connection *connection, enum end_reason reason, int64_t time_ns)
 {
     if (connection->is_untold)
-        flow_record_tell_new(sink, connection, time_ns);
+        flow_record_tell_new(connections, sink, connection, time_ns);
     struct connection_event event;
     struct flow_record *record = &event.flow;
     begin_event(connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, time_ns, &event);
     event.time_ns = bill_time(sink, time_ns);
-    describe(connection, record);
+    describe(connections, connection, record);
     if (flow_record_is_begun(connection))
         record->first_ns = connection->first_ns;
     copy_all_counters(connection, record);

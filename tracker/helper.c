@@ -40,7 +40,7 @@ void helper_expect_from_peer(const struct helper_step *step, struct expectation 
 enum expectation_result helper_expect(struct helper_step *step,
                                       const struct expectation *expectation)
 {
-    const struct helper *helper = helper_of(step->connection->helper);
+    const struct helper *helper = helper_of(step->connection->extra->helper_number);
     return expectation_table_add(step->expectations, expectation,
                                  &helper->classes[expectation->class_index],
                                  step->packet->clock_ns);

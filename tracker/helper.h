@@ -1,6 +1,6 @@
 /* helper: reads in the packets of a control connection which other connections it announces.
  *
- *     helper = helper_of(connection->helper);
+ *     helper = helper_of(connection->extra->helper_number);
  *     helper->on_packet(&step);                  of each accepted packet, after its effect
  *
  * A module per protocol (tracker/helper/helper_*.c), pure but for the expectations it adds and what

@@ -1,5 +1,6 @@
 #include "tracker/label.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -40,11 +41,12 @@ const struct label_names *label_table_names(const struct label_table *table)
 
 static void hold(struct label_table *table, const uint8_t labels[LABELS_SIZE], int step)
 {
-    if (labels_is_zero(labels))
-        return;
-    for (unsigned bit = 0; bit < LABEL_BITS; bit++)
-        if (labels_has(labels, bit))
-            table->n_holders[bit] += (uint64_t)(int64_t)step;
+    for (unsigned first = 0; first < LABEL_BITS; first += 64) {
+        uint64_t bits;
+        memcpy(&bits, labels + LABELS_SIZE - sizeof bits - first / 8, sizeof bits);
+        for (bits = be64toh(bits); bits; bits &= bits - 1)
+            table->n_holders[first + (unsigned)__builtin_ctzll(bits)] += (uint64_t)(int64_t)step;
+    }
 }
 
 bool label_table_write(struct label_table *table, uint8_t labels[LABELS_SIZE],

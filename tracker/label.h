@@ -1,8 +1,8 @@
 /* label: the labels of this shard's connections: written with masks, held by name.
  *
  *     label_table_create(&config, &table);
- *     label_table_write(table, extra->labels, value, mask);   (old & ~mask) ^ value, but for sticky
- *     label_table_release(table, extra->labels);              the connection is over
+ *     label_table_write(table, traits.labels, value, mask);   (old & ~mask) ^ value, but for sticky
+ *     label_table_release(table, traits->labels);             the connection is over
  *     label_table_change(table, &change, &result);            label add NAME [BIT] [sticky], …
  *     label_table_query(table, &request, &reply);             label list
  *     label_table_destroy(table);

@@ -38,7 +38,7 @@ static void open_world(struct world *world, uint8_t choice)
     unsigned number = 1u + (choice & 0x7fu) % (HELPER_N - 1u);
     struct tuple *tuple = &world->connection.tuple;
     world->is_ipv6 = choice & 0x80 && helper_names[number].is_for_ip6;
-    world->connection.helper = (uint8_t)number;
+    world->extra.helper_number = (uint8_t)number;
     world->connection.extra = &world->extra;
     world->connection.expires_ns = INT64_MAX;
     tuple->protocol = helper_names[number].is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
@@ -55,7 +55,7 @@ static void open_world(struct world *world, uint8_t choice)
 /* The list of the master, the table's count and the helper's limits agree. */
 static void check(const struct world *world)
 {
-    const struct helper *helper = helper_of(world->connection.helper);
+    const struct helper *helper = helper_of(world->extra.helper_number);
     size_t n[EXPECTATION_CLASSES_MAX] = {0}, n_all = 0;
     for (const struct expectation *item = world->extra.expectations; item;
          item = item->next_of_master) {
@@ -95,7 +95,7 @@ static void give(struct world *world, unsigned direction, const uint8_t *bytes, 
         .direction = direction,
         .is_established = true,
     };
-    helper_of(world->connection.helper)->on_packet(&step);
+    helper_of(world->extra.helper_number)->on_packet(&step);
     world->sequence[direction] += (uint32_t)size;
     free(payload);
     check(world);

@@ -48,7 +48,7 @@ static inline struct control *control_of(unsigned number, uint8_t protocol, uint
     control->server_port = server_port;
     control->sequence[O] = 100;
     control->sequence[R] = 4294967290; /* wraps */
-    control->connection.helper = (uint8_t)number;
+    control->extra.helper_number = (uint8_t)number;
     control->connection.extra = &control->extra;
     control->connection.expires_ns = INT64_MAX;
     control->connection.original_end = ORIGINAL_IS_LOW;

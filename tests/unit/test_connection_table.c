@@ -99,7 +99,7 @@ static void world_open(struct world *world, size_t connections_max, uint64_t see
 
 static unsigned number_of(const struct connection *connection)
 {
-    return connection->mark;
+    return (unsigned)connection->first_ns;
 }
 
 static void do_add(struct world *world, unsigned number)
@@ -118,7 +118,7 @@ static void do_add(struct world *world, unsigned number)
                                   .slot = connection->slot,
                                   .hash = connection->hash};
     assert_memory_equal(connection, &expected, sizeof(expected));
-    connection->mark = number;
+    connection->first_ns = number;
     world->model[number] = (struct model){connection, INT64_MAX};
     world->count++;
 }

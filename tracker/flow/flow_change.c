@@ -141,14 +141,15 @@ static void end_now(struct flow_table *flows, struct connection *connection)
 static void update(struct flow_table *flows, struct connection *connection, const struct deed *deed,
                    bool is_restored)
 {
+    struct connection_traits traits = *connection_table_traits(flows->connections, connection);
     if (deed->has_mark)
-        connection->mark = ct_mark_write(connection->mark, deed->mark, deed->mark_mask);
+        traits.mark = ct_mark_write(traits.mark, deed->mark, deed->mark_mask);
     if (deed->has_labels)
-        label_table_write(flows->labels,
-                          connection_table_extra(flows->connections, connection)->labels,
-                          deed->labels, deed->labels_mask);
+        label_table_write(flows->labels, traits.labels, deed->labels, deed->labels_mask);
+    connection_table_set_traits(flows->connections, connection, &traits);
     if (!connection->is_shadow && !is_restored)
-        flow_record_tell(&flows->sink, connection, EVENT_UPDATE, flows->clock_ns);
+        flow_record_tell(flows->connections, &flows->sink, connection, EVENT_UPDATE,
+                         flows->clock_ns);
 }
 
 void flow_table_change(struct flow_table *flows, const struct connection_names *names,
@@ -161,7 +162,8 @@ void flow_table_change(struct flow_table *flows, const struct connection_names *
     while ((connection = connection_table_next(flows->connections, connection))) {
         bool is_over = connection->expires_ns <= flows->clock_ns;
         bool has_it = change->is_restored && connection->last_ns >= change->time_ns;
-        if (is_over || has_it || !connection_filter_matches(&deed.filter, connection))
+        if (is_over || has_it ||
+            !connection_filter_matches(&deed.filter, flows->connections, connection))
             continue;
         if (!flow_settle(flows, connection, flows->clock_ns)) /* a record of what was before */
             continue;

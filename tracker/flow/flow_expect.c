@@ -80,12 +80,13 @@ static void inherit(struct flow_table *flows, struct connection *connection,
 {
     uint8_t all[LABELS_SIZE];
     memset(all, 0xff, sizeof all);
-    struct connection_extra *extra = connection_table_extra(flows->connections, connection);
-    extra->master_id = master->id;
+    const struct connection_traits *masters = connection_table_traits(flows->connections, master);
+    struct connection_traits traits = {.mark = masters->mark};
+    connection_table_extra(flows->connections, connection)->master_id = master->id;
     connection->status |= STATUS_EXPECTED;
-    connection->mark = master->mark;
     if (flows->config->conntrack.related_labels)
-        label_table_write(flows->labels, extra->labels, master->extra->labels, all);
+        label_table_write(flows->labels, traits.labels, masters->labels, all);
+    connection_table_set_traits(flows->connections, connection, &traits);
 }
 
 void flow_meet_expectation(struct flow_table *flows, struct step *step)
@@ -126,15 +127,21 @@ void flow_use_up_expectation(struct flow_table *flows, const struct packet *pack
 static void disinherit(struct flow_table *flows, struct connection *connection)
 {
     connection->status &= ~(uint32_t)STATUS_EXPECTED;
-    connection->mark = 0;
-    connection->helper = HELPER_NONE;
+    struct connection_traits traits = *connection_table_traits(flows->connections, connection);
+    label_table_release(flows->labels, traits.labels);
+    traits = (struct connection_traits){.policy = traits.policy};
+    connection_table_set_traits(flows->connections, connection, &traits);
+    connection->extra->helper_number = HELPER_NONE;
     connection->extra->master_id = 0;
-    label_table_release(flows->labels, connection->extra->labels);
-    memset(connection->extra->labels, 0, sizeof connection->extra->labels);
+}
+
+static uint8_t reader_of(const struct connection *connection)
+{
+    return connection->extra ? connection->extra->helper_number : (uint8_t)HELPER_NONE;
 }
 
 /* The rules' helper goes before the port's. */
-static void attach_helper(const struct flow_table *flows, struct connection *connection,
+static void attach_helper(struct flow_table *flows, struct connection *connection,
                           const struct packet *packet)
 {
     const struct tuple *tuple = &connection->tuple;
@@ -142,10 +149,11 @@ static void attach_helper(const struct flow_table *flows, struct connection *con
     enum helper_number by_port = helper_ports_find(flows->helpers->ports, tuple->protocol,
                                                    tuple->ip_version, packet->destination_port);
     if (!is_by_rule && by_port != HELPER_NONE)
-        connection->helper = (uint8_t)by_port;
-    if (!helper_reads(connection->helper, tuple->protocol, tuple->ip_version))
-        connection->helper = HELPER_NONE;
-    else if (is_by_rule || by_port != HELPER_NONE)
+        connection_table_extra(flows->connections, connection)->helper_number = (uint8_t)by_port;
+    uint8_t number = reader_of(connection);
+    if (number && !helper_reads(number, tuple->protocol, tuple->ip_version))
+        connection->extra->helper_number = HELPER_NONE;
+    else if (number && (is_by_rule || by_port != HELPER_NONE))
         connection->status |= STATUS_HELPER;
 }
 
@@ -162,7 +170,8 @@ void flow_settle_helper(struct flow_table *flows, struct step *step)
     else if (helpers->met)
         disinherit(flows, connection);
     if (expected && is_connection)
-        connection->helper = expected; /* before that of a rule or a port, as in the kernel */
+        connection->extra->helper_number =
+            expected; /* before that of a rule or a port, as in the kernel */
     else if (is_connection)
         attach_helper(flows, connection, step->packet);
 }
@@ -202,9 +211,9 @@ void flow_forget_expected(struct flow_table *flows, struct connection *master,
 {
     if (!flows->helpers || !master->extra)
         return;
-    if (master->helper == HELPER_PPTP && reason != END_OF_INPUT)
+    if (master->extra->helper_number == HELPER_PPTP && reason != END_OF_INPUT)
         hang_up(flows, master, time_ns);
-    else if (master->helper == HELPER_PPTP)
+    else if (master->extra->helper_number == HELPER_PPTP)
         helper_forget_calls(flows->helpers->calls, master);
     expectation_table_forget(flows->helpers->expectations, master);
 }
@@ -215,9 +224,9 @@ void flow_ask_helper(struct flow_table *flows, struct step *step)
 {
     struct connection *connection = step->connection;
     bool is_accepted = step->verdict == VERDICT_ACCEPT || step->verdict == VERDICT_IGNORE;
-    if (!connection->helper || !is_accepted)
+    uint8_t number = reader_of(connection);
+    if (!number || !is_accepted)
         return;
-    connection_table_extra(flows->connections, connection);
     struct helper_step reading = {
         .packet = step->packet,
         .connection = connection,
@@ -227,7 +236,7 @@ void flow_ask_helper(struct flow_table *flows, struct step *step)
         .is_established =
             step->direction == FLOW_REPLY || (step->status_before & STATUS_SEEN_REPLY) != 0,
     };
-    helper_of(connection->helper)->on_packet(&reading);
+    helper_of(number)->on_packet(&reading);
     if (reading.timeout_ns > 0) {
         step->timeout_ns = reading.timeout_ns;
         connection->expires_ns = step->packet->clock_ns + reading.timeout_ns;

@@ -95,8 +95,11 @@ void flow_meet_reply(struct flow_table *flows, const struct step *step);
 int flow_open_policies(struct flow_table *flows);
 
 /* Where the policy is for connections of this kind. */
-void flow_give_policy(const struct flow_table *flows, struct connection *connection,
-                      const char *name);
+void flow_give_policy(struct flow_table *flows, struct connection *connection, const char *name);
+
+/* The timeouts in force for it. */
+const struct timeouts *flow_timeouts_of(const struct flow_table *flows,
+                                        const struct connection *connection);
 
 /* flow_account.c: who pays from the next packet on. */
 uint16_t flow_account_now(const struct flow_table *flows, const struct connection *connection);

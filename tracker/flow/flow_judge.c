@@ -26,8 +26,8 @@ static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step 
     const struct tuple *tuple = &step->connection->tuple;
     unsigned direction = flow_is_connection(step->connection) ? step->direction : FLOW_ORIGINAL;
     struct protocol_context context = flows->context;
-    if (step->connection->policy)
-        context.timeouts = timeout_policies_in_force(flows->policies, step->connection->policy);
+    if (step->connection->traits != TRAITS_NONE)
+        context.timeouts = flow_timeouts_of(flows, step->connection);
     return protocol_of(tuple->protocol, tuple->ip_version)
         ->on_packet(&context, step->connection, direction, packet, &step->timeout_ns);
 }

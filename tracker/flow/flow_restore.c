@@ -130,19 +130,29 @@ static void restore_protocol(const struct protocol_context *context, struct conn
 
 /* ---- the flow ---- */
 
+static void restore_traits(struct flow_table *flows, struct connection *connection,
+                           const struct flow_record *record)
+{
+    static const uint8_t all[LABELS_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                             0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    uint16_t policy = (uint16_t)(record->resume >> RESUME_POLICY_SHIFT);
+    struct connection_traits traits = {
+        .mark = record->mark,
+        .policy = timeout_policies_has(flows->policies, policy) ? policy : 0,
+    };
+    label_table_write(flows->labels, traits.labels, record->labels, all);
+    connection_table_set_traits(flows->connections, connection, &traits);
+}
+
 static void restore_extra(struct flow_table *flows, struct connection *connection,
                           const struct flow_record *record)
 {
-    static const uint8_t none[LABELS_SIZE];
-    static const uint8_t all[LABELS_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                             0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    bool has_labels = memcmp(record->labels, none, sizeof none) != 0;
-    if (!has_labels && !record->master_id)
+    uint8_t helper = flows->helpers ? (uint8_t)(record->resume >> RESUME_HELPER_SHIFT) : 0;
+    if (!helper && !record->master_id)
         return;
     struct connection_extra *extra = connection_table_extra(flows->connections, connection);
     extra->master_id = record->master_id;
-    if (has_labels)
-        label_table_write(flows->labels, extra->labels, record->labels, all);
+    extra->helper_number = helper;
 }
 
 static uint32_t flow_label_of(const struct flow_record *record, unsigned direction)
@@ -163,7 +173,6 @@ static void copy_record(struct flow_table *flows, const struct flow_record *reco
     connection->interim_ns = INT64_MAX;
     connection->state = record->state;
     connection->status = record->status;
-    connection->mark = record->mark;
     connection->original_end = (uint8_t)original_end_of(record);
     connection->icmp_type = record->icmp_type;
     connection->icmp_code = record->icmp_code;
@@ -174,11 +183,8 @@ static void copy_record(struct flow_table *flows, const struct flow_record *reco
     connection->account_changes = flows->account_changes - is_account_due;
     connection->is_account_fixed = resume & RESUME_ACCOUNT_FIXED;
     connection->first_direction = resume >> RESUME_DIRECTION_SHIFT & 3;
-    connection->helper = flows->helpers ? (uint8_t)(resume >> RESUME_HELPER_SHIFT) : 0;
     connection->flow_label[FLOW_ORIGINAL] = flow_label_of(record, FLOW_ORIGINAL);
     connection->flow_label[FLOW_REPLY] = flow_label_of(record, FLOW_REPLY);
-    uint16_t policy = (uint16_t)(resume >> RESUME_POLICY_SHIFT);
-    connection->policy = timeout_policies_has(flows->policies, policy) ? policy : 0;
 }
 
 bool flow_table_restore(struct flow_table *flows, const struct flow_record *record,
@@ -192,9 +198,10 @@ bool flow_table_restore(struct flow_table *flows, const struct flow_record *reco
     if (!connection)
         return false;
     copy_record(flows, record, restore, connection);
+    restore_traits(flows, connection, record);
     restore_extra(flows, connection, record);
     struct protocol_context context = flows->context;
-    context.timeouts = timeout_policies_in_force(flows->policies, connection->policy);
+    context.timeouts = flow_timeouts_of(flows, connection);
     restore_protocol(&context, connection);
     connection->expires_ns = restore->clock_ns + timeout_ns(&context, connection);
     connection_table_set_timer(flows->connections, connection, connection->expires_ns);

@@ -42,14 +42,16 @@ void flow_write_rules(struct flow_table *flows, struct connection *connection)
     const struct ct_action *outcome = &flows->outcome;
     if (!flows->rules)
         return;
-    if (outcome->attributes & CT_ACTION_MARK)
-        connection->mark = ct_mark_write(connection->mark, outcome->mark, outcome->mark_mask);
     if (outcome->attributes & CT_ACTION_HELPER)
-        connection->helper = outcome->helper;
+        connection_table_extra(flows->connections, connection)->helper_number = outcome->helper;
+    if (!(outcome->attributes & (CT_ACTION_MARK | CT_ACTION_LABEL)))
+        return;
+    struct connection_traits traits = *connection_table_traits(flows->connections, connection);
+    if (outcome->attributes & CT_ACTION_MARK)
+        traits.mark = ct_mark_write(traits.mark, outcome->mark, outcome->mark_mask);
     if (outcome->attributes & CT_ACTION_LABEL)
-        label_table_write(flows->labels,
-                          connection_table_extra(flows->connections, connection)->labels,
-                          outcome->labels, outcome->labels_mask);
+        label_table_write(flows->labels, traits.labels, outcome->labels, outcome->labels_mask);
+    connection_table_set_traits(flows->connections, connection, &traits);
 }
 
 void flow_meet_reply(struct flow_table *flows, const struct step *step)

@@ -64,7 +64,7 @@ static const struct connection *look_next(struct look *look)
             connection_table_at(look->flows->connections, look->place++);
         if (connection && !connection->is_shadow &&
             connection->expires_ns > look->flows->clock_ns &&
-            connection_filter_matches(&look->filter, connection))
+            connection_filter_matches(&look->filter, look->flows->connections, connection))
             return connection;
     }
     return NULL;
@@ -85,7 +85,7 @@ static void list(const struct control *control, const struct control_request *re
     const struct connection *connection;
     while ((connection = look_next(&look))) {
         struct connection_event event;
-        flow_record_describe(connection, look.flows->clock_ns, &event);
+        flow_record_describe(look.flows->connections, connection, look.flows->clock_ns, &event);
         if (!control_reply_connection(reply, &event, &context)) {
             reply->cursor = look.place - 1; /* this one again, in the next portion */
             return;
