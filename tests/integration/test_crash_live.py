@@ -15,7 +15,7 @@ from support.traffic import CONFIG
 PATIENCE_S = 60
 N_PACKETS = 4_000
 LOSSES = "SELECT stage, reason, certainty, sum(packets), sum(l2_bytes), sum(l3_bytes) FROM loss GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
-COUNTS_AT = 264  # in a ring's header (proto/ring/ring_internal.h): gathered, captured
+COUNTS_AT = 424  # in a ring's header (proto/ring/ring_internal.h): gathered, captured
 
 
 @each(["", "    dedicated: true\n"])
