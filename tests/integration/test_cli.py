@@ -210,6 +210,7 @@ def test_the_summary_names_totals_wans_and_the_verdict(case):
     lines = case.wanmeter("replay", "--config", site, "in.pcap").stdout.splitlines()
     assert any(line.lstrip().startswith(f"{len(packets):,} ") for line in lines), lines
     assert any(line.startswith("adsl  up") for line in lines) and any(line.startswith("lte ") for line in lines)
+    assert [line.split()[0] for line in lines[-4:]] == ["packets", "l2_bytes", "l3_bytes", "audit:"], lines
     assert lines[-1] == "audit: exact"
 
 
