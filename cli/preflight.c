@@ -196,25 +196,31 @@ enum exit_code preflight_new_files(const char *path, char *const *files, size_t 
     return are_all_new ? EXIT_CODE_OK : EXIT_CODE_USAGE;
 }
 
-enum exit_code preflight_interfaces(const struct config *config)
+enum exit_code preflight_sources(const struct config *config)
 {
+    int64_t n_workers = 0;
     if (config->n_sources == 0) {
         log_error("there is no interface to listen on: name one under 'sources' in the file that "
                   "--config names");
         return EXIT_CODE_USAGE;
     }
-    enum exit_code code = EXIT_CODE_OK;
-    int64_t n_workers = 0;
-    for (size_t i = 0; i < config->n_sources; i++) {
+    for (size_t i = 0; i < config->n_sources; i++)
         n_workers += config->sources[i].workers;
+    if (n_workers <= WORKERS_MAX)
+        return EXIT_CODE_OK;
+    log_error("the sources have %lld workers together, expected at most %d", (long long)n_workers,
+              WORKERS_MAX);
+    return EXIT_CODE_USAGE;
+}
+
+enum exit_code preflight_interfaces(const struct config *config)
+{
+    enum exit_code code = EXIT_CODE_OK;
+    for (size_t i = 0; i < config->n_sources; i++) {
         if (if_nametoindex(config->sources[i].interface) != 0)
             continue;
         log_error("interface %s: %s", config->sources[i].interface, strerror(errno));
         code = EXIT_CODE_RUNTIME;
     }
-    if (n_workers <= WORKERS_MAX)
-        return code;
-    log_error("the sources have %lld workers together, expected at most %d", (long long)n_workers,
-              WORKERS_MAX);
-    return EXIT_CODE_USAGE;
+    return code;
 }

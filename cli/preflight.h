@@ -21,7 +21,10 @@ enum exit_code preflight_files(char *const *files, size_t n_files);
 /* No file is one that the database holds already, nor the same as another of the files. */
 enum exit_code preflight_new_files(const char *database, char *const *files, size_t n_files);
 
-/* Every interface of the configuration exists, and there is one. */
+/* The configuration names interfaces, and not too many workers for them. */
+enum exit_code preflight_sources(const struct config *config);
+
+/* Every interface of the configuration exists. */
 enum exit_code preflight_interfaces(const struct config *config);
 
 #endif

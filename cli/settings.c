@@ -74,7 +74,8 @@ bool settings_load(struct settings *settings)
         config_load(&settings->config, settings->config_path, &errors);
     for (size_t i = 0; i < settings->n_assignments; i++)
         config_set(&settings->config, settings->assignments[i], &errors);
-    config_load_labels(&settings->config, &errors);
+    if (!settings->has_labels)
+        config_load_labels(&settings->config, &errors);
     config_check(&settings->config, &errors);
     rule_check(&settings->config, &errors);
 

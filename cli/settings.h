@@ -20,6 +20,7 @@ struct settings {
     const char *config_path; /* NULL: none */
     char **assignments;      /* "NAME=VALUE", in the order in which they apply */
     size_t n_assignments;
+    bool has_labels; /* the file is of settings_share()'s kind: label names are in it already */
     struct config config; /* valid after settings_load(), and may be changed then */
     bool is_loaded;
 };

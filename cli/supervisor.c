@@ -12,85 +12,36 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/supervisor/crew.h"
 #include "cli/supervisor/process.h"
-#include "cli/supervisor/progress.h"
 #include "cli/supervisor/remains.h"
 #include "cli/supervisor/roster.h"
-#include "cli/supervisor/run_directory.h"
-#include "cli/supervisor/service.h"
-#include "cli/supervisor/shared.h"
+#include "cli/supervisor/supervisor_internal.h"
 #include "common/clock_reading.h"
 #include "common/log.h"
-#include "common/process_status.h"
 
-static const int64_t STOP_TIME_NS = 5000000000;
-
-struct supervisor {
-    const struct supervisor_plan *plan;
-    struct run_directory directory;
-    struct crew crew;
-    struct progress progress;
-    struct service service;
-    struct pollfd *polled; /* the signals, then each worker's progress */
-    sigset_t old_mask;
-    int signals; /* signalfd; -1: not open */
-    struct shared shared;
-    unsigned n_interrupts;
-    bool is_failed;
-    bool is_complete;       /* the exporter has ended well: all is in the database */
-    int64_t kill_ns;        /* monotonic; 0: nobody is to be killed */
-    const char *left_early; /* the process that this is for, if none has failed */
-};
-
-static int64_t now_ns(void)
+int64_t supervisor_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int64_t wall_time_ns(void)
+int64_t supervisor_wall_time_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void signal_all(struct supervisor *supervisor, int signal_number)
-{
-    for (size_t i = 0; i < supervisor->crew.n; i++) {
-        struct process *process = &supervisor->crew.members[i].process;
-        process->is_stopped_by_us = true;
-        process_signal(process, signal_number);
-    }
-}
-
-/* One has failed: the others cannot finish without it. */
-static void stop_all(struct supervisor *supervisor)
-{
-    if (supervisor->is_failed)
-        return;
-    supervisor->is_failed = true;
-    supervisor->kill_ns = now_ns() + STOP_TIME_NS;
-    signal_all(supervisor, SIGTERM);
-}
-
-static void kill_all(struct supervisor *supervisor)
-{
-    supervisor->is_failed = true;
-    supervisor->kill_ns = 0;
-    signal_all(supervisor, SIGKILL);
-}
-
 static void on_interrupt(struct supervisor *supervisor)
 {
     if (++supervisor->n_interrupts > 1) {
         log_error("interrupted twice: ended at once, the last packets may be missing");
-        kill_all(supervisor);
+        supervisor_kill_all(supervisor);
         return;
     }
     service_stopping(&supervisor->service);
+    part_interrupt(supervisor);
     log_info("stopping: what was read so far goes into the database (once more: stop at once)");
     for (size_t i = 0; i < supervisor->crew.n; i++)
         if (supervisor->crew.members[i].process.role == PROCESS_CAPTURE)
@@ -105,97 +56,6 @@ static struct crew_member *find_member(struct supervisor *supervisor, pid_t pid)
     return NULL;
 }
 
-/* Is a process there whose packets or records this one was there to take? */
-static bool has_upstream(const struct supervisor *supervisor, const struct process *process)
-{
-    for (size_t i = 0; i < supervisor->crew.n; i++) {
-        const struct crew_member *other = &supervisor->crew.members[i];
-        if (other->state != MEMBER_ENDED && other->process.role > process->role)
-            return true;
-    }
-    return false;
-}
-
-static const struct process *find_left_early(const struct supervisor *supervisor)
-{
-    for (size_t i = 0; i < supervisor->crew.n; i++) {
-        const struct crew_member *member = &supervisor->crew.members[i];
-        if (member->state == MEMBER_ENDED && has_upstream(supervisor, &member->process))
-            return &member->process;
-    }
-    return NULL;
-}
-
-/* One has ended well. Those upstream of it are about to: they have said goodbye, or wait for ever.
- * Once they have, those downstream take the time they need. */
-static void limit_upstream(struct supervisor *supervisor)
-{
-    const struct process *early = find_left_early(supervisor);
-    if (supervisor->is_failed)
-        return;
-    if (early == NULL)
-        supervisor->kill_ns = 0;
-    else if (supervisor->kill_ns == 0)
-        supervisor->kill_ns = now_ns() + STOP_TIME_NS;
-    supervisor->left_early = early != NULL ? early->name : NULL;
-}
-
-static void on_good_end(struct supervisor *supervisor, struct crew_member *member)
-{
-    if (member->process.role == PROCESS_EXPORTER)
-        supervisor->is_complete = true;
-    limit_upstream(supervisor);
-}
-
-/* Did it find that it need not be tried, or not again? */
-static bool is_final(const struct crew_member *member, int status)
-{
-    if (!WIFEXITED(status) || WEXITSTATUS(status) == PROCESS_FAILED)
-        return false;
-    return WEXITSTATUS(status) != PROCESS_CANNOT_START || !member->has_served;
-}
-
-/* Live, and nobody waits for its end: it is tried for ever. */
-static bool is_hopeless(const struct supervisor *supervisor, const struct crew_member *member)
-{
-    const struct supervisor_plan *plan = supervisor->plan;
-    bool has_an_end = plan->n_files > 0 || plan->is_left || supervisor->n_interrupts > 0;
-    return has_an_end && restart_is_hopeless(&member->restart);
-}
-
-static void give_up(struct supervisor *supervisor, const struct crew_member *member)
-{
-    bool is_needed_by_all = member->process.role != PROCESS_CAPTURE && !member->has_served;
-    if (is_needed_by_all)
-        kill_all(supervisor); /* nothing was ever counted */
-    else
-        stop_all(supervisor);
-}
-
-static void on_bad_end(struct supervisor *supervisor, struct crew_member *member, int status)
-{
-    if (supervisor->is_complete || supervisor->is_failed)
-        return; /* nothing was left for it to do */
-    if (is_final(member, status)) {
-        give_up(supervisor, member);
-        return;
-    }
-    if (member->is_once) {
-        log_error("%s: its input cannot be read again", member->process.name);
-        stop_all(supervisor);
-        return;
-    }
-    member->has_served = true;
-    restart_die(&member->restart, now_ns());
-    if (is_hopeless(supervisor, member)) {
-        log_error("%s: died %u times in a row: given up", member->process.name,
-                  member->restart.n_in_a_row);
-        stop_all(supervisor);
-        return;
-    }
-    member->state = MEMBER_WAITING;
-}
-
 static void on_child(struct supervisor *supervisor)
 {
     int status;
@@ -203,12 +63,8 @@ static void on_child(struct supervisor *supervisor)
         struct crew_member *member = find_member(supervisor, pid);
         if (member == NULL)
             continue;
-        member->state = MEMBER_ENDED;
-        if (process_ended(&member->process, status))
-            on_good_end(supervisor, member);
-        else
-            on_bad_end(supervisor, member, status);
-        roster_write(supervisor->directory.path, &supervisor->crew);
+        supervisor_note_end(supervisor, member, status);
+        roster_write(&supervisor->directory, &supervisor->crew);
     }
 }
 
@@ -245,11 +101,14 @@ static int watch_signals(struct supervisor *supervisor)
 /* The signals and the directory: for all that one call does. */
 static int supervisor_open(struct supervisor *supervisor, const struct supervisor_plan *plan)
 {
-    *supervisor = (struct supervisor){
-        .plan = plan, .directory = {.lock = -1}, .signals = -1, .shared = {-1, -1}};
+    *supervisor = (struct supervisor){.plan = plan,
+                                      .directory = {.lock = -1, .role_lock = -1},
+                                      .signals = -1,
+                                      .shared = {-1, -1}};
     int result = watch_signals(supervisor); /* first: no signal may leave a directory behind */
     if (result == 0)
-        result = run_directory_open(plan->settings->config.run_directory, &supervisor->directory);
+        result = run_directory_open(plan->settings->config.run_directory, plan->role,
+                                    &supervisor->directory);
     return result == 0 ? run_directory_give(&supervisor->directory, &plan->settings->config)
                        : result;
 }
@@ -263,7 +122,7 @@ static int crew_open(struct supervisor *supervisor, const struct supervisor_plan
     if (plan->has_progress)
         result = progress_open(&supervisor->progress, crew_workers(plan));
     if (result == 0)
-        result = shared_open(plan, &supervisor->shared);
+        result = shared_open(plan, supervisor->directory.path, &supervisor->shared);
     struct crew_options options = {
         .run_directory = supervisor->directory.path,
         .progress = plan->has_progress ? &supervisor->progress : NULL,
@@ -287,20 +146,21 @@ static void crew_close(struct supervisor *supervisor)
     shared_close(&supervisor->shared);
     free(supervisor->polled);
     supervisor->polled = NULL;
-    roster_remove(supervisor->directory.path);
+    roster_remove(&supervisor->directory);
     crew_deinit(&supervisor->crew);
     progress_close(&supervisor->progress);
     supervisor->kill_ns = 0;
     supervisor->is_complete = false;
 }
 
+/* The signals last: one that comes late must not leave a directory behind. */
 static void supervisor_close(struct supervisor *supervisor)
 {
+    run_directory_close(&supervisor->directory);
     if (supervisor->signals >= 0) {
         close(supervisor->signals);
         sigprocmask(SIG_SETMASK, &supervisor->old_mask, NULL);
     }
-    run_directory_close(&supervisor->directory);
 }
 
 static void start(struct supervisor *supervisor, struct crew_member *member)
@@ -315,14 +175,14 @@ static void start(struct supervisor *supervisor, struct crew_member *member)
         descriptors.passed[1] = progress->workers[member->worker].write_end;
     if (is_worker && member->worker == 0 && supervisor->plan->changes != 0)
         descriptors.passed[2] = supervisor->plan->changes;
-    restart_begin(&member->restart, now_ns());
+    restart_begin(&member->restart, supervisor_now_ns());
     if (is_worker && supervisor->n_interrupts > 0 && !member->is_stopping) {
         member->is_stopping = true;
         command_line_insert(&member->command_line, 1, "--stop");
     }
     if (process_start(&member->process, &member->command_line, &descriptors) != 0) {
         member->state = MEMBER_ENDED;
-        stop_all(supervisor);
+        supervisor_stop_all(supervisor);
         return;
     }
     member->state = MEMBER_RUNNING;
@@ -335,24 +195,24 @@ static void start_all(struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->crew.n && !supervisor->is_failed; i++)
         start(supervisor, &supervisor->crew.members[i]);
-    roster_write(supervisor->directory.path, &supervisor->crew);
+    roster_write(&supervisor->directory, &supervisor->crew);
 }
 
 /* Those whose time to be started again has come. */
 static void restart_due(struct supervisor *supervisor)
 {
-    bool is_over = supervisor->is_failed || supervisor->is_complete;
+    bool is_over = supervisor->is_failed || supervisor->is_complete || part_has_left(supervisor);
     for (size_t i = 0; i < supervisor->crew.n; i++) {
         struct crew_member *member = &supervisor->crew.members[i];
         if (member->state != MEMBER_WAITING)
             continue;
         if (is_over)
             member->state = MEMBER_ENDED;
-        else if (member->restart.due_ns <= now_ns())
+        else if (member->restart.due_ns <= supervisor_now_ns())
             start(supervisor, member);
         else
             continue;
-        roster_write(supervisor->directory.path, &supervisor->crew);
+        roster_write(&supervisor->directory, &supervisor->crew);
     }
 }
 
@@ -360,6 +220,8 @@ static void restart_due(struct supervisor *supervisor)
 static int64_t next_due_ns(const struct supervisor *supervisor)
 {
     int64_t due_ns = service_due_ns(&supervisor->service);
+    if (part_due_ns(supervisor) < due_ns)
+        due_ns = part_due_ns(supervisor);
     if (supervisor->kill_ns != 0 && supervisor->kill_ns < due_ns)
         due_ns = supervisor->kill_ns;
     for (size_t i = 0; i < supervisor->crew.n; i++) {
@@ -375,7 +237,7 @@ static int wait_ms(const struct supervisor *supervisor)
     int64_t due_ns = next_due_ns(supervisor);
     if (due_ns == INT64_MAX)
         return -1;
-    int64_t left_ns = due_ns - now_ns();
+    int64_t left_ns = due_ns - supervisor_now_ns();
     return left_ns > 0 ? (int)(left_ns / 1000000) + 1 : 0;
 }
 
@@ -404,7 +266,7 @@ static void end_late(struct supervisor *supervisor)
         log_warning("%s has ended, others have not: they are ended", supervisor->left_early);
     else if (!was_failed)
         log_error("%s: ended before those that send to it", supervisor->left_early);
-    kill_all(supervisor);
+    supervisor_kill_all(supervisor);
     supervisor->is_failed = was_failed || !supervisor->is_complete;
 }
 
@@ -416,19 +278,27 @@ static bool has_members(const struct supervisor *supervisor)
     return false;
 }
 
+void supervisor_pause(struct supervisor *supervisor, int wait_ms)
+{
+    struct pollfd polled = {.fd = supervisor->signals, .events = POLLIN};
+    if (poll(&polled, 1, wait_ms) > 0)
+        on_signals(supervisor);
+}
+
 static void watch(struct supervisor *supervisor)
 {
     while (has_members(supervisor)) {
         wait_for_news(supervisor);
-        service_turn(&supervisor->service, supervisor->directory.path, now_ns());
+        service_turn(&supervisor->service, supervisor->directory.path, supervisor_now_ns());
+        part_turn(supervisor);
         restart_due(supervisor);
-        if (supervisor->kill_ns != 0 && now_ns() >= supervisor->kill_ns)
+        if (supervisor->kill_ns != 0 && supervisor_now_ns() >= supervisor->kill_ns)
             end_late(supervisor);
     }
 }
 
-static int run_crew(struct supervisor *supervisor, const struct supervisor_plan *plan,
-                    int64_t started_ns)
+int supervisor_run_crew(struct supervisor *supervisor, const struct supervisor_plan *plan,
+                        int64_t started_ns)
 {
     int result = crew_open(supervisor, plan, started_ns);
     if (result == 0) {
@@ -454,7 +324,8 @@ static int bring_in_remains(struct supervisor *supervisor, bool *is_run)
         *is_run = remains_is_same(&remains, plan);
         log_info("%s: a run was killed: %s", directory,
                  *is_run ? "it goes on" : "what it has left goes into its database");
-        result = run_crew(supervisor, *is_run ? &same : &remains.plan, remains.started_ns);
+        result =
+            supervisor_run_crew(supervisor, *is_run ? &same : &remains.plan, remains.started_ns);
         supervisor->plan = plan;
     }
     if (found == REMAINS_FOUND && result == 0)
@@ -468,27 +339,36 @@ static int run_plan(struct supervisor *supervisor)
 {
     const char *directory = supervisor->directory.path;
     const struct supervisor_plan *plan = supervisor->plan;
-    int64_t started_ns = wall_time_ns();
+    int64_t started_ns = supervisor_wall_time_ns();
     int result = remains_prepare(directory, plan, crew_workers(plan), started_ns);
     if (result == 0)
-        result = run_crew(supervisor, plan, started_ns);
+        result = supervisor_run_crew(supervisor, plan, started_ns);
     remains_clear(directory);
+    return result;
+}
+
+static int run_whole(struct supervisor *supervisor)
+{
+    bool is_run = false;
+    int result = bring_in_remains(supervisor, &is_run);
+    if (result == 0 && !is_run && supervisor->n_interrupts == 0)
+        result = run_plan(supervisor);
     return result;
 }
 
 enum supervisor_result supervisor_run(const struct supervisor_plan *plan)
 {
     struct supervisor supervisor;
-    bool is_run = false;
+    bool is_left = false;
     int result = supervisor_open(&supervisor, plan);
     if (result == 0) {
-        service_open(&supervisor.service);
-        result = bring_in_remains(&supervisor, &is_run);
+        service_open(&supervisor.service, plan->role);
+        result = plan->role != NULL ? part_run(&supervisor, &is_left) : run_whole(&supervisor);
     }
-    if (result == 0 && !is_run && supervisor.n_interrupts == 0)
-        result = run_plan(&supervisor);
     supervisor_close(&supervisor);
     if (result < 0)
         return SUPERVISOR_FAILED;
+    if (is_left)
+        return SUPERVISOR_LEFT;
     return supervisor.n_interrupts > 0 ? SUPERVISOR_INTERRUPTED : SUPERVISOR_DONE;
 }

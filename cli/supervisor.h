@@ -14,6 +14,9 @@
  * RESTARTS_IN_A_ROW_MAX times without a minute of health. What fails to start at all ends the run
  * at once; so does a worker that dies whose input cannot be read again.
  *
+ * A plan with a role is one part of a run: the other roles are under supervisors of their own, with
+ * the same run directory (cli/supervisor/joint.h).
+ *
  * What a run that was killed as a whole has left in the run directory is brought into its database
  * first (cli/supervisor/remains.h).
  *
@@ -31,6 +34,8 @@ struct supervisor_plan {
     char *const *files;              /* "-": standard input; dealt to the workers in order */
     size_t n_files;                  /* 0: live, a worker for each interface and fan-out */
     bool has_progress;               /* a progress line on standard error */
+    const char *role;                /* live: "exporter", "tracker" or "capture": only these
+                                        processes; NULL: all */
     bool is_left;                    /* nothing is read: what a run has left is brought in */
     size_t n_left_workers;           /* … of a replay: how many it had; 0: it was live */
     int changes;                     /* descriptor of recorded changes; 0: none */
@@ -39,6 +44,7 @@ struct supervisor_plan {
 enum supervisor_result {
     SUPERVISOR_DONE,        /* all input is in the database */
     SUPERVISOR_INTERRUPTED, /* a signal ended the input; what was read is in the database */
+    SUPERVISOR_LEFT,        /* a part: a signal ended it before its input did; the run goes on */
     SUPERVISOR_FAILED,      /* why has been logged */
 };
 

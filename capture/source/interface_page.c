@@ -58,6 +58,11 @@ bool interface_page_has_ended(const struct interface_page *page, size_t n_worker
     return true;
 }
 
+void interface_page_go_on(struct interface_page *page)
+{
+    atomic_store(&page->stop_state, STOP_NOT);
+}
+
 void interface_page_stop(struct interface_page *page, const struct interface_counters *counters)
 {
     int expected = STOP_NOT;

@@ -5,8 +5,9 @@
  *     atomic_store(&slot->is_joined, true); … interface_page_has_all(page, n)
  *     interface_pages_close(&pages);
  *
- * The memory is the supervisor's (a memfd), so that it survives a worker: a successor goes on with
- * the sums of the one before it. Without a descriptor it is this process's own.
+ * The memory is a file that the supervisor has opened in the run directory, so that it survives a
+ * worker, and all of them together: a successor goes on with the sums of the one before it. Without
+ * a descriptor it is this process's own.
  *
  * Each worker writes its own slot; the interface's first worker has the ledger. Sums are written
  * before the moment at which the ring was empty, so whoever sees the moment sees the sums. */
@@ -57,6 +58,9 @@ bool interface_page_sum(const struct interface_page *page, size_t n_workers, int
 
 /* Have all workers given everything? */
 bool interface_page_has_ended(const struct interface_page *page, size_t n_workers);
+
+/* A worker begins: those that were told to stop before were killed before they had. */
+void interface_page_go_on(struct interface_page *page);
 
 /* What the interface had counted when the first of its workers was told to stop: the first call
  * counts. */

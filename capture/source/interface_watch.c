@@ -41,6 +41,7 @@ int interface_watch_open(struct interface_watch *watch, const struct config *con
         return result;
     watch->page = &watch->pages.pages[place->source - config->sources];
     watch->slot = &watch->page->slots[place->worker];
+    interface_page_go_on(watch->page);
     watch->before = (struct interface_sums){
         .packets = atomic_load(&watch->slot->packets),
         .bytes = atomic_load(&watch->slot->bytes),

@@ -31,10 +31,11 @@ static struct process_state *find(struct process_state *states, size_t *n, const
 }
 
 /* "NAME PID STATE RESTARTS" */
-static void read_roster(const char *run_directory, struct process_state *states, size_t *n)
+static void read_roster(const char *run_directory, const char *roster, struct process_state *states,
+                        size_t *n)
 {
     char path[PATH_SIZE], line[LINE_SIZE];
-    snprintf(path, sizeof path, "%s/processes", run_directory);
+    snprintf(path, sizeof path, "%s/%s", run_directory, roster);
     FILE *file = fopen(path, "re");
     while (file && fgets(line, sizeof line, file)) {
         char name[REPORT_NAME_SIZE], word[16];
@@ -136,8 +137,11 @@ static int compare(const void *left, const void *right)
 size_t process_states_read(const char *run_directory,
                            struct process_state states[PROCESS_STATES_MAX])
 {
+    static const char *const rosters[] = {"processes", "processes-exporter", "processes-tracker",
+                                          "processes-capture"};
     size_t n = 0;
-    read_roster(run_directory, states, &n);
+    for (size_t i = 0; i < sizeof rosters / sizeof *rosters; i++)
+        read_roster(run_directory, rosters[i], states, &n);
     read_reports(run_directory, states, &n);
     for (size_t i = 0; i < n; i++)
         settle(&states[i]);

@@ -33,9 +33,16 @@ size_t crew_workers(const struct supervisor_plan *plan)
     return wanted < plan->n_files ? wanted : plan->n_files;
 }
 
+static const char *const roles[PROCESS_ROLES] = {"exporter", "tracker", "capture"};
+
+/* Has the plan processes of that role? */
+static bool is_wanted(const struct supervisor_plan *plan, enum process_role role)
+{
+    return plan->role == NULL || strcmp(plan->role, roles[role]) == 0;
+}
+
 static struct command_line *add_member(struct crew *crew, enum process_role role, size_t number)
 {
-    static const char *const roles[PROCESS_ROLES] = {"exporter", "tracker", "capture"};
     struct crew_member *member = &crew->members[crew->n++];
     member->process.role = role;
     if (role == PROCESS_EXPORTER)
@@ -168,10 +175,10 @@ int crew_create(const struct supervisor_plan *plan, const struct crew_options *o
     crew->members = calloc(1 + n_shards + crew->n_workers, sizeof *crew->members);
     assert(crew->members != NULL);
 
-    int result = add_exporter(plan, crew);
-    for (size_t i = 0; result == 0 && i < n_shards; i++)
+    int result = is_wanted(plan, PROCESS_EXPORTER) ? add_exporter(plan, crew) : 0;
+    for (size_t i = 0; result == 0 && i < n_shards && is_wanted(plan, PROCESS_TRACKER); i++)
         result = add_tracker(plan, i, crew);
-    for (size_t i = 0; result == 0 && i < crew->n_workers; i++)
+    for (size_t i = 0; result == 0 && i < crew->n_workers && is_wanted(plan, PROCESS_CAPTURE); i++)
         result = add_worker(plan, i, crew);
     if (result != 0)
         crew_deinit(crew);

@@ -43,7 +43,7 @@ struct crew_options {
 
 struct crew {
     struct crew_options options;
-    struct crew_member *members; /* exporter, trackers, capture workers */
+    struct crew_member *members; /* exporter, trackers, capture workers: those of the plan's role */
     size_t n;
     size_t n_workers;
 };

@@ -9,17 +9,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/supervisor/joint.h"
 #include "cli/supervisor/run_directory.h"
+#include "cli/supervisor/shared.h"
 #include "common/log.h"
 
-enum { PATH_SIZE = RUN_DIRECTORY_PATH_MAX + 24 };
+enum { PATH_SIZE = RUN_DIRECTORY_PATH_MAX + 24, COPY_SIZE = 65536 };
 
 static const char RING_PREFIX[] = "ring-";
 static const char CONFIG_NAME[] = "run.yaml";
 static const char RUN_NAME[] = "run";
+static const char CHANGES_NAME[] = "run.changes";
 static const char RUN_FORMAT[] = "started %" SCNd64 "\nworkers %zu\nlive %d\ndirectory %4095[^\n]";
 
 static void path_of(const char *run_directory, const char *name, char path[PATH_SIZE])
@@ -46,18 +50,63 @@ static size_t each_ring(const char *run_directory, bool is_removed)
 
 /* ---- for the next run ---- */
 
-static int write_text(const char *run_directory, const char *name, const char *text)
+/* From where 'from' is, to the end. */
+static int copy(int from, int to)
+{
+    static char bytes[COPY_SIZE];
+    ssize_t n;
+    while ((n = read(from, bytes, sizeof bytes)) > 0)
+        for (ssize_t done = 0; done < n;) {
+            ssize_t written = write(to, bytes + done, (size_t)(n - done));
+            if (written < 0)
+                return -errno;
+            done += written;
+        }
+    return n < 0 ? -errno : 0;
+}
+
+/* A new file, which others see when it is whole. */
+static int create(const char *run_directory, const char *name, char path[PATH_SIZE])
+{
+    char new_name[32];
+    snprintf(new_name, sizeof new_name, "%s.new", name);
+    path_of(run_directory, new_name, path);
+    unlink(path);
+    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static int finish(const char *run_directory, const char *name, const char *new_path, int error)
 {
     char path[PATH_SIZE];
     path_of(run_directory, name, path);
-    unlink(path);
-    int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
-    if (file != NULL && fputs(text, file) >= 0 && fclose(file) == 0)
+    if (error == 0 && rename(new_path, path) != 0)
+        error = errno;
+    if (error == 0)
         return 0;
-    int error = errno;
     log_error("%s: %s", path, strerror(error));
+    unlink(new_path);
     return -error;
+}
+
+static int write_text(const char *run_directory, const char *name, const char *text)
+{
+    char path[PATH_SIZE];
+    int descriptor = create(run_directory, name, path);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    bool is_written = file != NULL && fputs(text, file) >= 0 && fclose(file) == 0;
+    return finish(run_directory, name, path, is_written ? 0 : errno);
+}
+
+static int write_changes(const char *run_directory, int changes)
+{
+    char path[PATH_SIZE];
+    int descriptor = create(run_directory, CHANGES_NAME, path);
+    int error = descriptor < 0 ? errno : 0;
+    if (error == 0 && lseek(changes, 0, SEEK_SET) == 0)
+        error = -copy(changes, descriptor);
+    if (descriptor >= 0 && close(descriptor) != 0)
+        error = errno;
+    return finish(run_directory, CHANGES_NAME, path, error);
 }
 
 int remains_prepare(const char *run_directory, const struct supervisor_plan *plan, size_t n_workers,
@@ -65,6 +114,7 @@ int remains_prepare(const char *run_directory, const struct supervisor_plan *pla
 {
     char here[PATH_MAX];
     char run[PATH_MAX + 128];
+    remains_clear(run_directory); /* of a run that was killed before it had anything */
     if (getcwd(here, sizeof here) == NULL)
         here[0] = '\0';
     snprintf(run, sizeof run, "started %" PRId64 "\nworkers %zu\nlive %d\ndirectory %s\n",
@@ -72,17 +122,30 @@ int remains_prepare(const char *run_directory, const struct supervisor_plan *pla
     char *text = config_text(&plan->settings->config, false);
     int result = text != NULL ? write_text(run_directory, CONFIG_NAME, text) : -ENOMEM;
     free(text);
+    if (result == 0 && plan->role != NULL && plan->changes != 0)
+        result = write_changes(run_directory, plan->changes);
     return result == 0 ? write_text(run_directory, RUN_NAME, run) : result;
 }
 
-void remains_clear(const char *run_directory)
+void remains_clear_rings(const char *run_directory)
 {
     char path[PATH_SIZE];
     each_ring(run_directory, true);
-    path_of(run_directory, CONFIG_NAME, path);
+    path_of(run_directory, SHARED_PAGES_NAME, path);
     unlink(path);
-    path_of(run_directory, RUN_NAME, path);
-    unlink(path);
+}
+
+/* In this order: without its file there is no run that anybody could enter. */
+void remains_clear(const char *run_directory)
+{
+    static const char *const names[] = {RUN_NAME, CONFIG_NAME, CHANGES_NAME};
+    char path[PATH_SIZE];
+    remains_clear_rings(run_directory);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        path_of(run_directory, names[i], path);
+        unlink(path);
+    }
+    joint_clear(run_directory);
 }
 
 /* ---- from the last one ---- */
@@ -124,9 +187,11 @@ static bool read_run(FILE *file, struct remains *remains, char directory[PATH_MA
     return n_workers > 0;
 }
 
-static bool load(const char *run_directory, struct remains *remains)
+bool remains_load(const char *run_directory, struct remains *remains)
 {
     char path[PATH_SIZE], directory[PATH_MAX], config_path[48];
+    *remains = (struct remains){.settings = {.has_labels = true}};
+    remains->plan.settings = &remains->settings;
     path_of(run_directory, RUN_NAME, path);
     FILE *run = open_ours(path);
     path_of(run_directory, CONFIG_NAME, path);
@@ -150,15 +215,32 @@ static bool load(const char *run_directory, struct remains *remains)
 enum remains_found remains_find(const char *run_directory, struct remains *remains)
 {
     *remains = (struct remains){0};
-    remains->plan.settings = &remains->settings;
     if (each_ring(run_directory, false) == 0)
         return REMAINS_NONE;
-    if (load(run_directory, remains))
+    if (remains_load(run_directory, remains))
         return REMAINS_FOUND;
     log_error("%s: ring-*: a run that was killed has left them, and nobody can say what they mean: "
               "remove them to go on without",
               run_directory);
     return REMAINS_UNKNOWN;
+}
+
+int remains_changes(const char *run_directory)
+{
+    char path[PATH_SIZE];
+    path_of(run_directory, CHANGES_NAME, path);
+    FILE *file = open_ours(path);
+    if (file == NULL)
+        return 0;
+    int changes = memfd_create("changes", MFD_CLOEXEC);
+    int result = changes < 0 ? -errno : copy(fileno(file), changes);
+    fclose(file);
+    if (result == 0)
+        return changes;
+    log_error("%s: %s", path, strerror(-result));
+    if (changes >= 0)
+        close(changes);
+    return result;
 }
 
 /* The key is drawn at each start; the database is compared by itself. */
@@ -193,15 +275,19 @@ static bool is_same_text(const char *a, const char *b)
     return *a == *b;
 }
 
+bool remains_is_same_database(const struct remains *remains, const struct supervisor_plan *plan)
+{
+    return is_same_database(remains->settings.config.database, plan->settings->config.database);
+}
+
 bool remains_is_same(const struct remains *remains, const struct supervisor_plan *plan)
 {
     if (plan->n_files > 0 || remains->plan.n_left_workers > 0)
         return false;
     char *killed = config_text(&remains->settings.config, false);
     char *now = config_text(&plan->settings->config, false);
-    bool is_same =
-        killed != NULL && now != NULL && is_same_text(killed, now) &&
-        is_same_database(remains->settings.config.database, plan->settings->config.database);
+    bool is_same = killed != NULL && now != NULL && is_same_text(killed, now) &&
+                   remains_is_same_database(remains, plan);
     free(killed);
     free(now);
     return is_same;

@@ -7,11 +7,14 @@
  *     remains_clear(run_directory);
  *     remains_deinit(&remains);
  *
- *     remains_prepare(run_directory, plan, started_ns);     at a run's start: for the next
+ *     remains_prepare(run_directory, plan, started_ns);     at a run's start: for the next, and for
+ *                                                           the supervisors of other roles
+ *     remains_load(run_directory, &remains)                 these: what run there is
  *
  * The rings (proto/ring.h) mean something only by the configuration that they were written under:
- * it is kept beside them ("run.yaml"), with the run's start and shape ("run"). Only files that
- * nobody but us can have written are believed. */
+ * it is kept beside them ("run.yaml"), with the run's start and shape ("run") and, for another
+ * role's supervisor, the changes that it begins with ("run.changes"). Only files that nobody but us
+ * can have written are believed. */
 #ifndef WANMETER_CLI_REMAINS_H
 #define WANMETER_CLI_REMAINS_H
 
@@ -36,9 +39,16 @@ enum remains_found {
 enum remains_found remains_find(const char *run_directory, struct remains *remains);
 void remains_deinit(struct remains *remains);
 
+/* The run that is there, whether or not it has left something; false: none that can be read. */
+bool remains_load(const char *run_directory, struct remains *remains);
+
+/* Descriptor of a copy of the changes that it begins with; 0: none. Or -errno (logged). */
+int remains_changes(const char *run_directory);
+
 /* Is 'plan' the same live run again? Then it can go on: under the configuration of the one that was
  * killed, which differs in what was drawn by lot. */
 bool remains_is_same(const struct remains *remains, const struct supervisor_plan *plan);
+bool remains_is_same_database(const struct remains *remains, const struct supervisor_plan *plan);
 
 /* 0 or -errno (logged). */
 int remains_prepare(const char *run_directory, const struct supervisor_plan *plan, size_t n_workers,
@@ -46,5 +56,8 @@ int remains_prepare(const char *run_directory, const struct supervisor_plan *pla
 
 /* The rings, and what was kept beside them. */
 void remains_clear(const char *run_directory);
+
+/* Of the capture workers alone: all that is in the rings is in the database. */
+void remains_clear_rings(const char *run_directory);
 
 #endif

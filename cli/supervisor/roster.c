@@ -2,14 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/supervisor/run_directory.h"
 #include "common/log.h"
 
-enum { PATH_SIZE = RUN_DIRECTORY_PATH_MAX + 24 };
+enum { PATH_SIZE = RUN_DIRECTORY_PATH_MAX + 32 };
 
 static const char *const states[] = {
     [MEMBER_ENDED] = "ended",
@@ -17,9 +17,11 @@ static const char *const states[] = {
     [MEMBER_RUNNING] = "running",
 };
 
-static void path_of(const char *run_directory, const char *name, char path[PATH_SIZE])
+static void path_of(const struct run_directory *directory, const char *suffix, char path[PATH_SIZE])
 {
-    snprintf(path, PATH_SIZE, "%s/%s", run_directory, name);
+    bool has_role = directory->role != NULL;
+    snprintf(path, PATH_SIZE, "%s/processes%s%s%s", directory->path, has_role ? "-" : "",
+             has_role ? directory->role : "", suffix);
 }
 
 /* The directory is not ours: what somebody put there is not written through. */
@@ -33,11 +35,11 @@ static FILE *create(const char *path)
     return file;
 }
 
-void roster_write(const char *run_directory, const struct crew *crew)
+void roster_write(const struct run_directory *directory, const struct crew *crew)
 {
     char path[PATH_SIZE], new_path[PATH_SIZE];
-    path_of(run_directory, "processes", path);
-    path_of(run_directory, "processes.new", new_path);
+    path_of(directory, "", path);
+    path_of(directory, ".new", new_path);
     FILE *file = create(new_path);
     for (size_t i = 0; file != NULL && i < crew->n; i++) {
         const struct crew_member *member = &crew->members[i];
@@ -48,11 +50,11 @@ void roster_write(const char *run_directory, const struct crew *crew)
         log_warning("%s: %s", path, strerror(errno));
 }
 
-void roster_remove(const char *run_directory)
+void roster_remove(const struct run_directory *directory)
 {
     char path[PATH_SIZE];
-    path_of(run_directory, "processes.new", path);
+    path_of(directory, ".new", path);
     unlink(path);
-    path_of(run_directory, "processes", path);
+    path_of(directory, "", path);
     unlink(path);
 }

@@ -1,17 +1,20 @@
 /* run_directory: where the processes of one run have their sockets.
  *
- *     run_directory_open(config.run_directory, &directory);   "": a new one of its own
+ *     run_directory_open(config.run_directory, NULL, &directory);     "": a new one of its own
  *     run_directory_give(&directory, &config);
  *     … directory.path …
- *     run_directory_close(&directory, is_failed);             sockets, rings, lock, and if made
- * here the directory itself are gone
+ *     run_directory_close(&directory);            sockets, locks, and if made here the directory
+ *                                                 itself are gone
  *
  * A lock file keeps a second run out of a directory that is in use; what a killed run left in it is
- * removed at opening. Mode 0750. Not thread-safe. */
+ * removed at opening. A supervisor of one role ("capture") shares the directory with those of the
+ * other roles: it has a lock of its own ("lock-capture"), and removes what its processes make.
+ * Mode 0750. Not thread-safe. */
 #ifndef WANMETER_CLI_RUN_DIRECTORY_H
 #define WANMETER_CLI_RUN_DIRECTORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/config.h"
 
@@ -20,12 +23,18 @@ enum { RUN_DIRECTORY_PATH_MAX = 80 };
 
 struct run_directory {
     char path[RUN_DIRECTORY_PATH_MAX + 1];
-    int lock; /* descriptor; -1: not open */
+    const char *role; /* NULL: all */
+    int lock;         /* descriptor; -1: not open */
+    int role_lock;
     bool is_made_here;
 };
 
-/* 0, or -errno, which is logged: -EWOULDBLOCK: another run has it; -ENAMETOOLONG. */
-int run_directory_open(const char *wanted, struct run_directory *directory);
+/* 0, or -errno, which is logged: -EWOULDBLOCK: another run has it; -ENAMETOOLONG. 'role' is
+ * borrowed. */
+int run_directory_open(const char *wanted, const char *role, struct run_directory *directory);
+
+/* The file that a role's supervisor has locked. */
+void run_directory_lock_path(const char *path, const char *role, char *lock_path, size_t size);
 
 /* Makes it the property of whom the processes become by 'config'. A directory that was there before
  * is given away only if it is empty, and root's alone. 0 or -errno (logged). */

@@ -10,11 +10,11 @@
 static const int64_t NS_PER_US = 1000;
 static const int64_t INTERVAL_NS = 500000000;
 
-void service_open(struct service *service)
+void service_open(struct service *service, const char *role)
 {
     uint64_t watchdog_us = 0;
-    *service =
-        (struct service){.is_open = getenv("NOTIFY_SOCKET") != NULL, .interval_ns = INTERVAL_NS};
+    *service = (struct service){
+        .role = role, .is_open = getenv("NOTIFY_SOCKET") != NULL, .interval_ns = INTERVAL_NS};
     if (sd_watchdog_enabled(0, &watchdog_us) > 0 &&
         (int64_t)watchdog_us / 2 * NS_PER_US < INTERVAL_NS)
         service->interval_ns = (int64_t)watchdog_us / 2 * NS_PER_US;
@@ -26,16 +26,20 @@ int64_t service_due_ns(const struct service *service)
 }
 
 /* "3 processes run", or which one does not. True: all do. */
-static bool describe(const char *run_directory, char *text, size_t size)
+static bool describe(const char *run_directory, const char *role, char *text, size_t size)
 {
     static struct process_state states[PROCESS_STATES_MAX];
-    size_t n = process_states_read(run_directory, states);
-    snprintf(text, size, "%zu processes run", n);
-    for (size_t i = 0; i < n; i++)
+    size_t n_all = process_states_read(run_directory, states), n = 0;
+    for (size_t i = 0; i < n_all; i++) {
+        if (role != NULL && strncmp(states[i].name, role, strlen(role)) != 0)
+            continue;
+        n++;
         if (!process_state_is_well(&states[i])) {
             snprintf(text, size, "%.31s: %.15s", states[i].name, states[i].state);
             return false;
         }
+    }
+    snprintf(text, size, n > 0 ? "%zu processes run" : "waiting for a run", n);
     return n > 0;
 }
 
@@ -45,7 +49,7 @@ void service_turn(struct service *service, const char *run_directory, int64_t no
     if (!service->is_open || now_ns < service->due_ns)
         return;
     service->due_ns = now_ns + service->interval_ns;
-    bool are_well = describe(run_directory, status, sizeof status);
+    bool are_well = describe(run_directory, service->role, status, sizeof status);
     if (!service->is_stopping && strcmp(status, service->status) != 0) {
         sd_notifyf(0, "STATUS=%s", status);
         memcpy(service->status, status, sizeof status);

@@ -1,6 +1,6 @@
 /* service: what systemd is told of a run, where it is a unit of Type=notify (sd_notify(3)).
  *
- *     service_open(&service);
+ *     service_open(&service, NULL);                               or "capture": of these processes
  *     service_turn(&service, run_directory, now_ns);      at service_due_ns() at the latest
  *     service_stopping(&service);
  *
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct service {
+    const char *role; /* of the processes that are told of; NULL: all */
     bool is_open;
     bool is_ready;
     bool is_stopping;
@@ -23,7 +24,7 @@ struct service {
     char status[128]; /* as told last */
 };
 
-void service_open(struct service *service);
+void service_open(struct service *service, const char *role); /* borrowed */
 
 /* INT64_MAX: never. */
 int64_t service_due_ns(const struct service *service);

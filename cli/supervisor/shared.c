@@ -1,10 +1,12 @@
 #include "cli/supervisor/shared.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "cli/supervisor/run_directory.h"
 #include "common/log.h"
 
 static int share_config(const struct supervisor_plan *plan, struct shared *shared)
@@ -17,21 +19,26 @@ static int share_config(const struct supervisor_plan *plan, struct shared *share
 }
 
 /* It outlives the workers, so that what they counted does. They give it its size. */
-static int share_pages(struct shared *shared)
+static int share_pages(const char *run_directory, struct shared *shared)
 {
-    shared->pages = memfd_create("wanmeter-interfaces", MFD_CLOEXEC);
+    char path[RUN_DIRECTORY_PATH_MAX + 24];
+    snprintf(path, sizeof path, "%s/" SHARED_PAGES_NAME, run_directory);
+    shared->pages = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (shared->pages >= 0)
         return 0;
     int error = errno;
-    log_error("shared memory: %s", strerror(error));
+    log_error("%s: %s", path, strerror(error));
     return -error;
 }
 
-int shared_open(const struct supervisor_plan *plan, struct shared *shared)
+int shared_open(const struct supervisor_plan *plan, const char *run_directory,
+                struct shared *shared)
 {
     *shared = (struct shared){.config = -1, .pages = -1};
+    bool is_capturing = plan->n_files == 0 && !plan->is_left &&
+                        (plan->role == NULL || strcmp(plan->role, "capture") == 0);
     int result = share_config(plan, shared);
-    return result == 0 && plan->n_files == 0 ? share_pages(shared) : result;
+    return result == 0 && is_capturing ? share_pages(run_directory, shared) : result;
 }
 
 void shared_close(struct shared *shared)
