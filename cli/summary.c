@@ -60,7 +60,7 @@ static bool print_tables(struct database *database, int64_t n_losses)
  * were, as far as that is known. */
 static void warn_of_merged(struct database *database)
 {
-    int64_t n = count(database, "SELECT coalesce(sum(merged_packets), 0) FROM flow_record");
+    int64_t n = count(database, "SELECT coalesce(sum(merged_packets), 0) FROM flow_extra");
     if (n > 0)
         log_warning("%lld packets were longer than their link takes, and are billed as the ones "
                     "that offloading merged: turn it off where you capture (docs/overhead.md)",

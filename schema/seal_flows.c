@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "common/address.h"
-
-enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
+#include "schema/flow_columns.h"
 
 /* ---- names ---- */
 
@@ -122,9 +121,14 @@ static uint64_t count(struct cursor *cursor)
     return (uint64_t)number_between(cursor, 0, INT64_MAX);
 }
 
-static uint8_t octet(struct cursor *cursor)
+static uint32_t word(struct cursor *cursor)
 {
-    return (uint8_t)number_between(cursor, 0, UINT8_MAX);
+    return (uint32_t)number_between(cursor, 0, UINT32_MAX);
+}
+
+static void expect(struct cursor *cursor, bool is_sound)
+{
+    cursor->is_sound = cursor->is_sound && is_sound;
 }
 
 static bool is_null(const struct cursor *cursor, int column)
@@ -153,47 +157,25 @@ static uint8_t read_address(struct cursor *cursor, uint8_t address[16])
     return 6;
 }
 
-/* Two columns that are both there or both NULL. */
-static bool has_pair(struct cursor *cursor)
-{
-    bool has_first = !is_null(cursor, cursor->column);
-    if (has_first == is_null(cursor, cursor->column + 1))
-        cursor->is_sound = false;
-    if (!has_first)
-        cursor->column += 2;
-    return has_first;
-}
-
-static void read_tuple(struct cursor *cursor, struct flow_record *record)
+static void read_addresses(struct cursor *cursor, struct flow_record *record)
 {
     record->ip_version = read_address(cursor, record->source_address);
-    if (read_address(cursor, record->destination_address) != record->ip_version)
-        cursor->is_sound = false;
-    record->has_ports = has_pair(cursor);
-    if (record->has_ports) {
-        record->source_port = (uint16_t)number_between(cursor, 0, UINT16_MAX);
-        record->destination_port = (uint16_t)number_between(cursor, 0, UINT16_MAX);
-    }
-    record->protocol = octet(cursor);
-    bool is_icmp = record->protocol == PROTOCOL_ICMP || record->protocol == PROTOCOL_ICMPV6;
-    if (has_pair(cursor) != is_icmp) {
-        cursor->is_sound = false;
-        cursor->column += is_icmp ? 0 : 2;
-    } else if (is_icmp) {
-        record->icmp_type = octet(cursor);
-        record->icmp_code = octet(cursor);
-    }
-    record->zone = (uint16_t)number_between(cursor, 0, UINT16_MAX);
+    expect(cursor, read_address(cursor, record->destination_address) == record->ip_version);
 }
 
-/* NULL: none; a blob of zeros is never written. */
-static void read_labels(struct cursor *cursor, struct flow_record *record)
+/* A number, or 16 bytes; NULL: none. */
+static void read_label_bits(struct cursor *cursor, struct flow_record *record)
 {
-    int column = cursor->column++;
-    if (is_null(cursor, column))
-        return;
     static const uint8_t none[sizeof record->labels];
+    int column = cursor->column;
     int type = sqlite3_column_type(cursor->row, column);
+    if (type == SQLITE_INTEGER) {
+        flow_label_bits_unpack(number_between(cursor, 1, INT64_MAX), record->labels);
+        return;
+    }
+    cursor->column++;
+    if (type == SQLITE_NULL)
+        return;
     const void *labels = sqlite3_column_blob(cursor->row, column);
     if (type != SQLITE_BLOB || sqlite3_column_bytes(cursor->row, column) != sizeof record->labels ||
         memcmp(labels, none, sizeof none) == 0)
@@ -208,63 +190,96 @@ static void read_counters(struct cursor *cursor, struct flow_counters *counters)
     counters->l2_bytes = count(cursor);
     counters->l3_bytes = count(cursor);
     counters->billed_bytes = count(cursor);
-    counters->ct_packets = count(cursor);
-    counters->ct_l3_bytes = count(cursor);
+    counters->ct_packets = counters->packets;
+    counters->ct_l3_bytes = counters->l3_bytes;
 }
 
-static uint64_t read_master(struct cursor *cursor)
+/* What is past 64 bits wraps, as no record's does. */
+static int64_t read_after(struct cursor *cursor, const struct flow_record *record)
+{
+    return (int64_t)((uint64_t)record->start_ns + (uint64_t)number(cursor));
+}
+
+static void read_record(struct cursor *cursor, struct flow_record *record)
+{
+    record->id = (uint64_t)number(cursor);
+    record->start_ns = number(cursor);
+    record->first_ns = read_after(cursor, record);
+    record->last_ns = read_after(cursor, record);
+    read_addresses(cursor, record);
+    expect(cursor, flow_tuple_unpack(number(cursor), record));
+    expect(cursor, flow_traits_unpack(number(cursor), record));
+    flow_status_unpack(number(cursor), record);
+    read_label_bits(cursor, record);
+    flow_labels_unpack(number(cursor), record);
+    record->resume = word(cursor);
+    read_counters(cursor, &record->counters[FLOW_ORIGINAL]);
+    read_counters(cursor, &record->counters[FLOW_REPLY]);
+}
+
+/* NULL: what it is already. Else it was too far from the start to be so. */
+static void read_time(struct cursor *cursor, const struct flow_record *record, int64_t *time_ns)
 {
     if (is_null(cursor, cursor->column)) {
         cursor->column++;
-        return 0;
+        return;
     }
-    int64_t id = number(cursor);
-    if (id == 0)
-        cursor->is_sound = false;
-    return (uint64_t)id;
+    int64_t after_ns;
+    expect(cursor, *time_ns == record->start_ns);
+    *time_ns = number(cursor);
+    expect(cursor, !flow_after_ns(record, *time_ns, &after_ns));
 }
 
-/* In the order of flow_sql. */
+static void read_master(struct cursor *cursor, struct flow_record *record)
+{
+    if (is_null(cursor, cursor->column)) {
+        cursor->column++;
+        return;
+    }
+    record->master_id = (uint64_t)number(cursor);
+    expect(cursor, record->master_id != 0);
+}
+
+static void read_extra(struct cursor *cursor, struct flow_record *record)
+{
+    read_time(cursor, record, &record->first_ns);
+    read_time(cursor, record, &record->last_ns);
+    read_master(cursor, record);
+    for (int i = 0; i < FLOW_DIRECTIONS; i++) {
+        record->counters[i].ct_packets = count(cursor);
+        record->counters[i].ct_l3_bytes = count(cursor);
+    }
+    record->invalid_packets = count(cursor);
+    record->wan_changes = word(cursor);
+    record->flow_label_changes = word(cursor);
+    record->merged_packets = word(cursor);
+    expect(cursor, flow_has_extra(record));
+}
+
+/* In the order of FLOW_COLUMNS. */
 static void read_row(struct cursor *cursor, struct seal_flows *flows)
 {
-    struct flow_record *record = &flows->record;
+    struct flow_owner owner;
     flows->record_id = number(cursor);
     flows->seal = number(cursor);
-    flows->wan_id = number(cursor);
-    flows->account_id = number(cursor);
-    flows->class_number = number(cursor);
-    record->id = (uint64_t)number(cursor);
-    record->master_id = read_master(cursor);
-    record->start_ns = number(cursor);
-    record->first_ns = number(cursor);
-    record->last_ns = number(cursor);
-    read_tuple(cursor, record);
-    record->state = octet(cursor);
-    record->status = (uint32_t)number_between(cursor, 0, UINT32_MAX);
-    record->mark = (uint32_t)number_between(cursor, 0, UINT32_MAX);
-    read_labels(cursor, record);
-    read_counters(cursor, &record->counters[FLOW_ORIGINAL]);
-    read_counters(cursor, &record->counters[FLOW_REPLY]);
-    record->invalid_packets = count(cursor);
-    record->wan_changes = (uint32_t)number_between(cursor, 0, UINT32_MAX);
-    record->flow_label[FLOW_ORIGINAL] = (uint32_t)number_between(cursor, 0, UINT32_MAX);
-    record->flow_label[FLOW_REPLY] = (uint32_t)number_between(cursor, 0, UINT32_MAX);
-    record->flow_label_changes = (uint32_t)number_between(cursor, 0, UINT32_MAX);
-    record->merged_packets = (uint32_t)number_between(cursor, 0, UINT32_MAX);
-    record->wan_match = octet(cursor);
-    record->kind = octet(cursor);
-    record->end_reason = octet(cursor);
-    record->resume = (uint32_t)number_between(cursor, 0, UINT32_MAX);
+    expect(cursor, flow_owner_unpack(number(cursor), &owner));
+    flows->wan_id = owner.wan_id;
+    flows->account_id = owner.account_id;
+    flows->class_number = owner.class_number;
+    read_record(cursor, &flows->record);
+    bool has_extra = !is_null(cursor, cursor->column++);
+    if (has_extra)
+        read_extra(cursor, &flows->record);
 }
 
 #define FLOW_COLUMNS                                                                               \
-    "SELECT record_id, seal, wan_id, account_id, class, id, master_id, start_ns, first_ns, "       \
-    "last_ns, src_address, dst_address, src_port, dst_port, protocol, icmp_type, icmp_code, "      \
-    "zone, state, status, mark, labels, orig_packets, orig_l2_bytes, orig_l3_bytes, "              \
-    "orig_billed_bytes, orig_ct_packets, orig_ct_l3_bytes, reply_packets, reply_l2_bytes, "        \
-    "reply_l3_bytes, reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, "   \
-    "wan_changes, flow_label_orig, flow_label_reply, flow_label_changes, merged_packets, "         \
-    "wan_match, kind, end_reason, resume FROM flow_record "
+    "SELECT f.record_id, seal, owner, id, start_ns, first_after_ns, last_after_ns, src_address, "  \
+    "dst_address, tuple, traits, status, labels, flow_labels, resume, orig_packets, "              \
+    "orig_l2_bytes, orig_l3_bytes, orig_billed_bytes, reply_packets, reply_l2_bytes, "             \
+    "reply_l3_bytes, reply_billed_bytes, x.record_id, first_ns, last_ns, master_id, "              \
+    "orig_ct_packets, orig_ct_l3_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, "    \
+    "wan_changes, flow_label_changes, merged_packets "                                             \
+    "FROM flow_record AS f LEFT JOIN flow_extra AS x ON x.record_id = f.record_id "
 
 static int open_flows(sqlite3 *db, const char *sql, int64_t number, struct seal_flows *flows)
 {
@@ -279,12 +294,12 @@ static int open_flows(sqlite3 *db, const char *sql, int64_t number, struct seal_
 
 int seal_flows_open(sqlite3 *db, int64_t after, struct seal_flows *flows)
 {
-    return open_flows(db, FLOW_COLUMNS "WHERE record_id > ?1 ORDER BY record_id", after, flows);
+    return open_flows(db, FLOW_COLUMNS "WHERE f.record_id > ?1 ORDER BY f.record_id", after, flows);
 }
 
 int seal_flows_open_one(sqlite3 *db, int64_t record_id, struct seal_flows *flows)
 {
-    return open_flows(db, FLOW_COLUMNS "WHERE record_id = ?1", record_id, flows);
+    return open_flows(db, FLOW_COLUMNS "WHERE f.record_id = ?1", record_id, flows);
 }
 
 int seal_flows_seek(struct seal_flows *flows, int64_t record_id)

@@ -58,37 +58,72 @@ SELECT
 FROM usage
 GROUP BY day_ns, account, wan, direction, class, model;
 
+-- The columns of flow_record that hold several things, taken apart, with what flow_extra has beside them.
+CREATE VIEW flow_record_wide AS
+SELECT
+    f.record_id, f.seal, f.id, f.start_ns,
+    coalesce(x.first_ns, f.start_ns + f.first_after_ns) AS first_ns,
+    coalesce(x.last_ns, f.start_ns + f.last_after_ns) AS last_ns,
+    CASE typeof(f.src_address) WHEN 'integer' THEN 4 ELSE 6 END AS ip_version,
+    CASE typeof(f.src_address)
+        WHEN 'integer' THEN printf('%d.%d.%d.%d', f.src_address >> 24, f.src_address >> 16 & 255,
+                                   f.src_address >> 8 & 255, f.src_address & 255)
+        ELSE f.src_address END AS src_address,
+    CASE typeof(f.dst_address)
+        WHEN 'integer' THEN printf('%d.%d.%d.%d', f.dst_address >> 24, f.dst_address >> 16 & 255,
+                                   f.dst_address >> 8 & 255, f.dst_address & 255)
+        ELSE f.dst_address END AS dst_address,
+    CASE f.tuple >> 56 WHEN 0 THEN f.tuple >> 16 & 65535 END AS src_port,  -- ICMP: the id; NULL: without ports or id
+    CASE f.tuple >> 56 WHEN 0 THEN f.tuple & 65535 END AS dst_port,
+    f.tuple >> 32 & 255 AS protocol,
+    f.tuple >> 32 & 255 IN (1, 58) AS is_icmp,
+    f.tuple >> 40 & 255 AS icmp_type,
+    f.tuple >> 48 & 255 AS icmp_code,
+    f.orig_packets, f.orig_l2_bytes, f.orig_l3_bytes, f.orig_billed_bytes,
+    f.reply_packets, f.reply_l2_bytes, f.reply_l3_bytes, f.reply_billed_bytes,
+    coalesce(x.orig_ct_packets, f.orig_packets) AS orig_ct_packets,
+    coalesce(x.orig_ct_l3_bytes, f.orig_l3_bytes) AS orig_ct_l3_bytes,
+    coalesce(x.reply_ct_packets, f.reply_packets) AS reply_ct_packets,
+    coalesce(x.reply_ct_l3_bytes, f.reply_l3_bytes) AS reply_ct_l3_bytes,
+    coalesce(x.invalid_packets, 0) AS invalid_packets,
+    f.traits & 255 AS state,
+    f.traits >> 8 & 255 AS end_reason,
+    f.traits >> 16 & 255 AS kind,
+    f.traits >> 24 & 255 AS wan_match,
+    f.traits >> 32 & 65535 AS zone,
+    f.owner & 65535 AS class,
+    f.owner >> 16 & 65535 AS wan_id,
+    f.owner >> 32 AS account_id,
+    f.status & 4294967295 AS status,
+    f.status >> 32 & 4294967295 AS mark,
+    CASE typeof(f.labels) WHEN 'integer' THEN printf('%032x', f.labels) WHEN 'blob' THEN lower(hex(f.labels)) END AS labels,
+    x.master_id,
+    coalesce(x.wan_changes, 0) AS wan_changes,
+    f.flow_labels & 4294967295 AS flow_label_orig,
+    f.flow_labels >> 32 & 4294967295 AS flow_label_reply,
+    coalesce(x.flow_label_changes, 0) AS flow_label_changes,
+    coalesce(x.merged_packets, 0) AS merged_packets,
+    f.resume
+FROM flow_record AS f
+LEFT JOIN flow_extra AS x ON x.record_id = f.record_id;
+
 CREATE VIEW flow AS
-WITH named AS (
-    SELECT
-        f.*,
-        f.icmp_type IS NOT NULL AS is_icmp,
-        CASE typeof(f.src_address)
-            WHEN 'integer' THEN printf('%d.%d.%d.%d', f.src_address >> 24, f.src_address >> 16 & 255,
-                                       f.src_address >> 8 & 255, f.src_address & 255)
-            ELSE f.src_address END AS src_text,
-        CASE typeof(f.dst_address)
-            WHEN 'integer' THEN printf('%d.%d.%d.%d', f.dst_address >> 24, f.dst_address >> 16 & 255,
-                                       f.dst_address >> 8 & 255, f.dst_address & 255)
-            ELSE f.dst_address END AS dst_text
-    FROM flow_record AS f
-)
 SELECT
     f.id,
     f.zone,
     f.protocol,                         -- IANA number
     coalesce(p.name, 'unknown') AS protocol_name,
-    CASE typeof(f.src_address) WHEN 'integer' THEN 4 ELSE 6 END AS ip_version,
-    f.src_text AS orig_src_address,
+    f.ip_version,
+    f.src_address AS orig_src_address,
     CASE WHEN NOT f.is_icmp THEN f.src_port END AS orig_src_port,
-    f.dst_text AS orig_dst_address,
+    f.dst_address AS orig_dst_address,
     CASE WHEN NOT f.is_icmp THEN f.dst_port END AS orig_dst_port,
-    f.dst_text AS reply_src_address,
+    f.dst_address AS reply_src_address,
     CASE WHEN NOT f.is_icmp THEN f.dst_port END AS reply_src_port,
-    f.src_text AS reply_dst_address,
+    f.src_address AS reply_dst_address,
     CASE WHEN NOT f.is_icmp THEN f.src_port END AS reply_dst_port,
-    f.icmp_type,                        -- of the first packet; NULL: not ICMP
-    f.icmp_code,
+    CASE WHEN f.is_icmp THEN f.icmp_type END AS icmp_type,  -- of the first packet; NULL: not ICMP
+    CASE WHEN f.is_icmp THEN f.icmp_code END AS icmp_code,
     CASE WHEN f.is_icmp THEN f.src_port END AS icmp_id,  -- NULL: not ICMP, or a type without an id
     f.orig_packets,                     -- packets
     f.orig_l2_bytes,                    -- bytes
@@ -109,11 +144,11 @@ SELECT
     s.name AS state,
     f.status,                           -- bits as in Linux's enum ip_conntrack_status
     f.mark,
-    CASE WHEN f.labels IS NOT NULL THEN lower(hex(f.labels)) END AS labels,  -- 32 hexadecimal digits: bit N is 1 << N
+    f.labels,                           -- 32 hexadecimal digits: bit N is 1 << N; NULL: none is set
     CASE WHEN f.labels IS NOT NULL THEN (
         SELECT group_concat(name) FROM (
             SELECT n.name FROM label_name AS n
-            WHERE (instr('123456789ABCDEF', substr(hex(f.labels), 32 - n.bit / 4, 1)) >> (n.bit % 4)) & 1
+            WHERE (instr('123456789abcdef', substr(f.labels, 32 - n.bit / 4, 1)) >> (n.bit % 4)) & 1
                 AND n.id = (SELECT max(m.id) FROM label_name AS m WHERE m.bit = n.bit
                             AND m.from_record_id <= f.record_id AND m.since_ns <= f.last_ns)
             ORDER BY n.bit))
@@ -131,7 +166,7 @@ SELECT
     e.name AS end_reason,
     CASE f.kind WHEN 0 THEN 'interim' ELSE 'final' END AS record,
     f.seal                              -- the seal that it is in, or will be
-FROM named AS f
+FROM flow_record_wide AS f
 LEFT JOIN protocol AS p ON p.number = f.protocol
 LEFT JOIN connection_state AS s ON s.number = f.state
 LEFT JOIN wan AS w ON w.id = f.wan_id

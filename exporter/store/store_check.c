@@ -1,6 +1,6 @@
 /* Is the database whole? SQLite notices damage when it comes across it, which may be after it has
  * written more. So all of it is looked at before anything is written, if that takes a second or so
- * at most; of a large one, all but the two tables that make it large, and their ends. */
+ * at most; of a large one, all but the tables that make it large, and the ends of two of these. */
 #include "exporter/store/store_internal.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ static int check_small_tables(struct store *store)
 {
     static const char tables_sql[] =
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        " AND name NOT IN ('flow_record', 'usage_slot')";
+        " AND name NOT IN ('flow_record', 'flow_extra', 'usage_slot')";
     sqlite3_stmt *tables = NULL;
     if (sqlite3_prepare_v2(store->db, tables_sql, -1, &tables, NULL) != SQLITE_OK)
         return store_fail_sqlite(store, "cannot be checked");

@@ -80,7 +80,8 @@ void store_restore_forget(struct store *store)
 
 /* ---- as records are written ---- */
 
-int store_restore_note_flow(struct store *store, const struct flow_record *record, uint32_t shard)
+int store_restore_note_flow(struct store *store, const struct flow_record *record,
+                            int64_t record_id, uint32_t shard)
 {
     struct store_restore *restore = store->restore;
     if (!restore->is_known)
@@ -89,7 +90,7 @@ int store_restore_note_flow(struct store *store, const struct flow_record *recor
         open_flows_remove(restore->open, record->id);
         return 0;
     }
-    struct open_flow flow = {record->id, sqlite3_last_insert_rowid(store->db), shard};
+    struct open_flow flow = {record->id, record_id, shard};
     return open_flows_put(restore->open, &flow) < 0 ? no_memory(store) : 0;
 }
 

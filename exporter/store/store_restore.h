@@ -63,8 +63,9 @@ void store_restore_close(struct store *store);
 /* After a rollback: what is open is not known any more. */
 void store_restore_forget(struct store *store);
 
-/* A flow record was just inserted. */
-int store_restore_note_flow(struct store *store, const struct flow_record *record, uint32_t shard);
+/* A flow record is inserted. */
+int store_restore_note_flow(struct store *store, const struct flow_record *record,
+                            int64_t record_id, uint32_t shard);
 
 /* What a batch's stream has done of changes. */
 int store_restore_note_changes(struct store *store, const struct message *message);

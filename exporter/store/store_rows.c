@@ -7,10 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/address.h"
-
-enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
-
 static int refuse_beyond(struct store *store, const char *what)
 {
     return store_fail(store, -ERANGE, "%s: %s beyond 64-bit integers", store->path, what);
@@ -52,167 +48,6 @@ static int add_usage(struct store *store, const struct message *message)
         struct usage_delta delta;
         usage_delta_get(message->usage + i * USAGE_DELTA_SIZE, &delta); /* checked before */
         result = add_usage_delta(store, &delta);
-    }
-    return result;
-}
-
-/* ---- flow records ---- */
-
-/* One row's values, bound from the first column to the last. Most are those of the row before. */
-struct flow_row {
-    sqlite3_stmt *add;
-    struct store_bound *bound;
-    int position;
-};
-
-static void put_integer(struct flow_row *row, int64_t value)
-{
-    int position = row->position++;
-    struct store_bound *bound = &row->bound[position];
-    if (bound->kind == BOUND_INTEGER && bound->integer == value)
-        return;
-    *bound = (struct store_bound){BOUND_INTEGER, value};
-    store_bind_integer(row->add, position, value);
-}
-
-static void put_optional(struct flow_row *row, bool is_there, int64_t value)
-{
-    if (is_there) {
-        put_integer(row, value);
-        return;
-    }
-    int position = row->position++;
-    if (row->bound[position].kind != BOUND_NULL)
-        store_bind_null(row->add, position);
-    row->bound[position].kind = BOUND_NULL;
-}
-
-/* 192.0.2.1 is 0xc0000201. */
-static int64_t ipv4_number(const uint8_t address[4])
-{
-    return (int64_t)address[0] << 24 | (int64_t)address[1] << 16 | (int64_t)address[2] << 8 |
-           address[3];
-}
-
-static void put_address(struct flow_row *row, const struct flow_record *flow,
-                        const uint8_t address[16], char text[ADDRESS_TEXT_SIZE])
-{
-    if (flow->ip_version == 4) {
-        put_integer(row, ipv4_number(address));
-        return;
-    }
-    int position = row->position++;
-    row->bound[position].kind = BOUND_UNKNOWN;
-    store_bind_text(row->add, position, text, address_text(6, address, text));
-}
-
-static void put_tuple(struct flow_row *row, const struct flow_record *flow)
-{
-    bool is_icmp = flow->protocol == PROTOCOL_ICMP || flow->protocol == PROTOCOL_ICMPV6;
-    put_optional(row, flow->has_ports, flow->source_port);
-    put_optional(row, flow->has_ports, flow->destination_port);
-    put_integer(row, flow->protocol);
-    put_optional(row, is_icmp, flow->icmp_type);
-    put_optional(row, is_icmp, flow->icmp_code);
-    put_integer(row, flow->zone);
-}
-
-static void put_labels(struct flow_row *row, const struct flow_record *flow)
-{
-    static const uint8_t none[sizeof flow->labels];
-    if (memcmp(flow->labels, none, sizeof none) == 0) {
-        put_optional(row, false, 0);
-        return;
-    }
-    int position = row->position++;
-    row->bound[position].kind = BOUND_UNKNOWN;
-    store_bind_blob(row->add, position, flow->labels, sizeof flow->labels);
-}
-
-static void put_counters(struct flow_row *row, const struct flow_counters *counters)
-{
-    put_integer(row, (int64_t)counters->packets);
-    put_integer(row, (int64_t)counters->l2_bytes);
-    put_integer(row, (int64_t)counters->l3_bytes);
-    put_integer(row, (int64_t)counters->billed_bytes);
-    put_integer(row, (int64_t)counters->ct_packets);
-    put_integer(row, (int64_t)counters->ct_l3_bytes);
-}
-
-static bool counters_fit(const struct flow_record *flow)
-{
-    uint64_t bits = flow->invalid_packets;
-    for (int i = 0; i < FLOW_DIRECTIONS; i++) {
-        const struct flow_counters *counters = &flow->counters[i];
-        bits |= counters->packets | counters->l2_bytes | counters->l3_bytes |
-                counters->billed_bytes | counters->ct_packets | counters->ct_l3_bytes;
-    }
-    return store_fits(bits);
-}
-
-/* In the order of STATEMENT_FLOW_ADD. 'texts' have to stay until it has run. */
-static void put_flow(struct flow_row *row, const struct store *store,
-                     const struct flow_record *flow, char texts[2][ADDRESS_TEXT_SIZE])
-{
-    put_integer(row, (int64_t)flow->id);
-    put_optional(row, flow->master_id != 0, (int64_t)flow->master_id);
-    put_integer(row, flow->start_ns);
-    put_integer(row, flow->first_ns);
-    put_integer(row, flow->last_ns);
-    put_address(row, flow, flow->source_address, texts[0]);
-    put_address(row, flow, flow->destination_address, texts[1]);
-    put_tuple(row, flow);
-    put_integer(row, store->wan_ids[flow->wan]);
-    put_integer(row, store->account_ids[flow->account]);
-    put_integer(row, store->class_ids[flow->class_index]);
-    put_integer(row, flow->state);
-    put_integer(row, flow->status);
-    put_integer(row, flow->mark);
-    put_labels(row, flow);
-    put_counters(row, &flow->counters[FLOW_ORIGINAL]);
-    put_counters(row, &flow->counters[FLOW_REPLY]);
-    put_integer(row, (int64_t)flow->invalid_packets);
-    put_integer(row, flow->wan_changes);
-    put_integer(row, flow->flow_label[FLOW_ORIGINAL]);
-    put_integer(row, flow->flow_label[FLOW_REPLY]);
-    put_integer(row, flow->flow_label_changes);
-    put_integer(row, flow->merged_packets);
-    put_integer(row, flow->wan_match);
-    put_integer(row, flow->kind);
-    put_integer(row, flow->end_reason);
-    put_integer(row, flow->resume);
-}
-
-static int add_flow(struct store *store, const struct flow_record *flow, uint32_t shard)
-{
-    if (!counters_fit(flow))
-        return refuse_beyond(store, "a flow record's counter");
-    struct store_open_seal *seal;
-    int result = store_seal_of_row(store, flow->seal, &seal);
-    if (result < 0)
-        return result;
-    sqlite3_stmt *add = store->statements[STATEMENT_FLOW_ADD];
-    store_gap_add_flow(store, flow);
-    struct flow_row row = {.add = add, .bound = store->flow_bound, .position = 1};
-    char texts[2][ADDRESS_TEXT_SIZE];
-    put_flow(&row, store, flow, texts);
-    put_integer(&row, seal->number);
-    assert(row.position - 1 == sqlite3_bind_parameter_count(add) &&
-           row.position <= STORE_FLOW_COLUMNS_MAX);
-    result = store_run_statement(store, STATEMENT_FLOW_ADD, "cannot add a flow record");
-    if (result < 0)
-        return result;
-    store_seal_flow(store, seal, flow);
-    return store_restore_note_flow(store, flow, shard);
-}
-
-static int add_flows(struct store *store, const struct message *message)
-{
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < message->n_flows; i++) {
-        struct flow_record flow;
-        flow_record_get(message->flows + i * FLOW_RECORD_SIZE, &flow); /* checked before */
-        result = add_flow(store, &flow, message->stream.shard);
     }
     return result;
 }
@@ -372,7 +207,7 @@ int store_apply(struct store *store, const struct message *message)
     if (result == 0)
         result = add_usage(store, message);
     if (result == 0)
-        result = add_flows(store, message);
+        result = store_add_flows(store, message);
     for (size_t i = 0; result == 0 && i < message->n_losses; i++)
         result = add_loss(store, message, &message->losses[i]);
     for (size_t i = 0; result == 0 && i < message->n_sources; i++)

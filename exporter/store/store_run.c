@@ -9,34 +9,37 @@
 #include <string.h>
 
 #include "proto/model.h"
+#include "schema/flow_columns.h"
 
 enum name_table { NAMES_ACCOUNT, NAMES_WAN, NAMES_MODEL, NAMES_CLASS, NAMES_N };
 
 /* Finds the name's id, or adds it. */
 static const struct {
     const char *add, *find;
+    int64_t id_max;
 } name_sql[NAMES_N] = {
     [NAMES_ACCOUNT] = {"INSERT INTO account (name) VALUES (?1) ON CONFLICT DO NOTHING",
-                       "SELECT id FROM account WHERE name = ?1"},
+                       "SELECT id FROM account WHERE name = ?1", FLOW_ACCOUNT_MAX},
     [NAMES_WAN] = {"INSERT INTO wan (name) VALUES (?1) ON CONFLICT DO NOTHING",
-                   "SELECT id FROM wan WHERE name = ?1"},
+                   "SELECT id FROM wan WHERE name = ?1", FLOW_WAN_MAX},
     [NAMES_MODEL] = {"INSERT INTO overhead_model (name, definition, sha256) VALUES (?1, ?2, ?3)"
                      " ON CONFLICT DO NOTHING",
-                     "SELECT id FROM overhead_model WHERE name = ?1 AND sha256 = ?3"},
+                     "SELECT id FROM overhead_model WHERE name = ?1 AND sha256 = ?3", INT64_MAX},
     [NAMES_CLASS] = {"INSERT INTO class (number, name, is_of_flows)"
                      " SELECT max(31, max(number)) + 1, ?1, 1 FROM class WHERE true"
                      " ON CONFLICT DO NOTHING",
-                     "SELECT number FROM class WHERE name = ?1"},
+                     "SELECT number FROM class WHERE name = ?1", FLOW_CLASS_MAX},
 };
 
 struct name_statements {
     sqlite3_stmt *add, *find;
+    int64_t id_max; /* that a flow record has room for */
 };
 
 static int prepare_names(struct store *store, enum name_table table,
                          struct name_statements *statements)
 {
-    *statements = (struct name_statements){0};
+    *statements = (struct name_statements){.id_max = name_sql[table].id_max};
     if (sqlite3_prepare_v2(store->db, name_sql[table].add, -1, &statements->add, NULL) !=
             SQLITE_OK ||
         sqlite3_prepare_v2(store->db, name_sql[table].find, -1, &statements->find, NULL) !=
@@ -64,6 +67,10 @@ static int find_or_add(struct store *store, const struct name_statements *statem
         *id = sqlite3_column_int64(statements->find, 0);
     sqlite3_reset(statements->add);
     sqlite3_reset(statements->find);
+    if (result == 0 && (*id < 0 || *id > statements->id_max))
+        result =
+            store_fail(store, -ERANGE, "%s: '%s' has number %lld, of at most %lld: too many names",
+                       store->path, name, (long long)*id, (long long)statements->id_max);
     return result;
 }
 

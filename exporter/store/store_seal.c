@@ -71,15 +71,22 @@ static void add_flow(struct store_seals *seals, struct store_open_seal *open, in
     if (record_id < open->first_record_id)
         open->first_record_id = record_id;
     seals->last_record_id = record_id;
+    seals->is_last_there = true;
 }
 
-void store_seal_flow(struct store *store, struct store_open_seal *open,
+int64_t store_seal_next_record(const struct store *store, bool *is_implied)
+{
+    *is_implied = store->seals.is_last_there;
+    return store->seals.last_record_id + 1;
+}
+
+void store_seal_flow(struct store *store, struct store_open_seal *open, int64_t record_id,
                      const struct flow_record *record)
 {
     struct seal_names names =
         seal_names_of(&store->seals.names, store->wan_ids[record->wan],
                       store->account_ids[record->account], store->class_ids[record->class_index]);
-    add_flow(&store->seals, open, sqlite3_last_insert_rowid(store->db), record, &names);
+    add_flow(&store->seals, open, record_id, record, &names);
 }
 
 /* ---- what the database knows ---- */
@@ -164,6 +171,11 @@ static int read_flows(struct store *store)
     if (result == 0 && step != SQLITE_DONE)
         result = store_fail_sqlite(store, "cannot read the flow records");
     seal_flows_close(&flows);
+    int64_t last_record_id = 0;
+    if (result == 0)
+        result = store_select_number(store, "SELECT coalesce(max(record_id), 0) FROM flow_record",
+                                     &last_record_id);
+    seals->is_last_there = last_record_id == seals->last_record_id;
     return result;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const statement_sql[STATEMENT_N] = {
@@ -105,18 +106,13 @@ static const char *const statement_sql[STATEMENT_N] = {
         " ON CONFLICT DO UPDATE SET packets = packets + excluded.packets,"
         " l2_bytes = l2_bytes + excluded.l2_bytes, l3_bytes = l3_bytes + excluded.l3_bytes,"
         " billed_bytes = billed_bytes + excluded.billed_bytes",
-    [STATEMENT_FLOW_ADD] =
-        "INSERT INTO flow_record (id, master_id, start_ns, first_ns, last_ns, src_address,"
-        " dst_address, src_port, dst_port, protocol, icmp_type, icmp_code, zone, wan_id,"
-        " account_id, class, state, status, mark, labels, orig_packets, orig_l2_bytes,"
-        " orig_l3_bytes, orig_billed_bytes, orig_ct_packets, orig_ct_l3_bytes, reply_packets,"
-        " reply_l2_bytes, reply_l3_bytes, reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes,"
-        " invalid_packets, wan_changes, flow_label_orig, flow_label_reply, flow_label_changes,"
-        " merged_packets, wan_match, kind, end_reason, resume, seal)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-        " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35,"
-        " ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43)",
+    [STATEMENT_FLOW_EXTRA_ADD] =
+        "INSERT INTO flow_extra (record_id, first_ns, last_ns, master_id, orig_ct_packets,"
+        " orig_ct_l3_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, wan_changes,"
+        " flow_label_changes, merged_packets)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     [STATEMENT_FLOW_DELETE] = "DELETE FROM flow_record WHERE record_id = ?1",
+    [STATEMENT_FLOW_EXTRA_DELETE] = "DELETE FROM flow_extra WHERE record_id = ?1",
     [STATEMENT_PRUNED_FIND] = "SELECT flow_rows, sum_0, sum_1, packets, l2_bytes, l3_bytes,"
                               " billed_bytes FROM pruned_flows WHERE seal = ?1",
     [STATEMENT_PRUNED_PUT] =
@@ -161,14 +157,32 @@ static const char *const statement_sql[STATEMENT_N] = {
         " WHERE (SELECT name FROM label_name WHERE bit = ?1 ORDER BY id DESC LIMIT 1) IS NOT ?2",
 };
 
+static int prepare(struct store *store, enum store_statement statement, const char *sql)
+{
+    return sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                              &store->statements[statement], NULL) == SQLITE_OK
+               ? 0
+               : store_fail_sqlite(store, "its schema is not what it says it is");
+}
+
+static int prepare_flows(struct store *store, enum store_statement statement, size_t n_rows)
+{
+    char *sql = store_flow_sql(n_rows);
+    int result = sql ? prepare(store, statement, sql)
+                     : store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
+    free(sql);
+    return result;
+}
+
 int store_prepare(struct store *store)
 {
-    for (int i = 0; i < STATEMENT_N; i++) {
-        if (sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &store->statements[i], NULL) != SQLITE_OK)
-            return store_fail_sqlite(store, "its schema is not what it says it is");
-    }
-    return 0;
+    int result = prepare_flows(store, STATEMENT_FLOW_ADD, 1);
+    if (result == 0)
+        result = prepare_flows(store, STATEMENT_FLOWS_ADD, STORE_FLOW_ROWS);
+    for (int i = 0; result == 0 && i < STATEMENT_N; i++)
+        if (statement_sql[i])
+            result = prepare(store, i, statement_sql[i]);
+    return result;
 }
 
 void store_finalize(struct store *store)
@@ -177,7 +191,7 @@ void store_finalize(struct store *store)
         sqlite3_finalize(store->statements[i]);
         store->statements[i] = NULL;
     }
-    memset(store->flow_bound, 0, sizeof store->flow_bound);
+    store->flow_bounds = (struct store_flow_bounds){0};
 }
 
 int store_run_statement(struct store *store, enum store_statement statement, const char *what)

@@ -95,7 +95,7 @@ def test_a_capture_that_steps_back_has_corrections_in_the_same_places_for_any_nu
 
 @each(["UPDATE usage_slot SET billed_bytes = billed_bytes + 1 WHERE slot_ns = (SELECT min(slot_ns) FROM usage_slot)",
        "DELETE FROM usage_slot WHERE slot_ns = (SELECT min(slot_ns) FROM usage_slot)",
-       "UPDATE flow_record SET mark = mark + 1 WHERE record_id = 1",
+       "UPDATE flow_record SET status = status + (1 << 32) WHERE record_id = 1",
        "UPDATE flow_record SET src_address = src_address + 1 WHERE record_id = 1",
        "UPDATE period_seal SET l3_bytes = l3_bytes - 1 WHERE number = (SELECT min(number) FROM period_seal)",
        "UPDATE period_seal SET hash = replace(hash, 'a', 'A')", "UPDATE account SET name = 'mallory' WHERE name = 'alice'"])

@@ -20,7 +20,7 @@
 
 #include "exporter/store.h"
 
-enum { CHECKPOINT_BYTES = 1 << 20, BATCH_ROWS_MAX = 8 };
+enum { CHECKPOINT_BYTES = 1 << 20, BATCH_ROWS_MAX = 40 };
 
 struct store_case {
     char directory[64];

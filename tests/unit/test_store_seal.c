@@ -264,13 +264,11 @@ static void test_what_is_counted_is_the_same_with_corrections_as_without(void **
 static const char *const sealed_sql[] = {
     "SELECT * FROM seal_usage",
     "SELECT seal, line FROM seal_loss",
-    "SELECT seal, id, master_id, start_ns, first_ns, last_ns, src_address, dst_address, src_port,"
-    " dst_port, protocol, icmp_type, icmp_code, zone, wan_id, account_id, class, state, status,"
-    " mark, labels, orig_packets, orig_l2_bytes, orig_l3_bytes, orig_billed_bytes,"
-    " orig_ct_packets, orig_ct_l3_bytes, reply_packets, reply_l2_bytes, reply_l3_bytes,"
-    " reply_billed_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, wan_changes,"
-    " flow_label_orig, flow_label_reply, flow_label_changes, merged_packets, kind, end_reason FROM "
-    "flow_record",
+    "SELECT orig_packets, orig_l2_bytes, orig_l3_bytes, orig_billed_bytes, reply_packets,"
+    " reply_l2_bytes, reply_l3_bytes, reply_billed_bytes, seal, id, start_ns, first_after_ns,"
+    " last_after_ns, src_address, dst_address, tuple, traits, owner, status, labels, flow_labels,"
+    " resume FROM flow_record",
+    "SELECT * FROM flow_extra",
     "SELECT number, previous, usage_rows, packets, l2_bytes, l3_bytes, billed_bytes, usage_sha256,"
     " flow_rows, flow_sum, loss_rows, loss_sha256, hash, config_sha256 FROM period_seal LEFT JOIN "
     "run"
@@ -335,6 +333,8 @@ static void make_sealed(struct store_case *c)
     flows[2].icmp_type = 8;
     flows[3].protocol = 47;
     flows[3].has_ports = 0;
+    flows[3].master_id = UINT64_MAX;
+    flows[3].start_ns = INT64_MIN; /* too far from its last packet */
     for (size_t i = 0; i < sizeof flows / sizeof *flows; i++)
         batch_add_flow(&batch, &flows[i]);
     struct loss *loss = batch_add_loss(&batch, LOSS_KERNEL, LOSS_UNKNOWN);
@@ -420,7 +420,8 @@ static void flip_all(struct store_case *c, const struct image *image, const char
 static void test_a_flipped_bit_of_what_is_sealed_is_found(void **state)
 {
     struct store_case *c = *state;
-    static const char *const tables[] = {"usage_slot", "flow_record", "loss_line", "period_seal"};
+    static const char *const tables[] = {"usage_slot", "flow_record", "flow_extra", "loss_line",
+                                         "period_seal"};
     struct image image;
     make_sealed(c);
     assert_false(is_found(c->path));
@@ -443,8 +444,9 @@ static void test_the_audit_names_the_seal_and_what_differs(void **state)
         {"UPDATE usage_slot SET billed_bytes = 91 WHERE seal = 1888889",
          "1888889 of 2023-11-14T22:15:00Z: usage rows, totals"},
         {"UPDATE account SET name = 'mallory' WHERE name = 'alice'", "usage rows, flow records"},
-        {"UPDATE flow_record SET mark = 1 WHERE seal = 1888890", "1888890 of 2023-11-14T22:30:00Z: "
-                                                                 "flow records"},
+        {"UPDATE flow_record SET status = 1 WHERE seal = 1888890",
+         "1888890 of 2023-11-14T22:30:00Z: "
+         "flow records"},
         {"DELETE FROM loss_line", "1888890 of 2023-11-14T22:30:00Z: loss lines, totals"},
         {"UPDATE period_seal SET packets = 2 WHERE number = 1888889",
          "1888889 of 2023-11-14T22:15:00Z: totals, hash"},
