@@ -150,6 +150,21 @@ static bool map(struct ring *ring, int descriptor, size_t file_bytes)
     return allocate(ring, 1);
 }
 
+/* Memory file systems give a page of its own even to who only looks at a hole, or end the process
+ * where they have none left: behind the last that was written nothing is looked at. */
+static uint64_t written_bytes(const struct ring *ring)
+{
+    off_t data = 0, hole = 0;
+    while (data >= 0) {
+        hole = lseek(ring->descriptor, data, SEEK_HOLE);
+        if (hole < 0)
+            return ring->data_bytes; /* the file system cannot say */
+        data = lseek(ring->descriptor, hole, SEEK_DATA);
+    }
+    uint64_t end = (uint64_t)hole < RING_HEADER_SIZE ? 0 : (uint64_t)hole - RING_HEADER_SIZE;
+    return end < ring->data_bytes ? end : ring->data_bytes;
+}
+
 static enum ring_found take_up(struct ring *ring, const struct ring_options *options)
 {
     struct stat status;
@@ -160,6 +175,7 @@ static enum ring_found take_up(struct ring *ring, const struct ring_options *opt
         return RING_DAMAGED;
     if (!map(ring, ring->descriptor, file_bytes))
         return RING_FAILED;
+    ring->written = written_bytes(ring);
     if (!is_ours(ring, options))
         return RING_DAMAGED;
     ring->stream = options->stream;

@@ -64,6 +64,7 @@ struct ring {
     uint8_t *data;
     size_t data_bytes;
     uint64_t allocated; /* of the data: the file system has it */
+    uint64_t written;   /* of the data, when it was taken up: there is nothing behind it */
     int descriptor;     /* -1: not open */
     struct stream_id stream;
     struct ring_mark last;

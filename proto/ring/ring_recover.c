@@ -6,11 +6,11 @@
 /* Is there a whole record of a batch at 'offset'? */
 static bool is_record(const struct ring *ring, uint64_t offset)
 {
-    if (offset % RING_ALIGNMENT != 0 || offset > ring->data_bytes ||
-        ring->data_bytes - offset < sizeof(struct ring_record))
+    if (offset % RING_ALIGNMENT != 0 || offset > ring->written ||
+        ring->written - offset < sizeof(struct ring_record))
         return false;
     const struct ring_record *record = ring_record_at(ring, offset);
-    uint64_t room = ring->data_bytes - offset - sizeof *record;
+    uint64_t room = ring->written - offset - sizeof *record;
     return record->magic == RING_RECORD_MAGIC && record->size > 0 && record->size <= room &&
            record->mark.seq < INT64_MAX && record->crc == ring_record_crc(record);
 }
@@ -44,7 +44,7 @@ static bool is_number(const struct ring *ring, uint64_t offset, int64_t seq)
 static bool search(const struct ring *ring, int64_t seq, uint64_t *found)
 {
     int64_t lowest = INT64_MAX;
-    for (uint64_t offset = 0; offset + sizeof(struct ring_record) <= ring->data_bytes;
+    for (uint64_t offset = 0; offset + sizeof(struct ring_record) <= ring->written;
          offset += RING_ALIGNMENT) {
         const struct ring_record *record = ring_record_at(ring, offset);
         if (record->magic != RING_RECORD_MAGIC || record->mark.seq < seq ||
