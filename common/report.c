@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/file_room.h"
+
 static_assert(sizeof(struct report_page) == 72 + REPORT_VALUES_MAX * 40,
               "the same for all readers");
 
@@ -49,7 +51,7 @@ void report_open(const char *run_directory, const char *process, struct report *
     if (descriptor < 0)
         return;
     void *memory = MAP_FAILED;
-    if (ftruncate(descriptor, sizeof(struct report_page)) == 0)
+    if (file_room_take(descriptor, sizeof(struct report_page)) == 0)
         memory = mmap(NULL, sizeof(struct report_page), PROT_READ | PROT_WRITE, MAP_SHARED,
                       descriptor, 0);
     close(descriptor);

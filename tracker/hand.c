@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file_room.h"
+
 enum { VERSION = 1, DEATHS_MAX = 2 };
 
 static const char magic[8] = "wmhand1";
@@ -92,7 +94,7 @@ static int map(struct hand *hand)
     int descriptor = open(hand->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (descriptor < 0)
         return -errno;
-    int result = ftruncate(descriptor, sizeof(struct page)) < 0 ? -errno : 0;
+    int result = file_room_take(descriptor, sizeof(struct page));
     void *page = result == 0 ? mmap(NULL, sizeof(struct page), PROT_READ | PROT_WRITE, MAP_SHARED,
                                     descriptor, 0)
                              : MAP_FAILED;

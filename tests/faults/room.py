@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 
+PIECE_BYTES = 1 << 20
 CLONE_NEWNS, MS_PRIVATE_RECURSIVE, MNT_DETACH = 0x00020000, 1 << 18 | 1 << 14, 2
 
 
@@ -22,10 +23,11 @@ def enter(case):
 
 
 @contextlib.contextmanager
-def small(folder, size_bytes):
+def small(folder, size_bytes, inodes=0):
+    """'inodes': so many files and directories, itself among them; 0: as many as one likes."""
     folder.mkdir()
     path = str(folder).encode()
-    if libc().mount(b"tmpfs", path, b"tmpfs", 0, f"size={size_bytes}".encode()) != 0:
+    if libc().mount(b"tmpfs", path, b"tmpfs", 0, f"size={size_bytes},nr_inodes={inodes}".encode()) != 0:
         raise OSError(ctypes.get_errno(), f"cannot mount on {folder}")
     try:
         yield folder
@@ -39,7 +41,9 @@ def free_bytes(folder):
 
 
 def fill(folder, leave):
+    """Others may be writing there, too."""
     path = folder / "filler"
-    with open(path, "wb") as out:
-        out.write(bytes(max(0, free_bytes(folder) - leave)))
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as out:
+        while (more := min(free_bytes(folder) - leave, PIECE_BYTES)) > 0:
+            out.write(bytes(more))
     return path
