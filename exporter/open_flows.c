@@ -43,6 +43,11 @@ static size_t place_of(const struct open_flows *open, uint64_t id)
     return place;
 }
 
+void open_flows_prefetch(const struct open_flows *open, uint64_t id)
+{
+    __builtin_prefetch(&open->places[id & (open->room - 1)]);
+}
+
 static int grow(struct open_flows *open)
 {
     struct open_flows larger = {.room = 2 * open->room, .n = open->n};

@@ -31,6 +31,9 @@ int open_flows_put(struct open_flows *open, const struct open_flow *flow);
 void open_flows_remove(struct open_flows *open, uint64_t id); /* nothing, if it is not there */
 void open_flows_clear(struct open_flows *open);
 
+/* It will be asked for: the table is larger than the caches, and several are fetched at once. */
+void open_flows_prefetch(const struct open_flows *open, uint64_t id);
+
 /* Places 0 to open_flows_room() - 1: a flow each, or NULL. */
 size_t open_flows_room(const struct open_flows *open);
 const struct open_flow *open_flows_at(const struct open_flows *open, size_t place);

@@ -2,13 +2,13 @@
 -- than its default has a row of its own. The view 'flow' shows all of it as before. See docs/adr/0026.
 
 -- One row a flow record, in the order of writing and without a further index: that is what keeps writing fast.
--- Counters are since the flow's record before, and come first: the audit reads no further. 'orig' is the direction of the
--- flow's first packet.
+-- Counters are since the flow's record before. Those of both directions come first: the audit reads no further. 'reply' is
+-- the direction against that of the flow's first packet; what is not of it is 'orig'.
 CREATE TABLE narrow_record (
-    orig_packets INTEGER NOT NULL,     -- packets
-    orig_l2_bytes INTEGER NOT NULL,    -- bytes
-    orig_l3_bytes INTEGER NOT NULL,    -- bytes
-    orig_billed_bytes INTEGER NOT NULL,  -- bytes
+    packets INTEGER NOT NULL,          -- packets, both directions
+    l2_bytes INTEGER NOT NULL,         -- bytes, both directions
+    l3_bytes INTEGER NOT NULL,         -- bytes, both directions
+    billed_bytes INTEGER NOT NULL,     -- bytes, both directions
     reply_packets INTEGER NOT NULL,    -- packets
     reply_l2_bytes INTEGER NOT NULL,   -- bytes
     reply_l3_bytes INTEGER NOT NULL,   -- bytes
@@ -58,8 +58,8 @@ WHERE typeof(first_ns - start_ns) <> 'integer' OR typeof(last_ns - start_ns) <> 
 ORDER BY record_id;
 
 INSERT INTO narrow_record
-SELECT orig_packets, orig_l2_bytes, orig_l3_bytes, orig_billed_bytes,
-       reply_packets, reply_l2_bytes, reply_l3_bytes, reply_billed_bytes,
+SELECT orig_packets + reply_packets, orig_l2_bytes + reply_l2_bytes, orig_l3_bytes + reply_l3_bytes,
+       orig_billed_bytes + reply_billed_bytes, reply_packets, reply_l2_bytes, reply_l3_bytes, reply_billed_bytes,
        seal, id, start_ns, iif(typeof(first_ns - start_ns) = 'integer', first_ns - start_ns, 0),
        iif(typeof(last_ns - start_ns) = 'integer', last_ns - start_ns, 0), src_address, dst_address,
        coalesce(dst_port | (src_port << 16), 1 << 56) | (protocol << 32)

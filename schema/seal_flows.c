@@ -184,14 +184,32 @@ static void read_label_bits(struct cursor *cursor, struct flow_record *record)
         memcpy(record->labels, labels, sizeof record->labels);
 }
 
-static void read_counters(struct cursor *cursor, struct flow_counters *counters)
+/* 'both' is what the directions have together; makes of it what is not in 'part'. */
+static void take_off(struct cursor *cursor, uint64_t *both, uint64_t part)
 {
-    counters->packets = count(cursor);
-    counters->l2_bytes = count(cursor);
-    counters->l3_bytes = count(cursor);
-    counters->billed_bytes = count(cursor);
-    counters->ct_packets = counters->packets;
-    counters->ct_l3_bytes = counters->l3_bytes;
+    expect(cursor, part <= *both);
+    *both -= part;
+}
+
+static void read_counters(struct cursor *cursor, struct flow_record *record)
+{
+    for (int i = 0; i < FLOW_DIRECTIONS; i++) {
+        struct flow_counters *counters = &record->counters[i];
+        counters->packets = count(cursor);
+        counters->l2_bytes = count(cursor);
+        counters->l3_bytes = count(cursor);
+        counters->billed_bytes = count(cursor);
+    }
+    struct flow_counters *original = &record->counters[FLOW_ORIGINAL];
+    struct flow_counters *reply = &record->counters[FLOW_REPLY];
+    take_off(cursor, &original->packets, reply->packets);
+    take_off(cursor, &original->l2_bytes, reply->l2_bytes);
+    take_off(cursor, &original->l3_bytes, reply->l3_bytes);
+    take_off(cursor, &original->billed_bytes, reply->billed_bytes);
+    for (int i = 0; i < FLOW_DIRECTIONS; i++) { /* as long as flow_extra does not say otherwise */
+        record->counters[i].ct_packets = record->counters[i].packets;
+        record->counters[i].ct_l3_bytes = record->counters[i].l3_bytes;
+    }
 }
 
 /* What is past 64 bits wraps, as no record's does. */
@@ -213,8 +231,7 @@ static void read_record(struct cursor *cursor, struct flow_record *record)
     read_label_bits(cursor, record);
     flow_labels_unpack(number(cursor), record);
     record->resume = word(cursor);
-    read_counters(cursor, &record->counters[FLOW_ORIGINAL]);
-    read_counters(cursor, &record->counters[FLOW_REPLY]);
+    read_counters(cursor, record);
 }
 
 /* NULL: what it is already. Else it was too far from the start to be so. */
@@ -274,8 +291,8 @@ static void read_row(struct cursor *cursor, struct seal_flows *flows)
 
 #define FLOW_COLUMNS                                                                               \
     "SELECT f.record_id, seal, owner, id, start_ns, first_after_ns, last_after_ns, src_address, "  \
-    "dst_address, tuple, traits, status, labels, flow_labels, resume, orig_packets, "              \
-    "orig_l2_bytes, orig_l3_bytes, orig_billed_bytes, reply_packets, reply_l2_bytes, "             \
+    "dst_address, tuple, traits, status, labels, flow_labels, resume, packets, l2_bytes, "         \
+    "l3_bytes, billed_bytes, reply_packets, reply_l2_bytes, "                                      \
     "reply_l3_bytes, reply_billed_bytes, x.record_id, first_ns, last_ns, master_id, "              \
     "orig_ct_packets, orig_ct_l3_bytes, reply_ct_packets, reply_ct_l3_bytes, invalid_packets, "    \
     "wan_changes, flow_label_changes, merged_packets "                                             \

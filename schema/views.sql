@@ -79,10 +79,13 @@ SELECT
     f.tuple >> 32 & 255 IN (1, 58) AS is_icmp,
     f.tuple >> 40 & 255 AS icmp_type,
     f.tuple >> 48 & 255 AS icmp_code,
-    f.orig_packets, f.orig_l2_bytes, f.orig_l3_bytes, f.orig_billed_bytes,
+    f.packets - f.reply_packets AS orig_packets,
+    f.l2_bytes - f.reply_l2_bytes AS orig_l2_bytes,
+    f.l3_bytes - f.reply_l3_bytes AS orig_l3_bytes,
+    f.billed_bytes - f.reply_billed_bytes AS orig_billed_bytes,
     f.reply_packets, f.reply_l2_bytes, f.reply_l3_bytes, f.reply_billed_bytes,
-    coalesce(x.orig_ct_packets, f.orig_packets) AS orig_ct_packets,
-    coalesce(x.orig_ct_l3_bytes, f.orig_l3_bytes) AS orig_ct_l3_bytes,
+    coalesce(x.orig_ct_packets, f.packets - f.reply_packets) AS orig_ct_packets,
+    coalesce(x.orig_ct_l3_bytes, f.l3_bytes - f.reply_l3_bytes) AS orig_ct_l3_bytes,
     coalesce(x.reply_ct_packets, f.reply_packets) AS reply_ct_packets,
     coalesce(x.reply_ct_l3_bytes, f.reply_l3_bytes) AS reply_ct_l3_bytes,
     coalesce(x.invalid_packets, 0) AS invalid_packets,
@@ -369,10 +372,8 @@ WITH
         FROM usage_slot WHERE class IN (SELECT number FROM class WHERE is_of_flows)
     ),
     f AS (
-        SELECT coalesce(sum(orig_packets + reply_packets), 0) AS packets,
-               coalesce(sum(orig_l2_bytes + reply_l2_bytes), 0) AS l2_bytes,
-               coalesce(sum(orig_l3_bytes + reply_l3_bytes), 0) AS l3_bytes,
-               coalesce(sum(orig_billed_bytes + reply_billed_bytes), 0) AS billed_bytes
+        SELECT coalesce(sum(packets), 0) AS packets, coalesce(sum(l2_bytes), 0) AS l2_bytes,
+               coalesce(sum(l3_bytes), 0) AS l3_bytes, coalesce(sum(billed_bytes), 0) AS billed_bytes
         FROM flow_record
     ),
     p AS (

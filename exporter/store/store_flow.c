@@ -13,8 +13,8 @@
 /* ---- the statements ---- */
 
 #define COLUMNS                                                                                    \
-    "orig_packets, orig_l2_bytes, orig_l3_bytes, orig_billed_bytes, reply_packets,"                \
-    " reply_l2_bytes, reply_l3_bytes, reply_billed_bytes, seal, id, start_ns, first_after_ns,"     \
+    "packets, l2_bytes, l3_bytes, billed_bytes, reply_packets, reply_l2_bytes, reply_l3_bytes, "   \
+    "reply_billed_bytes, seal, id, start_ns, first_after_ns,"                                      \
     " last_after_ns, src_address, dst_address, tuple, traits, owner, status, labels,"              \
     " flow_labels, resume"
 #define PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
@@ -104,12 +104,19 @@ static void put_label_bits(struct flow_rows *rows, const struct flow_record *flo
     }
 }
 
-static void put_counters(struct flow_rows *rows, const struct flow_counters *counters)
+/* Both directions, and the reply. */
+static void put_counters(struct flow_rows *rows, const struct flow_record *flow)
 {
-    put_integer(rows, (int64_t)counters->packets);
-    put_integer(rows, (int64_t)counters->l2_bytes);
-    put_integer(rows, (int64_t)counters->l3_bytes);
-    put_integer(rows, (int64_t)counters->billed_bytes);
+    const struct flow_counters *original = &flow->counters[FLOW_ORIGINAL];
+    const struct flow_counters *reply = &flow->counters[FLOW_REPLY];
+    put_integer(rows, (int64_t)(original->packets + reply->packets));
+    put_integer(rows, (int64_t)(original->l2_bytes + reply->l2_bytes));
+    put_integer(rows, (int64_t)(original->l3_bytes + reply->l3_bytes));
+    put_integer(rows, (int64_t)(original->billed_bytes + reply->billed_bytes));
+    put_integer(rows, (int64_t)reply->packets);
+    put_integer(rows, (int64_t)reply->l2_bytes);
+    put_integer(rows, (int64_t)reply->l3_bytes);
+    put_integer(rows, (int64_t)reply->billed_bytes);
 }
 
 /* 0: it is in flow_extra. */
@@ -123,8 +130,7 @@ static void put_time(struct flow_rows *rows, const struct flow_record *flow, int
 static void put_flow(struct flow_rows *rows, const struct store *store,
                      const struct flow_record *flow, char texts[2][ADDRESS_TEXT_SIZE])
 {
-    put_counters(rows, &flow->counters[FLOW_ORIGINAL]);
-    put_counters(rows, &flow->counters[FLOW_REPLY]);
+    put_counters(rows, flow);
     put_integer(rows, flow->seal);
     put_integer(rows, (int64_t)flow->id);
     put_integer(rows, flow->start_ns);
@@ -181,15 +187,21 @@ static int add_extra(struct store *store, const struct flow_record *flow, int64_
 
 /* ---- a record ---- */
 
+/* Each, and what both directions have together. */
 static bool counters_fit(const struct flow_record *flow)
 {
+    const struct flow_counters *original = &flow->counters[FLOW_ORIGINAL];
+    const struct flow_counters *reply = &flow->counters[FLOW_REPLY];
     uint64_t bits = flow->invalid_packets;
     for (int i = 0; i < FLOW_DIRECTIONS; i++) {
         const struct flow_counters *counters = &flow->counters[i];
         bits |= counters->packets | counters->l2_bytes | counters->l3_bytes |
                 counters->billed_bytes | counters->ct_packets | counters->ct_l3_bytes;
     }
-    return store_fits(bits);
+    return store_fits(bits) && store_fits((original->packets + reply->packets) |
+                                          (original->l2_bytes + reply->l2_bytes) |
+                                          (original->l3_bytes + reply->l3_bytes) |
+                                          (original->billed_bytes + reply->billed_bytes));
 }
 
 /* Everything but the row itself, which is bound. */
@@ -225,11 +237,13 @@ static int add_rows(struct store *store, const struct message *message, size_t f
     rows.bound = is_one ? store->flow_bounds.one : store->flow_bounds.many;
     rows.position = 1;
     int result = 0;
-    for (size_t i = 0; result == 0 && i < n_rows; i++) {
+    for (size_t i = 0; i < n_rows; i++) {
         flow_record_get(message->flows + (from + i) * FLOW_RECORD_SIZE,
                         &rows.records[i]); /* checked before */
-        result = take_flow(store, &rows, i, record_id + (int64_t)i, message->stream.shard);
+        store_restore_expect_flow(store, &rows.records[i]);
     }
+    for (size_t i = 0; result == 0 && i < n_rows; i++)
+        result = take_flow(store, &rows, i, record_id + (int64_t)i, message->stream.shard);
     if (result < 0)
         return result;
     if (is_one)

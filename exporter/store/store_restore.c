@@ -80,6 +80,11 @@ void store_restore_forget(struct store *store)
 
 /* ---- as records are written ---- */
 
+void store_restore_expect_flow(const struct store *store, const struct flow_record *record)
+{
+    open_flows_prefetch(store->restore->open, record->id);
+}
+
 int store_restore_note_flow(struct store *store, const struct flow_record *record,
                             int64_t record_id, uint32_t shard)
 {

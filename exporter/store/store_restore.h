@@ -63,7 +63,8 @@ void store_restore_close(struct store *store);
 /* After a rollback: what is open is not known any more. */
 void store_restore_forget(struct store *store);
 
-/* A flow record is inserted. */
+/* A flow record will be inserted; it is. */
+void store_restore_expect_flow(const struct store *store, const struct flow_record *record);
 int store_restore_note_flow(struct store *store, const struct flow_record *record,
                             int64_t record_id, uint32_t shard);
 

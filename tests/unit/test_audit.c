@@ -37,8 +37,8 @@ static void test_every_changed_count_is_a_mismatch(void **state)
         "UPDATE usage_slot SET billed_bytes = billed_bytes + 1", /* the flows say otherwise */
         "UPDATE stream SET packets = packets + 1 WHERE kind = 'capture'",
         "UPDATE stream SET l3_bytes = 0 WHERE kind = 'capture'",
-        "UPDATE flow_record SET orig_packets = 0",
-        "UPDATE flow_record SET reply_l3_bytes = reply_l3_bytes + 1",
+        "UPDATE flow_record SET packets = 0",
+        "UPDATE flow_record SET l3_bytes = l3_bytes + 1",
         "UPDATE source SET packets = packets + 1",
         "UPDATE source SET l2_bytes = l2_bytes - 1",
         "DELETE FROM usage_slot",
@@ -110,7 +110,7 @@ static void test_flows_of_a_run_under_way_are_compared_too(void **state)
     unlink(c->path);
     run_of_one_packet(c);
     case_tamper(c, "UPDATE run SET finished_ns = NULL;"
-                   "UPDATE flow_record SET orig_packets = orig_packets + 1");
+                   "UPDATE flow_record SET packets = packets + 1");
     assert_answer(c, "SELECT verdict FROM audit", "mismatch");
 }
 

@@ -264,7 +264,7 @@ static void test_what_is_counted_is_the_same_with_corrections_as_without(void **
 static const char *const sealed_sql[] = {
     "SELECT * FROM seal_usage",
     "SELECT seal, line FROM seal_loss",
-    "SELECT orig_packets, orig_l2_bytes, orig_l3_bytes, orig_billed_bytes, reply_packets,"
+    "SELECT packets, l2_bytes, l3_bytes, billed_bytes, reply_packets,"
     " reply_l2_bytes, reply_l3_bytes, reply_billed_bytes, seal, id, start_ns, first_after_ns,"
     " last_after_ns, src_address, dst_address, tuple, traits, owner, status, labels, flow_labels,"
     " resume FROM flow_record",
