@@ -14,7 +14,7 @@ void *config_allocate(size_t n, size_t size)
     void *memory = calloc(n ? n : 1, size);
     if (!memory) {
         log_error("configuration: out of memory");
-        abort();
+        exit(EXIT_FAILURE);
     }
     return memory;
 }

@@ -6,7 +6,7 @@
  *     config_object_deinit(table, object);
  *
  * Configuration is read once, at start, where a lack of memory is fatal: these functions log it and
- * abort instead of returning it. */
+ * end the process instead of returning it. */
 #ifndef WANMETER_COMMON_CONFIG_OBJECT_H
 #define WANMETER_COMMON_CONFIG_OBJECT_H
 

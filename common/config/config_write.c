@@ -88,7 +88,7 @@ char *config_text(const struct config *config, bool billing_only)
         write_config(&(struct writer){out, billing_only}, config);
     if (!out || fclose(out) != 0) {
         log_error("configuration: out of memory");
-        abort();
+        exit(EXIT_FAILURE);
     }
     return text;
 }
