@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
+#include <nettle/sha2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,8 +62,11 @@ const char *source_path(const char *argument)
     return argument + length + 1;
 }
 
+/* nettle's SHA-256 takes 1.3 ms where libsodium's takes 6: it uses the processor's instructions for
+ * it. */
+
 /* Adds the 'size' bytes at 'offset'. 0 or -errno (-EIO: the file is shorter by now). */
-static int hash_part(crypto_hash_sha256_state *hash, int descriptor, uint64_t offset, size_t size)
+static int hash_part(struct sha256_ctx *hash, int descriptor, uint64_t offset, size_t size)
 {
     uint8_t *room = malloc(size ? size : 1);
     if (!room)
@@ -78,7 +81,7 @@ static int hash_part(crypto_hash_sha256_state *hash, int descriptor, uint64_t of
             result = n_read == 0 ? -EIO : -errno;
     }
     if (result == 0)
-        crypto_hash_sha256_update(hash, room, size);
+        sha256_update(hash, size, room);
     free(room);
     return result;
 }
@@ -90,14 +93,14 @@ static int hash_file(int descriptor, uint64_t size, uint8_t sha256[32])
         size_bytes[i] = (uint8_t)(size >> (8 * i));
     size_t part = size < IDENTITY_PART_SIZE ? (size_t)size : IDENTITY_PART_SIZE;
 
-    crypto_hash_sha256_state hash;
-    crypto_hash_sha256_init(&hash);
-    crypto_hash_sha256_update(&hash, size_bytes, sizeof size_bytes);
+    struct sha256_ctx hash;
+    sha256_init(&hash);
+    sha256_update(&hash, sizeof size_bytes, size_bytes);
     int result = hash_part(&hash, descriptor, 0, part);
     if (result == 0)
         result = hash_part(&hash, descriptor, size - part, part);
     if (result == 0)
-        crypto_hash_sha256_final(&hash, sha256);
+        sha256_digest(&hash, SHA256_DIGEST_SIZE, sha256);
     return result;
 }
 
