@@ -277,10 +277,11 @@ static bool tuple_matches(const struct connection_filter *filter,
             is_within(&filter->destination, tuple->ip_version,
                       is_high ? tuple->low_address : tuple->high_address)) &&
            (!(keys & KEY_SOURCE_PORT) ||
-            (has_ports && filter->source_port == (is_high ? tuple->high_port : tuple->low_port))) &&
+            (has_ports &&
+             filter->source_port == (is_high ? tuple_high_port(tuple) : tuple->low_port))) &&
            (!(keys & KEY_DESTINATION_PORT) ||
             (has_ports &&
-             filter->destination_port == (is_high ? tuple->low_port : tuple->high_port)));
+             filter->destination_port == (is_high ? tuple->low_port : tuple_high_port(tuple))));
 }
 
 bool connection_filter_matches(const struct connection_filter *filter,
@@ -290,7 +291,7 @@ bool connection_filter_matches(const struct connection_filter *filter,
     uint32_t keys = filter->keys;
     const struct connection_traits *traits = connection_table_traits(connections, connection);
     return (connection->status & STATUS_CONFIRMED) != 0 &&
-           (!(keys & KEY_ID) || connection->id == filter->id) &&
+           (!(keys & KEY_ID) || connection_table_id(connections, connection) == filter->id) &&
            (connection->status & filter->status_set) == filter->status_set &&
            (connection->status & filter->status_clear) == 0 &&
            (!(keys & KEY_MARK) || ((traits->mark ^ filter->mark) & filter->mark_mask) == 0) &&

@@ -17,10 +17,12 @@ enum { VICTIM_LOOKS_MAX = 64 };
 struct connection_table {
     struct keyed_hash hash;
     struct connection *slab;
-    size_t slab_size;
+    uint32_t *hashes; /* by place, of the tuples; of a place that is free: 'free' before it was */
+    uint64_t *ids;    /* by place */
+    uint32_t (*flow_labels)[FLOW_DIRECTIONS]; /* by place; touched of IPv6 only */
     uint32_t connections_max;
     uint32_t count;
-    uint32_t free;         /* place + 1, linked by 'slot'; 0: none */
+    uint32_t free;         /* place + 1; 0: none */
     uint32_t n_touched;    /* places ever used */
     uint32_t victim_place; /* where the next search for one begins */
     struct connection_index index;
@@ -29,15 +31,45 @@ struct connection_table {
     struct trait_table traits;
 };
 
+/* What there is of each place. */
+static int map_places(struct connection_table *table)
+{
+    const size_t n = table->connections_max;
+    struct {
+        size_t size;
+        void *memory;
+    } parts[] = {
+        {n * sizeof *table->slab, NULL},
+        {n * sizeof *table->hashes, NULL},
+        {n * sizeof *table->ids, NULL},
+        {n * sizeof *table->flow_labels, NULL},
+    };
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < sizeof parts / sizeof parts[0]; i++)
+        result = mapping_create(parts[i].size, &parts[i].memory);
+    table->slab = parts[0].memory;
+    table->hashes = parts[1].memory;
+    table->ids = parts[2].memory;
+    table->flow_labels = parts[3].memory;
+    return result;
+}
+
+static void unmap_places(struct connection_table *table)
+{
+    const size_t n = table->connections_max;
+    mapping_destroy(table->slab, n * sizeof *table->slab);
+    mapping_destroy(table->hashes, n * sizeof *table->hashes);
+    mapping_destroy(table->ids, n * sizeof *table->ids);
+    mapping_destroy(table->flow_labels, n * sizeof *table->flow_labels);
+}
+
 static int table_map(struct connection_table *table)
 {
-    table->slab_size = table->connections_max * sizeof(struct connection);
-    void *memory;
-    int result = mapping_create(table->slab_size, &memory);
+    int result = map_places(table);
     if (result < 0)
         return result;
-    table->slab = memory;
-    result = connection_index_init(&table->index, table->slab, table->connections_max);
+    result =
+        connection_index_init(&table->index, table->slab, table->hashes, table->connections_max);
     if (result < 0)
         return result;
     result = timer_wheel_init(&table->wheel, table->slab, table->connections_max);
@@ -74,33 +106,32 @@ void connection_table_destroy(struct connection_table *table)
     extra_slab_deinit(&table->extras);
     timer_wheel_deinit(&table->wheel);
     connection_index_deinit(&table->index);
-    mapping_destroy(table->slab, table->slab_size);
+    unmap_places(table);
     free(table);
 }
 
-static uint64_t tuple_ports(const struct tuple *tuple)
+static uint64_t tuple_tail(const struct tuple *tuple)
 {
     return tuple->low_port | (uint64_t)tuple->high_port << 16 | (uint64_t)tuple->zone << 32 |
-           (uint64_t)tuple->icmp << 48;
+           (uint64_t)tuple->protocol << 48 | (uint64_t)tuple->ip_version << 56 |
+           (uint64_t)tuple->has_ports << 60;
 }
 
 /* Reads the fields as they were written: a wide load over narrow stores just made would wait. */
 uint64_t connection_table_hash(const struct connection_table *table, const struct tuple *tuple)
 {
-    uint64_t tail =
-        tuple->protocol | (uint64_t)tuple->ip_version << 8 | (uint64_t)tuple->has_ports << 16;
     if (tuple->ip_version == 4) {
         uint32_t low, high;
         memcpy(&low, tuple->low_address, sizeof(low));
         memcpy(&high, tuple->high_address, sizeof(high));
-        const uint64_t words[] = {low | (uint64_t)high << 32, tuple_ports(tuple)};
-        return keyed_hash(&table->hash, words, 2, tail);
+        const uint64_t words[] = {low | (uint64_t)high << 32, tuple_tail(tuple)};
+        return keyed_hash(&table->hash, words, 2);
     }
     uint64_t words[6] = {0};
     memcpy(&words[0], tuple->low_address, 16);
     memcpy(&words[2], tuple->high_address, 16);
-    words[4] = tuple_ports(tuple);
-    return keyed_hash(&table->hash, words, 6, tail);
+    words[4] = tuple_tail(tuple);
+    return keyed_hash(&table->hash, words, 6);
 }
 
 void connection_table_prefetch(const struct connection_table *table, uint64_t hash)
@@ -108,17 +139,20 @@ void connection_table_prefetch(const struct connection_table *table, uint64_t ha
     __builtin_prefetch(connection_index_bucket(&table->index, hash));
 }
 
+static void prefetch_entry(const struct connection_table *table, uint32_t place)
+{
+    const struct connection *entry = &table->slab[place];
+    __builtin_prefetch(entry, 1);
+    __builtin_prefetch(&entry->counters, 1);
+    __builtin_prefetch(&entry->track, 1);
+}
+
 uint32_t connection_table_prefetch_entry(const struct connection_table *table, uint64_t hash)
 {
     uint32_t place = connection_index_candidate(&table->index, hash);
     if (place == CONNECTION_INDEX_NONE)
         return CONNECTION_NOWHERE;
-    const uint8_t *entry = (const uint8_t *)&table->slab[place];
-    __builtin_prefetch(entry, 1);
-    __builtin_prefetch(entry + 64, 1);
-    __builtin_prefetch(entry + 128, 1);
-    __builtin_prefetch(entry + offsetof(struct connection, track), 1);
-    __builtin_prefetch(entry + 192, 1);
+    prefetch_entry(table, place);
     return place;
 }
 
@@ -136,7 +170,7 @@ struct connection *connection_table_find_near(struct connection_table *table,
 {
     if (near != CONNECTION_NOWHERE) {
         struct connection *connection = &table->slab[near];
-        if (connection_is_used(connection) && tuple_is_equal(&connection->tuple, tuple))
+        if (tuple_is_equal(&connection->tuple, tuple))
             return connection;
     }
     return connection_table_find(table, tuple, hash);
@@ -147,7 +181,7 @@ static uint32_t place_take(struct connection_table *table)
 {
     if (table->free != 0) {
         uint32_t place = table->free - 1;
-        table->free = table->slab[place].slot;
+        table->free = table->hashes[place];
         return place;
     }
     if (table->n_touched == table->connections_max)
@@ -168,11 +202,15 @@ struct connection *connection_table_add(struct connection_table *table, const st
     int64_t filed_ns = connection->filed_ns;
     *connection = (struct connection){
         .tuple = *tuple,
-        .timer_ns = INT64_MAX,
+        .expires_ns = INT64_MAX,
+        .interim_ns = INT64_MAX,
         .filed_ns = filed_ns,
-        .slot = CONNECTION_SLOT_USED,
-        .hash = (uint32_t)hash,
     };
+    assert(connection_is_used(connection));
+    table->hashes[place] = (uint32_t)hash;
+    table->ids[place] = 0;
+    if (tuple->ip_version == 6)
+        memset(table->flow_labels[place], 0, sizeof table->flow_labels[place]);
     connection_index_add(&table->index, place, hash);
     table->count++;
     return connection;
@@ -185,7 +223,10 @@ void connection_table_remove(struct connection_table *table, struct connection *
     connection_index_remove(&table->index, place);
     if (connection->extra != NULL)
         extra_slab_give(&table->extras, connection->extra);
-    connection->slot = table->free;
+    connection->extra = NULL;
+    connection->tuple.ip_version = 0; /* not used, as no tuple is */
+    connection->expires_ns = connection->interim_ns = INT64_MAX;
+    table->hashes[place] = table->free;
     table->free = place + 1;
     table->count--;
 }
@@ -215,10 +256,32 @@ void connection_table_set_traits(struct connection_table *table, struct connecti
     connection->traits = number;
 }
 
-void connection_table_set_timer(struct connection_table *table, struct connection *connection,
-                                int64_t at_ns)
+static uint32_t place_of(const struct connection_table *table, const struct connection *connection)
 {
-    timer_wheel_set(&table->wheel, connection, at_ns);
+    return (uint32_t)(connection - table->slab);
+}
+
+uint64_t connection_table_id(const struct connection_table *table,
+                             const struct connection *connection)
+{
+    return table->ids[place_of(table, connection)];
+}
+
+void connection_table_set_id(struct connection_table *table, const struct connection *connection,
+                             uint64_t id)
+{
+    table->ids[place_of(table, connection)] = id;
+}
+
+uint32_t *connection_table_flow_labels(const struct connection_table *table,
+                                       const struct connection *connection)
+{
+    return table->flow_labels[place_of(table, connection)];
+}
+
+void connection_table_set_timer(struct connection_table *table, struct connection *connection)
+{
+    timer_wheel_set(&table->wheel, connection);
 }
 
 struct connection *connection_table_due(struct connection_table *table, int64_t now_ns)
@@ -255,6 +318,16 @@ struct connection *connection_table_next(struct connection_table *table,
     return NULL;
 }
 
+void connection_table_prefetch_behind(const struct connection_table *table,
+                                      const struct connection *connection, uint32_t n)
+{
+    uint32_t place = place_of(table, connection) + n;
+    if (place >= table->n_touched)
+        return;
+    prefetch_entry(table, place);
+    __builtin_prefetch(connection_index_bucket(&table->index, table->hashes[place]), 1);
+}
+
 size_t connection_table_places(const struct connection_table *table)
 {
     return table->n_touched;
@@ -277,6 +350,7 @@ size_t connection_table_chain_max(const struct connection_table *table)
 
 size_t connection_table_entry_bytes(void)
 {
-    return sizeof(struct connection) + sizeof(struct bucket) / BUCKET_ENTRIES_MEAN +
+    return sizeof(struct connection) + sizeof(uint32_t) + sizeof(uint64_t) +
+           sizeof(struct bucket) / BUCKET_ENTRIES_MEAN +
            sizeof(struct wheel_chunk) / WHEEL_CHUNK_REFERENCES;
 }

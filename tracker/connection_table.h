@@ -3,7 +3,7 @@
  *     connection_table_create(&limits, &table);
  *     connection = connection_table_find(table, &tuple, hash);
  *     connection = connection_table_add(table, &tuple, hash);        NULL: full
- *     connection_table_set_timer(table, connection, at_ns);          packet time
+ *     connection_table_set_timer(table, connection);                 when its times were set
  *     while ((connection = connection_table_due(table, now_ns))) …   the next whose timer is due
  *     connection_table_remove(table, connection);
  *     connection_table_destroy(table);
@@ -29,22 +29,25 @@
 struct tuple {
     uint8_t low_address[16]; /* IPv4: the first 4, others 0 */
     uint8_t high_address[16];
-    uint16_t low_port; /* host order; 0 without ports; ICMP with an id: the id in both */
-    uint16_t high_port;
+    uint16_t low_port; /* host order; 0 without ports; ICMP with an id: the id, which is both's */
+    union {
+        uint16_t high_port;
+        uint16_t icmp; /* ICMP: type that the low end sends (as tuple.c says) << 8 | code */
+    };
     uint16_t zone;
-    uint16_t icmp; /* ICMP: type that the low end sends (as tuple.c says) << 8 | code; others 0 */
     uint8_t protocol;
-    uint8_t ip_version;
-    uint8_t has_ports;
-    uint8_t unused[5]; /* 0: tuples compare as bytes */
+    uint8_t ip_version : 4; /* 4 or 6 */
+    uint8_t has_ports : 1;
+    uint8_t unused : 3; /* 0: tuples compare as bytes */
 };
 
 /* What the TCP module knows of one side; tracker/protocol/tcp.h has the words. */
 struct tcp_side {
     uint32_t end, window_end, window_max, ack_max;
-    uint8_t scale;
-    uint8_t flags; /* enum tcp_side_flag */
-    uint16_t mss;  /* that it has said; 0: not seen */
+    uint16_t mss;          /* that it has said; 0: not seen */
+    uint8_t flags;         /* enum tcp_side_flag */
+    uint8_t scale : 4;     /* at most 14: RFC 7323, section 2.3 */
+    uint8_t syn_scale : 4; /* of its SYN that was ignored */
 };
 
 /* 'last_…': of the segment that is remembered. */
@@ -52,11 +55,10 @@ struct tcp_track {
     struct tcp_side sides[FLOW_DIRECTIONS]; /* by sender */
     uint32_t last_sequence, last_acknowledgment, last_end;
     uint16_t last_window;
-    uint8_t last_kind; /* enum tcp_kind */
-    uint8_t last_direction;
-    uint8_t last_scale;
-    uint8_t last_flags;
     uint8_t n_retransmissions;
+    uint8_t last_kind : 3; /* enum tcp_kind */
+    uint8_t last_direction : 1;
+    uint8_t last_flags : 4; /* enum tcp_last_flag */
 };
 
 struct sctp_track {
@@ -106,11 +108,21 @@ struct connection_traits {
 /* In 'traits' of a connection: they are in its 'extra'; 0: all are zero. */
 enum { TRAITS_NONE = 0, TRAITS_OWN = UINT16_MAX };
 
+/* What does not fit the entry's counters: of the record under way. */
+struct connection_beyond {
+    uint64_t packets, l2_bytes, l3_bytes, billed_bytes; /* more than the entry has */
+    uint64_t unseen_packets;  /* of all of the record's: those that conntrack does not count */
+    uint64_t unseen_l3_bytes; /* modulo 2^64: a datagram may be more than its last fragment */
+};
+
 /* What few connections have. */
 struct connection_extra {
     struct connection_traits traits;            /* with TRAITS_OWN */
     uint32_t n_sent[FLOW_DIRECTIONS];           /* packets, where a link remembers them */
     uint8_t billed_rest_64ths[FLOW_DIRECTIONS]; /* of a byte, where a link costs parts of one */
+    uint8_t helper_number;                      /* that reads its packets; 0: none */
+    bool has_start;                             /* 'start_ns' is set */
+    int64_t start_ns;                           /* where it is not the entry's first_ns */
     uint64_t master_id;               /* of the connection that expected this one; 0: none */
     struct expectation *expectations; /* that it is the master of, the newest first */
     union {
@@ -118,75 +130,70 @@ struct connection_extra {
         struct sip_track sip;
         struct pptp_track pptp;
     } helper;                                  /* the helper's own */
-    uint8_t helper_number;                     /* that reads its packets; 0: none */
     uint32_t last_flow_label[FLOW_DIRECTIONS]; /* with FLOW_LABEL_SEEN; 0: as the first */
     uint32_t flow_label_changes;               /* of one record */
     uint32_t merged_packets;                   /* of one record */
+    uint32_t invalid_packets;                  /* of one record: more than the entry has */
+    uint32_t wan_changes;                      /* of one record: more than the entry has */
     struct ct_total before[FLOW_DIRECTIONS];   /* in the records before */
-    struct connection_extra *next_free;        /* the slab's own */
+    struct connection_beyond beyond[FLOW_DIRECTIONS];
+    struct connection_extra *next_free; /* the slab's own */
 };
 
-/* Hot fields first: a packet's lookup, timer and state are in the first two cache lines, its
- * counters in the second or third, what only some protocols look at in a line of its own. Aligned,
- * finds of 1M connections take 10 to 20 % less than with entries of 240 bytes one after the other.
- */
+/* Three cache lines: what it is and where it stands; counters and times; its protocol's. Every
+ * packet of TCP or UDP touches all of them. Aligned, finds of 1M connections took 10 to 20 % less
+ * than with entries that begin anywhere.
+ *
+ * What is small here grows elsewhere: flow_counters.h has the counters, connection_start_ns() when
+ * the flow began; its id and IPv6 flow labels are in the table, beside the entries. */
 struct __attribute__((aligned(64))) connection {
     struct tuple tuple;
-    int64_t last_ns;    /* largest time_ns */
-    int64_t expires_ns; /* clock at which it is over */
-
-    int64_t timer_ns;       /* clock at which it is due; INT64_MAX: no timer */
-    int64_t filed_ns;       /* the wheel's own: clock at which it looks here; not after timer_ns */
-    uint32_t status;        /* enum connection_status */
-    uint8_t original_end;   /* enum original_end */
-    uint8_t state;          /* enum connection_state */
-    uint8_t protocol_state; /* the protocol module's own */
+    int64_t last_ns;                /* largest time_ns */
+    struct connection_extra *extra; /* NULL: nothing set; connection_table_extra() makes it */
+    uint16_t status;                /* enum connection_status */
+    uint8_t state;                  /* enum connection_state */
+    uint8_t protocol_state;         /* the protocol module's own */
     uint8_t class_index;
+    uint8_t wan_match;           /* of the WAN's, of the record's first packet */
+    uint8_t account_changes;     /* flow_account.c's own: when 'account' was chosen */
+    uint8_t original_end : 2;    /* enum original_end */
+    uint8_t first_direction : 2; /* of the first packet */
+    bool is_shadow : 1;          /* its home is another shard: not billed, not told of */
+    bool is_held_only : 1;       /* all its packets are of one end and not judged (PACKET_HELD) */
+    bool is_account_fixed : 1;   /* by the link layer, a lease or a rule: no change moves it */
+    bool is_untold : 1;          /* fragments opened it: its event NEW is still to be told */
 
     struct connection_counters {
-        uint64_t l2_bytes, l3_bytes, billed_bytes, ct_l3_bytes;
-        uint32_t packets, ct_packets; /* of one record: cut before they overflow */
-    } counters[FLOW_DIRECTIONS];      /* since the record before */
+        uint32_t packets, l2_bytes, l3_bytes, billed_bytes;
+    } counters[FLOW_DIRECTIONS]; /* since the record before */
+    int64_t expires_ns;          /* clock at which it is over */
+    int64_t interim_ns;          /* clock at which the next interim record is due */
+    int64_t filed_ns;            /* the wheel's own: clock at which it looks here */
+    int64_t first_ns;            /* of the record under way, or the last one */
 
-    int64_t start_ns;   /* first packet */
-    int64_t first_ns;   /* of the record under way; valid with record_packets > 0 */
-    int64_t interim_ns; /* clock at which the next interim record is due */
-    uint64_t id;
-    uint32_t flow_label[FLOW_DIRECTIONS]; /* of its first packet, with FLOW_LABEL_SEEN; 0: none */
-    uint32_t invalid_packets;
-    uint32_t wan_changes;
-    uint16_t wan;
-    uint16_t account;
-    struct connection_extra *extra; /* NULL: nothing set; connection_table_extra() makes it */
-    uint16_t traits;                /* the table's own: connection_table_traits() */
-    uint8_t is_shadow;              /* its home is another shard: not billed, not told of */
-    uint8_t icmp_type;              /* of the first packet */
-    uint8_t icmp_code;
-    uint8_t wan_match;    /* of the WAN's, of the record's first packet */
-    uint8_t is_held_only; /* all its packets are of one end and were not judged (PACKET_HELD) */
-
-    uint32_t slot;            /* the table's own: CONNECTION_SLOT_USED, or the free list */
-    uint32_t hash;            /* the table's own: which bucket */
-    uint32_t account_changes; /* how many there had been when 'account' was chosen */
-    bool is_account_fixed;    /* by the link layer, a lease or a rule: no change of them moves it */
-    uint8_t first_direction;  /* of the first packet */
-    bool is_untold;           /* fragments opened it: its event NEW is still to be told */
-
-    union __attribute__((aligned(64))) {
+    union {
         struct tcp_track tcp;
         struct sctp_track sctp;
         struct gre_track gre;
         int64_t young_until_ns; /* UDP: clock from which on it may be a stream */
-    } track;                    /* the protocol module's own */
+        struct {
+            uint8_t type, code; /* of the first packet */
+        } icmp;
+    } track; /* the protocol module's own */
+    uint16_t wan;
+    uint16_t account;
+    uint16_t traits;         /* the table's own: connection_table_traits() */
+    uint8_t invalid_packets; /* of one record */
+    uint8_t wan_changes;     /* of one record */
 };
 
 static_assert(sizeof(struct connection_traits) == 24, "no holes: they are compared as bytes");
-static_assert(sizeof(struct tuple) == 48, "tuples are hashed and compared as 48 bytes");
-static_assert(sizeof(struct tcp_track) <= 64, "the TCP module looks at one cache line more");
-static_assert(sizeof(struct connection) <= 320, "entries take at most 320 bytes");
+static_assert(sizeof(struct tuple) == 40, "tuples are compared as 40 bytes");
+static_assert(offsetof(struct connection, counters) == 64, "the second cache line");
+static_assert(offsetof(struct connection, track) == 128, "the third cache line");
+static_assert(sizeof(struct connection) == 192, "entries take three cache lines");
 
-#define CONNECTION_SLOT_USED UINT32_MAX
-#define CONNECTION_NOWHERE   UINT32_MAX
+#define CONNECTION_NOWHERE UINT32_MAX
 
 /* For the table's own modules. */
 static inline bool tuple_is_equal(const struct tuple *a, const struct tuple *b)
@@ -202,7 +209,33 @@ static inline bool tuple_is_equal(const struct tuple *a, const struct tuple *b)
 /* For the table's own modules: whether the entry is in the table. */
 static inline bool connection_is_used(const struct connection *connection)
 {
-    return connection->slot == CONNECTION_SLOT_USED;
+    return connection->tuple.ip_version != 0;
+}
+
+static inline bool tuple_is_icmp(const struct tuple *tuple)
+{
+    enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
+    return tuple->protocol == PROTOCOL_ICMP || tuple->protocol == PROTOCOL_ICMPV6;
+}
+
+/* The port of the high end, or the ICMP id that is both's. */
+static inline uint16_t tuple_high_port(const struct tuple *tuple)
+{
+    return tuple_is_icmp(tuple) ? tuple->low_port : tuple->high_port;
+}
+
+/* Clock at which it is due: for its end, or an interim record. INT64_MAX: never. */
+static inline int64_t connection_due_ns(const struct connection *connection)
+{
+    int64_t expires_ns = connection->expires_ns, interim_ns = connection->interim_ns;
+    return interim_ns < expires_ns ? interim_ns : expires_ns;
+}
+
+/* Time of the flow's first packet. */
+static inline int64_t connection_start_ns(const struct connection *connection)
+{
+    bool is_apart = connection->extra && connection->extra->has_start;
+    return is_apart ? connection->extra->start_ns : connection->first_ns;
 }
 
 /* Which end of the tuple sent the connection's first packet. */
@@ -237,9 +270,9 @@ struct connection *connection_table_find_near(struct connection_table *table,
                                               const struct tuple *tuple, uint64_t hash,
                                               uint32_t near);
 
-/* A zeroed entry with this tuple (which is not in the table). NULL: connections_max are in it, or
- * 1,280 where this one would be looked for: a lookup never reads more than 128 cache lines of the
- * index. */
+/* A zeroed entry with this tuple (which is not in the table) and no timer. NULL: connections_max
+ * are in it, or 1,280 where this one would be looked for: a lookup never reads more than 128 cache
+ * lines of the index. */
 struct connection *connection_table_add(struct connection_table *table, const struct tuple *tuple,
                                         uint64_t hash);
 void connection_table_remove(struct connection_table *table, struct connection *connection);
@@ -254,14 +287,26 @@ const struct connection_traits *connection_table_traits(const struct connection_
 void connection_table_set_traits(struct connection_table *table, struct connection *connection,
                                  const struct connection_traits *traits);
 
-/* Sets the connection's only timer: due at 'at_ns', which may be before or after what was set, or
- * already past; INT64_MAX: never. Later is a store, earlier a place in the wheel. */
-void connection_table_set_timer(struct connection_table *table, struct connection *connection,
-                                int64_t at_ns);
+/* The flow's id, 0 until it is set. */
+uint64_t connection_table_id(const struct connection_table *table,
+                             const struct connection *connection);
+void connection_table_set_id(struct connection_table *table, const struct connection *connection,
+                             uint64_t id);
 
-/* The next connection whose timer is <= now_ns; its timer is then unset. NULL: no more. Exact: none
- * is given before its time, and after NULL none is left. 'now_ns' never decreases (a smaller one
- * counts as the largest so far). Order is not by time: callers must not depend on it. */
+/* An IPv6 connection's flow labels by direction: of its first packet, with FLOW_LABEL_SEEN; 0:
+ * none. */
+uint32_t *connection_table_flow_labels(const struct connection_table *table,
+                                       const struct connection *connection);
+
+/* To be called when expires_ns or interim_ns were set: the connection is due at the earlier of
+ * them, which may be before or after what was set, or already past; INT64_MAX: never. Later costs
+ * nothing, earlier a place in the wheel. */
+void connection_table_set_timer(struct connection_table *table, struct connection *connection);
+
+/* The next connection that is due at now_ns or before; who is given it removes it, or sets its
+ * timer again. NULL: no more. Exact: none is given before its time, and after NULL none is left.
+ * 'now_ns' never decreases (a smaller one counts as the largest so far). Order is not by time:
+ * callers must not depend on it. */
 struct connection *connection_table_due(struct connection_table *table, int64_t now_ns);
 
 /* False: connection_table_due() would find none. Costs next to nothing. */
@@ -274,6 +319,11 @@ struct connection *connection_table_victim(struct connection_table *table);
 /* Every connection, in slab order: pass NULL first. */
 struct connection *connection_table_next(struct connection_table *table,
                                          const struct connection *before);
+
+/* Asks for what connection_table_remove() and a last look at the 'n'th place behind this one will
+ * need: while all are gone over. */
+void connection_table_prefetch_behind(const struct connection_table *table,
+                                      const struct connection *connection, uint32_t n);
 
 /* The same by number: places 0 to connection_table_places() - 1, each with a connection or NULL. A
  * connection keeps its place. */

@@ -9,13 +9,14 @@
 
 #include "tracker/flow/flow_expect.h"
 #include "tracker/flow/flow_internal.h"
+#include "tracker/flow_counters.h"
 #include "tracker/flow_record.h"
 #include "tracker/tuple.h"
 
 enum {
     PROTOCOL_GRE = 47,
+    FINISH_AHEAD = 8,
     ENDS_A_PACKET = 8, /* flows that one packet may end besides its own: bounded work */
-    RECORD_PACKETS_MAX = INT32_MAX,
 };
 
 int flow_table_create(const struct flow_options *options, struct flow_table **out)
@@ -30,6 +31,7 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
         .links = options->links,
         .sink = options->sink,
         .connections_max = options->connections_max,
+        .account_changes = 1,
         .clock_ns = INT64_MIN,
     };
     struct connection_limits limits = {.connections_max = options->connections_max};
@@ -119,14 +121,6 @@ static int64_t next_interim_ns(const struct flow_table *flows, uint64_t id, int6
     return clock_ns - into_ns + interval_ns;
 }
 
-static void set_timer(struct flow_table *flows, struct connection *connection)
-{
-    int64_t at_ns = connection->expires_ns;
-    if (connection->interim_ns < at_ns)
-        at_ns = connection->interim_ns;
-    connection_table_set_timer(flows->connections, connection, at_ns);
-}
-
 /* What it has counted before is kept with it, for who asks for its totals. */
 void flow_cut_interim(struct flow_table *flows, struct connection *connection, int64_t time_ns)
 {
@@ -169,7 +163,7 @@ __attribute__((noinline)) bool flow_settle_due(struct flow_table *flows, size_t 
         if (!connection)
             return false;
         if (flow_settle(flows, connection, flows->clock_ns))
-            set_timer(flows, connection);
+            connection_table_set_timer(flows->connections, connection);
     }
     return true;
 }
@@ -188,6 +182,7 @@ bool flow_table_finish(struct flow_table *flows, size_t n_max)
         return true;
     struct connection *connection = connection_table_next(flows->connections, flows->finished);
     for (size_t i = 0; i < n_max && connection; i++) {
+        connection_table_prefetch_behind(flows->connections, connection, FINISH_AHEAD);
         struct connection *next = connection_table_next(flows->connections, connection);
         flow_end(flows, connection, END_OF_INPUT, flows->clock_ns);
         flows->finished = connection; /* only its place in the slab is looked at */
@@ -226,27 +221,40 @@ static uint64_t charge_for(struct flow_table *flows, struct connection *connecti
     return charge.billed_bytes;
 }
 
+/* When the flow began is kept apart from now on. */
+static void set_first(struct flow_table *flows, struct connection *connection, int64_t time_ns)
+{
+    if (connection->first_ns == time_ns)
+        return;
+    struct connection_extra *extra = connection_table_extra(flows->connections, connection);
+    if (!extra->has_start)
+        extra->start_ns = connection->first_ns;
+    extra->has_start = true;
+    connection->first_ns = time_ns;
+}
+
+static void begin_record(struct flow_table *flows, struct connection *connection,
+                         const struct packet *packet)
+{
+    uint64_t id = connection_table_id(flows->connections, connection);
+    set_first(flows, connection, packet->time_ns);
+    connection->wan = packet->wan;
+    connection->wan_match = packet->wan_match;
+    connection->interim_ns = next_interim_ns(flows, id, packet->clock_ns);
+}
+
 static void count(struct flow_table *flows, struct connection *connection, unsigned direction,
                   const struct packet *packet, uint64_t billed_bytes)
 {
-    struct connection_counters *counters = &connection->counters[direction];
-    if (counters->packets == RECORD_PACKETS_MAX)
-        flow_cut_interim(flows, connection, packet->clock_ns);
-    if (!flow_record_is_begun(connection)) {
-        connection->first_ns = packet->time_ns;
-        connection->wan = packet->wan;
-        connection->wan_match = packet->wan_match;
-        connection->interim_ns = next_interim_ns(flows, connection->id, packet->clock_ns);
-    }
-    counters->packets++;
-    counters->l2_bytes += packet->l2_bytes;
-    counters->l3_bytes += packet->l3_bytes;
-    counters->billed_bytes += billed_bytes;
+    if (flow_counters_are_zero(connection))
+        begin_record(flows, connection, packet);
+    flow_counters_add(flows->connections, connection, direction, packet, billed_bytes);
     if (packet->time_ns < connection->first_ns)
-        connection->first_ns = packet->time_ns;
+        set_first(flows, connection, packet->time_ns);
     if (packet->time_ns > connection->last_ns)
         connection->last_ns = packet->time_ns;
-    connection->wan_changes += packet->wan != connection->wan;
+    if (packet->wan != connection->wan)
+        flow_counters_add_wan_change(flows->connections, connection);
     if (packet->marks & PACKET_MARK_IPV6)
         flow_count_label(flows, connection, direction, packet);
 }
@@ -310,7 +318,7 @@ static void leave(struct flow_table *flows, const struct step *step)
     if (step->verdict == VERDICT_CLOSE)
         flow_end(flows, step->connection, END_CLOSED, step->packet->clock_ns);
     else
-        set_timer(flows, step->connection);
+        connection_table_set_timer(flows->connections, step->connection);
 }
 
 /* What the packet does to its connection. */
@@ -336,6 +344,7 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
         charge->billed_bytes = without_flow.billed_bytes;
         charge->account = account_of_packet(flows->accounts, packet);
         flows->judgement = (struct flow_judgement){0};
+        flows->judged = NULL;
         return FLOW_OVERFLOW;
     }
     if (step.connection->account_changes != flows->account_changes)
@@ -367,6 +376,11 @@ void flow_table_add_shadow(struct flow_table *flows, const struct packet *packet
     if (flows->helpers)
         flow_use_up_expectation(flows, packet);
     leave(flows, &step);
+}
+
+uint64_t flow_table_judged_id(const struct flow_table *flows)
+{
+    return flows->judged ? connection_table_id(flows->connections, flows->judged) : 0;
 }
 
 const struct flow_judgement *flow_table_judgement(const struct flow_table *flows)

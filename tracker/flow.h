@@ -112,7 +112,6 @@ enum ct_state {
 };
 
 struct flow_judgement {
-    uint64_t flow_id;
     int64_t timeout_ns;  /* that the packet set; 0: none; 1 or negative: over at once */
     uint32_t ct_state;   /* enum ct_state; 0: untracked, or not judged by itself */
     uint32_t status;     /* of the connection behind it, enum connection_status */
@@ -122,6 +121,9 @@ struct flow_judgement {
 
 /* Of the packet that was added last. */
 const struct flow_judgement *flow_table_judgement(const struct flow_table *flows);
+
+/* The flow of that packet; 0: it has none. */
+uint64_t flow_table_judged_id(const struct flow_table *flows);
 
 /* CT_RELATED, with CT_REPLY where it is about a packet of the original direction; or CT_INVALID:
  * the ICMP error is about no connection that there is, or went to another than that packet's

@@ -4,22 +4,17 @@
 
 #include "proto/clock_step.h"
 #include "proto/seal.h"
+#include "tracker/flow_counters.h"
 
 bool flow_record_is_begun(const struct connection *connection)
 {
-    return connection->counters[FLOW_ORIGINAL].packets || connection->counters[FLOW_REPLY].packets;
+    return !flow_counters_are_zero(connection);
 }
 
-static void copy_counters(const struct connection_counters *from, struct flow_counters *to)
+static void copy_flow_labels(const uint32_t *labels, struct flow_record *record)
 {
-    *to = (struct flow_counters){
-        .packets = from->packets,
-        .l2_bytes = from->l2_bytes,
-        .l3_bytes = from->l3_bytes,
-        .billed_bytes = from->billed_bytes,
-        .ct_packets = from->ct_packets,
-        .ct_l3_bytes = from->ct_l3_bytes,
-    };
+    for (unsigned i = 0; i < FLOW_DIRECTIONS; i++)
+        record->flow_label[i] = labels[i] & ~(uint32_t)FLOW_LABEL_SEEN;
 }
 
 static uint8_t helper_of(const struct connection *connection)
@@ -35,16 +30,14 @@ static void describe(const struct connection_table *connections,
     const struct tuple *tuple = &connection->tuple;
     bool is_high = connection->original_end == ORIGINAL_IS_HIGH;
     *record = (struct flow_record){
-        .id = connection->id,
-        .start_ns = connection->start_ns,
-        .first_ns = connection->start_ns,
+        .id = connection_table_id(connections, connection),
+        .start_ns = connection_start_ns(connection),
+        .first_ns = connection_start_ns(connection),
         .last_ns = connection->last_ns,
         .mark = traits->mark,
         .status = connection->status,
-        .flow_label = {connection->flow_label[FLOW_ORIGINAL] & ~(uint32_t)FLOW_LABEL_SEEN,
-                       connection->flow_label[FLOW_REPLY] & ~(uint32_t)FLOW_LABEL_SEEN},
-        .source_port = is_high ? tuple->high_port : tuple->low_port,
-        .destination_port = is_high ? tuple->low_port : tuple->high_port,
+        .source_port = is_high ? tuple_high_port(tuple) : tuple->low_port,
+        .destination_port = is_high ? tuple->low_port : tuple_high_port(tuple),
         .zone = tuple->zone,
         .wan = connection->wan,
         .wan_match = connection->wan ? (uint8_t)(connection->wan_match + 1) : 0,
@@ -52,8 +45,6 @@ static void describe(const struct connection_table *connections,
         .ip_version = tuple->ip_version,
         .protocol = tuple->protocol,
         .has_ports = tuple->has_ports,
-        .icmp_type = connection->icmp_type,
-        .icmp_code = connection->icmp_code,
         .state = connection->state,
         .class_index = connection->class_index,
         .resume = (uint32_t)(connection->is_account_fixed ? RESUME_ACCOUNT_FIXED : 0) |
@@ -61,6 +52,12 @@ static void describe(const struct connection_table *connections,
                   (uint32_t)helper_of(connection) << RESUME_HELPER_SHIFT |
                   (uint32_t)traits->policy << RESUME_POLICY_SHIFT,
     };
+    if (tuple->ip_version == 6)
+        copy_flow_labels(connection_table_flow_labels(connections, connection), record);
+    if (tuple_is_icmp(tuple)) {
+        record->icmp_type = connection->track.icmp.type;
+        record->icmp_code = connection->track.icmp.code;
+    }
     if (connection->extra)
         record->master_id = connection->extra->master_id;
     memcpy(record->labels, traits->labels, sizeof record->labels);
@@ -70,8 +67,8 @@ static void describe(const struct connection_table *connections,
 
 static void copy_all_counters(const struct connection *connection, struct flow_record *record)
 {
-    copy_counters(&connection->counters[FLOW_ORIGINAL], &record->counters[FLOW_ORIGINAL]);
-    copy_counters(&connection->counters[FLOW_REPLY], &record->counters[FLOW_REPLY]);
+    flow_counters_read(connection, FLOW_ORIGINAL, &record->counters[FLOW_ORIGINAL]);
+    flow_counters_read(connection, FLOW_REPLY, &record->counters[FLOW_REPLY]);
     if (connection->extra) {
         record->flow_label_changes = connection->extra->flow_label_changes;
         record->merged_packets = connection->extra->merged_packets;
@@ -88,11 +85,13 @@ static void begin_event(const struct connection *connection, enum event_kind kin
         .time_ns = time_ns,
         .timeout_ns = connection->expires_ns - time_ns,
     };
-    for (int i = 0; i < FLOW_DIRECTIONS; i++) {
+    for (unsigned i = 0; i < FLOW_DIRECTIONS; i++) {
+        struct flow_counters counters;
+        flow_counters_read(connection, i, &counters);
         if (connection->extra)
             event->totals[i] = connection->extra->before[i];
-        event->totals[i].packets += connection->counters[i].ct_packets;
-        event->totals[i].l3_bytes += connection->counters[i].ct_l3_bytes;
+        event->totals[i].packets += counters.ct_packets;
+        event->totals[i].l3_bytes += counters.ct_l3_bytes;
     }
 }
 
@@ -143,15 +142,13 @@ void flow_record_cut(const struct connection_table *connections, const struct fl
     if (flow_record_is_begun(connection))
         record->first_ns = connection->first_ns;
     copy_all_counters(connection, record);
-    record->invalid_packets = connection->invalid_packets;
-    record->wan_changes = connection->wan_changes;
+    record->invalid_packets = flow_counters_invalid(connection);
+    record->wan_changes = flow_counters_wan_changes(connection);
     record->kind = reason == END_NONE ? RECORD_INTERIM : RECORD_FINAL;
     record->end_reason = (uint8_t)reason;
     record->seal = seal_of(event.time_ns);
 
-    memset(connection->counters, 0, sizeof connection->counters);
-    connection->invalid_packets = 0;
-    connection->wan_changes = 0;
+    flow_counters_reset(connection);
     connection->interim_ns = INT64_MAX;
     if (connection->extra) {
         connection->extra->flow_label_changes = 0;

@@ -40,13 +40,16 @@ static uint8_t paired_type(uint8_t protocol, uint8_t type)
     }
 }
 
+static bool is_icmp(uint8_t protocol)
+{
+    return protocol == PROTOCOL_ICMP || protocol == PROTOCOL_ICMPV6;
+}
+
 /* The type that the low end sends: requests of one end are another connection than those of the
  * other. Where an end talks to itself, the greater type stands for the pair. */
 static uint16_t icmp_of(const struct packet *packet, bool is_high)
 {
     uint8_t protocol = packet->protocol, type = packet->icmp_type;
-    if (protocol != PROTOCOL_ICMP && protocol != PROTOCOL_ICMPV6)
-        return 0;
     uint8_t other = paired_type(protocol, type);
     if (memcmp(packet->source_address, packet->destination_address, 16) == 0)
         type = type > other ? type : other;
@@ -60,9 +63,10 @@ void tuple_of_packet(const struct packet *packet, struct tuple *tuple)
     bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
     *tuple = (struct tuple){
         .low_port = is_high ? packet->destination_port : packet->source_port,
-        .high_port = is_high ? packet->source_port : packet->destination_port,
+        .high_port = is_icmp(packet->protocol) ? icmp_of(packet, is_high)
+                     : is_high                 ? packet->source_port
+                                               : packet->destination_port,
         .zone = packet->zone,
-        .icmp = icmp_of(packet, is_high),
         .protocol = packet->protocol,
         .ip_version = packet->marks & PACKET_MARK_IPV6 ? 6 : 4,
         .has_ports = (packet->marks & PACKET_MARK_PORTS) != 0,
@@ -104,10 +108,23 @@ uint64_t tuple_flow_id(const struct tuple *tuple, int64_t start_ns)
 {
     static const uint8_t key[crypto_shorthash_KEYBYTES] = "wanmeter flow id";
     struct {
-        struct tuple tuple;
+        uint8_t low_address[16], high_address[16];
+        uint16_t low_port, high_port, zone, icmp;
+        uint8_t protocol, ip_version, has_ports, unused[5];
         int64_t start_ns;
-    } content = {.tuple = *tuple, .start_ns = start_ns};
-    static_assert(sizeof content == sizeof(struct tuple) + 8, "no holes: it is hashed as bytes");
+    } content = {
+        .low_port = tuple->low_port,
+        .high_port = tuple_high_port(tuple),
+        .zone = tuple->zone,
+        .icmp = tuple_is_icmp(tuple) ? tuple->icmp : 0,
+        .protocol = tuple->protocol,
+        .ip_version = tuple->ip_version,
+        .has_ports = tuple->has_ports,
+        .start_ns = start_ns,
+    };
+    memcpy(content.low_address, tuple->low_address, sizeof content.low_address);
+    memcpy(content.high_address, tuple->high_address, sizeof content.high_address);
+    static_assert(sizeof content == 56, "no holes: it is hashed as bytes");
 
     uint64_t id;
     static_assert(sizeof id == crypto_shorthash_BYTES, "SipHash-2-4 gives 64 bits");

@@ -79,6 +79,12 @@ static void bench_hash(const struct connection_table *table)
     sink = sum;
 }
 
+static void set_timer(struct connection_table *table, struct connection *connection, int64_t at_ns)
+{
+    connection->expires_ns = at_ns;
+    connection_table_set_timer(table, connection);
+}
+
 static void add_all(struct connection_table *table, size_t n)
 {
     int64_t begin_ns = cpu_ns();
@@ -88,7 +94,7 @@ static void add_all(struct connection_table *table, size_t n)
             connection_table_add(table, &tuple, connection_table_hash(table, &tuple));
         if (connection == NULL)
             abort();
-        connection_table_set_timer(table, connection, (int64_t)(random_next() % TIMER_SPAN_NS));
+        set_timer(table, connection, (int64_t)(random_next() % TIMER_SPAN_NS));
     }
     print_each("grow", n, begin_ns, n);
 }
@@ -100,7 +106,7 @@ static void touch(struct connection_table *table, struct connection *connection,
         abort();
     connection->last_ns = now_ns;
     connection->counters[now_ns & 1].packets++;
-    connection_table_set_timer(table, connection, now_ns + TIMER_SPAN_NS);
+    set_timer(table, connection, now_ns + TIMER_SPAN_NS);
 }
 
 static void bench_find(struct connection_table *table, size_t n)
@@ -145,7 +151,7 @@ static void bench_churn(struct connection_table *table, size_t n)
             abort();
         connection_table_remove(table, connection);
         connection = connection_table_add(table, &tuple, hash);
-        connection_table_set_timer(table, connection, (int64_t)i + TIMER_SPAN_NS);
+        set_timer(table, connection, (int64_t)i + TIMER_SPAN_NS);
         n_done++;
     }
     print_each("remove_add", n, begin_ns, n_done);
@@ -156,7 +162,7 @@ static void bench_timers(struct connection_table *table, size_t n)
 {
     struct connection *connection = NULL;
     while ((connection = connection_table_next(table, connection)) != NULL)
-        connection_table_set_timer(table, connection, (int64_t)(random_next() % TIMER_SPAN_NS));
+        set_timer(table, connection, (int64_t)(random_next() % TIMER_SPAN_NS));
     size_t n_fired = 0;
     int64_t begin_ns = cpu_ns();
     for (int64_t now_ns = 0; now_ns < TIMER_SPAN_NS; now_ns += 1000) {

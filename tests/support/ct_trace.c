@@ -76,7 +76,8 @@ static void print_judgement(struct trace *trace, uint8_t protocol)
     printf("{\"n\": %" PRIu64 ", \"p\": %u, \"v\": \"%c\", \"d\": \"%c\", \"id\": %" PRIu64
            ", \"state\": \"%s\", \"t\": ",
            trace->n, protocol, letter_of(ct_state), direction_letter(ct_state),
-           has_effect ? judgement->flow_id : 0, connection_state_name(judgement->state));
+           has_effect ? flow_table_judged_id(trace->flows) : 0,
+           connection_state_name(judgement->state));
     if (judgement->timeout_ns > 0)
         printf("%" PRId64 "}\n", judgement->timeout_ns);
     else

@@ -177,6 +177,21 @@ static void test_a_running_flows_next_packet_is_the_new_accounts(void **state)
     }
 }
 
+/* An entry remembers the last change by a number of 8 bits. */
+static void test_a_flow_that_slept_through_many_changes_is_asked_for_its_account(void **state)
+{
+    struct world *world = *state;
+    static const unsigned n_changes[] = {1, 2, 253, 254, 255, 256, 257, 509, 510, 511, 1000};
+    ask(world, 1 * S);
+    for (size_t i = 0; i < sizeof n_changes / sizeof n_changes[0]; i++) {
+        change(world, 2 * S, i % 2 ? "remove" : "add", "bob", "10.0.0.1");
+        for (unsigned n = 1; n < n_changes[i]; n++)
+            flow_table_accounts_changed(world->flows);
+        assert_int_equal(ask(world, 2 * S), i % 2 ? ALICE : BOB);
+    }
+    finish(world);
+}
+
 static void test_a_change_that_is_not_the_flows_cuts_nothing(void **state)
 {
     struct world *world = *state;
@@ -271,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
         CASE(test_a_running_flows_next_packet_is_the_new_accounts),
+        CASE(test_a_flow_that_slept_through_many_changes_is_asked_for_its_account),
         CASE(test_a_change_that_is_not_the_flows_cuts_nothing),
         CASE(test_there_and_back_between_two_packets_is_no_change),
         CASE(test_a_flow_without_another_packet_keeps_its_account),

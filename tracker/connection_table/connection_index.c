@@ -19,10 +19,11 @@ struct position {
     unsigned slot;
 };
 
-int connection_index_init(struct connection_index *index, struct connection *slab,
-                          uint32_t connections_max)
+int connection_index_init(struct connection_index *index, const struct connection *slab,
+                          const uint32_t *hashes, uint32_t connections_max)
 {
-    *index = (struct connection_index){.slab = slab, .n_buckets = BUCKETS_MIN, .base = BUCKETS_MIN};
+    *index = (struct connection_index){
+        .slab = slab, .hashes = hashes, .n_buckets = BUCKETS_MIN, .base = BUCKETS_MIN};
     /* Each overflow bucket hangs behind 10 entries of its own. */
     size_t n_overflow = connections_max / BUCKET_SLOTS + 1;
     size_t n_buckets = connections_max / BUCKET_ENTRIES_MEAN + 1 + BUCKETS_MIN;
@@ -194,7 +195,7 @@ static void chain_remove(struct connection_index *index, struct bucket *first, s
 static void prefetch_hashes(const struct connection_index *index, const struct bucket *bucket)
 {
     for (unsigned slot = 0; slot < BUCKET_SLOTS && bucket->tags[slot] != 0; slot++)
-        __builtin_prefetch(&index->slab[bucket->places[slot]].hash);
+        __builtin_prefetch(&index->hashes[bucket->places[slot]]);
 }
 
 /* Takes the chain of the oldest bucket not yet split apart: each entry goes back there, or to a new
@@ -213,7 +214,7 @@ static void index_split(struct connection_index *index)
         prefetch_hashes(index, &taken);
         for (unsigned slot = 0; slot < BUCKET_SLOTS && taken.tags[slot] != 0; slot++) {
             uint32_t place = taken.places[slot];
-            bool moves = (index->slab[place].hash & bit) != 0;
+            bool moves = (index->hashes[place] & bit) != 0;
             chain_append(index, moves ? added : first, taken.tags[slot], place);
         }
         if (taken.next == 0)
@@ -235,7 +236,7 @@ bool connection_index_has_room(const struct connection_index *index, uint64_t ha
 
 void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash)
 {
-    assert(index->slab[place].hash == (uint32_t)hash);
+    assert(index->hashes[place] == (uint32_t)hash);
     chain_append(index, &index->buckets[bucket_number(index, (uint32_t)hash)], hash_tag(hash),
                  place);
     if (++index->n_entries / BUCKET_ENTRIES_MEAN > index->n_buckets)
@@ -244,7 +245,7 @@ void connection_index_add(struct connection_index *index, uint32_t place, uint64
 
 void connection_index_remove(struct connection_index *index, uint32_t place)
 {
-    struct bucket *first = &index->buckets[bucket_number(index, index->slab[place].hash)];
+    struct bucket *first = &index->buckets[bucket_number(index, index->hashes[place])];
     struct position at = {first, 0};
     while (at.bucket->places[at.slot] != place || at.bucket->tags[at.slot] == 0) {
         if (++at.slot == BUCKET_SLOTS)

@@ -37,7 +37,8 @@ struct bucket {
 };
 
 struct connection_index {
-    struct connection *slab; /* kept, not copied */
+    const struct connection *slab; /* kept, not copied */
+    const uint32_t *hashes;        /* by place, low 32 bits; kept, not copied */
     struct bucket *buckets;
     struct bucket *overflow;
     size_t buckets_size;
@@ -51,8 +52,8 @@ struct connection_index {
 };
 
 /* 0 or -ENOMEM. */
-int connection_index_init(struct connection_index *index, struct connection *slab,
-                          uint32_t connections_max);
+int connection_index_init(struct connection_index *index, const struct connection *slab,
+                          const uint32_t *hashes, uint32_t connections_max);
 void connection_index_deinit(struct connection_index *index); /* safe on a zeroed index */
 
 uint32_t connection_index_find(const struct connection_index *index, const struct tuple *tuple,
@@ -61,8 +62,7 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
 /* Can an entry with this hash be added? */
 bool connection_index_has_room(const struct connection_index *index, uint64_t hash);
 
-/* There is room. The entry at 'place' has its tuple and its 'hash' (low 32 bits) already, and is
- * not in the index.
+/* There is room. The entry at 'place' has its tuple and its hash already, and is not in the index.
  */
 void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash);
 

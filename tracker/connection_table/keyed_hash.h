@@ -1,7 +1,7 @@
 /* keyed_hash: a hash of a few words for a table, keyed with a secret, in two multiplications.
  *
  *     keyed_hash_init(&keys, bytes);
- *     hash = keyed_hash(&keys, words, n_words, tail);
+ *     hash = keyed_hash(&keys, words, n_words);
  *
  * Each multiplication takes two words, each XORed with a secret of its own, and folds the 128-bit
  * product. Who does not know the secrets and never sees a hash cannot choose words that collide;
@@ -37,9 +37,9 @@ static inline uint64_t keyed_hash_fold(uint64_t a, uint64_t b)
 
 /* 'n_words' is even, and at most KEYED_HASH_KEYS - 2. */
 static inline uint64_t keyed_hash(const struct keyed_hash *hash, const uint64_t *words,
-                                  size_t n_words, uint64_t tail)
+                                  size_t n_words)
 {
-    uint64_t sum = tail;
+    uint64_t sum = 0;
     for (size_t i = 0; i < n_words; i += 2)
         sum += keyed_hash_fold(words[i] ^ hash->keys[i], words[i + 1] ^ hash->keys[i + 1]);
     return keyed_hash_fold(sum ^ hash->keys[KEYED_HASH_KEYS - 2],

@@ -16,11 +16,6 @@ static uint64_t time_of_ns(int64_t at_ns)
     return (uint64_t)at_ns ^ (UINT64_C(1) << 63);
 }
 
-static bool has_timer(const struct connection *connection)
-{
-    return connection_is_used(connection) && connection->timer_ns != INT64_MAX;
-}
-
 static uint64_t references_max(const struct timer_wheel *wheel)
 {
     return 2 * (uint64_t)wheel->connections_max;
@@ -91,7 +86,7 @@ static void list_prefetch(const struct timer_wheel *wheel, const struct wheel_li
         return;
     const struct wheel_chunk *chunk = &wheel->chunks[list->first - 1];
     for (uint32_t i = 0; i < list->n_in_first; i++)
-        __builtin_prefetch(&wheel->slab[chunk->places[i]].timer_ns, 1);
+        __builtin_prefetch(&wheel->slab[chunk->places[i]].filed_ns, 1);
 }
 
 /* ---- where a time lies ---- */
@@ -167,7 +162,7 @@ static void wheel_rebuild(struct timer_wheel *wheel)
     wheel->next = UINT64_MAX;
     for (uint32_t place = 0; place < wheel->n_places; place++) {
         struct connection *connection = &wheel->slab[place];
-        connection->filed_ns = has_timer(connection) ? connection->timer_ns : INT64_MAX;
+        connection->filed_ns = connection_due_ns(connection);
         if (connection->filed_ns != INT64_MAX) {
             wheel_file(wheel, connection);
             wheel->n_references++;
@@ -175,9 +170,9 @@ static void wheel_rebuild(struct timer_wheel *wheel)
     }
 }
 
-void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection, int64_t at_ns)
+void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection)
 {
-    connection->timer_ns = at_ns;
+    int64_t at_ns = connection_due_ns(connection);
     if (at_ns >= connection->filed_ns)
         return;
     connection->filed_ns = at_ns;
@@ -195,7 +190,7 @@ void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection, i
  * a timer ends here. */
 static void reference_move(struct timer_wheel *wheel, struct connection *connection)
 {
-    connection->filed_ns = has_timer(connection) ? connection->timer_ns : INT64_MAX;
+    connection->filed_ns = connection_due_ns(connection);
     if (connection->filed_ns != INT64_MAX)
         wheel_file(wheel, connection);
     else
@@ -244,6 +239,11 @@ static bool wheel_advance(struct timer_wheel *wheel, uint64_t now)
     return true;
 }
 
+static bool is_never(const struct connection *connection)
+{
+    return connection_due_ns(connection) == INT64_MAX;
+}
+
 /* The next reference to be looked at whose entry is due. */
 static struct connection *wheel_take_due(struct timer_wheel *wheel, int64_t now_ns)
 {
@@ -253,10 +253,9 @@ static struct connection *wheel_take_due(struct timer_wheel *wheel, int64_t now_
         list_prefetch(wheel, &wheel->due, n_before);
         if (time_of_ns(connection->filed_ns) > wheel->now) {
             wheel->n_references--; /* filed elsewhere meanwhile */
-        } else if (!has_timer(connection) || connection->timer_ns > now_ns) {
+        } else if (connection_due_ns(connection) > now_ns || is_never(connection)) {
             reference_move(wheel, connection);
         } else {
-            connection->timer_ns = INT64_MAX;
             connection->filed_ns = INT64_MAX;
             wheel->n_references--;
             return connection;

@@ -1,7 +1,7 @@
 /* timer_wheel: one timer for each entry of a slab, in packet time.
  *
  *     timer_wheel_init(&wheel, slab, connections_max);
- *     timer_wheel_set(&wheel, connection, at_ns);                     INT64_MAX: never
+ *     timer_wheel_set(&wheel, connection);        its times were set (connection_due_ns())
  *     while ((connection = timer_wheel_due(&wheel, now_ns))) …        exactly those <= now_ns
  *     timer_wheel_deinit(&wheel);
  *
@@ -10,14 +10,14 @@
  * When the wheel reaches a bucket's first instant its references move to lower levels; a bucket
  * that lies wholly in the past is due as it is. Empty time costs nothing, be it years.
  *
- * Buckets hold references (32-bit places), not links. Setting a timer later touches only the entry
- * (timer_ns): the wheel finds out when it comes by, and files the entry anew. Setting it earlier
+ * Buckets hold references (32-bit places), not links. Setting a timer later touches only the entry:
+ * the wheel finds out when it comes by, and files the entry anew. Setting it earlier
  * leaves a stale reference behind, which is dropped when it is reached. References are bounded:
  * past two for each entry all are dropped and each timer filed once.
  *
- * In an entry: timer_ns, when it is due; filed_ns <= timer_ns, the instant for which the wheel has
- * its reference. filed_ns belongs to the place and survives a removal, so that a place taken again
- * uses the reference that is still there.
+ * In an entry: connection_due_ns(), when it is due; filed_ns, not after that, the instant for which
+ * the wheel has its reference. filed_ns belongs to the place and survives a removal, so that a
+ * place taken again uses the reference that is still there.
  *
  * Source: G. Varghese and A. Lauck, "Hashed and hierarchical timing wheels", SOSP 1987; the choice
  * of level by the highest differing digit is that of radix heaps (Ahuja et al., J. ACM 37(2),
@@ -68,7 +68,7 @@ void timer_wheel_deinit(struct timer_wheel *wheel); /* safe on a zeroed wheel */
 /* The slab's next place is used for the first time. */
 void timer_wheel_add_place(struct timer_wheel *wheel);
 
-void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection, int64_t at_ns);
+void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection);
 
 /* False: timer_wheel_due() would find none. Asked for each packet. */
 bool timer_wheel_may_be_due(const struct timer_wheel *wheel, int64_t now_ns);

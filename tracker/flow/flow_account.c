@@ -28,7 +28,16 @@ void flow_renew_account(struct flow_table *flows, struct connection *connection,
     connection->account = account;
 }
 
+/* An entry has room for a number of 8 bits. Before they begin again, all get one that no change
+ * has. */
 void flow_table_accounts_changed(struct flow_table *flows)
 {
-    flows->account_changes++;
+    if (flows->account_changes < UINT8_MAX) {
+        flows->account_changes++;
+        return;
+    }
+    struct connection *connection = NULL;
+    while ((connection = connection_table_next(flows->connections, connection)))
+        connection->account_changes = 0;
+    flows->account_changes = 1;
 }

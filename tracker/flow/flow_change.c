@@ -134,7 +134,7 @@ static void end_now(struct flow_table *flows, struct connection *connection)
     connection->status |= STATUS_DYING;
     connection->interim_ns = connection->expires_ns; /* how long it had left: end_in_time() */
     connection->expires_ns = flows->clock_ns;
-    connection_table_set_timer(flows->connections, connection, flows->clock_ns);
+    connection_table_set_timer(flows->connections, connection);
 }
 
 /* As the kernel's: a write is told of, also where it changes nothing. */

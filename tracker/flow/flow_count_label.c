@@ -5,9 +5,10 @@ void flow_count_label(struct flow_table *flows, struct connection *connection, u
                       const struct packet *packet)
 {
     uint32_t label = packet->flow_label | FLOW_LABEL_SEEN;
-    uint32_t before = connection->flow_label[direction];
+    uint32_t *first = &connection_table_flow_labels(flows->connections, connection)[direction];
+    uint32_t before = *first;
     if (before == 0)
-        connection->flow_label[direction] = label;
+        *first = label;
     if (connection->extra && connection->extra->last_flow_label[direction])
         before = connection->extra->last_flow_label[direction];
     if (before == 0 || before == label)

@@ -65,8 +65,8 @@ static void key_of_first(const struct tuple *tuple, const struct packet *packet,
 {
     bool is_high = packet->marks & PACKET_MARK_SOURCE_IS_HIGH;
     *key = (struct expectation_key){
-        .source_port = is_high ? tuple->high_port : tuple->low_port,
-        .destination_port = is_high ? tuple->low_port : tuple->high_port,
+        .source_port = is_high ? tuple_high_port(tuple) : tuple->low_port,
+        .destination_port = is_high ? tuple->low_port : tuple_high_port(tuple),
         .zone = tuple->zone,
         .protocol = tuple->protocol,
         .ip_version = tuple->ip_version,
@@ -82,7 +82,8 @@ static void inherit(struct flow_table *flows, struct connection *connection,
     memset(all, 0xff, sizeof all);
     const struct connection_traits *masters = connection_table_traits(flows->connections, master);
     struct connection_traits traits = {.mark = masters->mark};
-    connection_table_extra(flows->connections, connection)->master_id = master->id;
+    connection_table_extra(flows->connections, connection)->master_id =
+        connection_table_id(flows->connections, master);
     connection->status |= STATUS_EXPECTED;
     if (flows->config->conntrack.related_labels)
         label_table_write(flows->labels, traits.labels, masters->labels, all);
@@ -126,7 +127,7 @@ void flow_use_up_expectation(struct flow_table *flows, const struct packet *pack
 /* As if it had not been expected: it is no connection. */
 static void disinherit(struct flow_table *flows, struct connection *connection)
 {
-    connection->status &= ~(uint32_t)STATUS_EXPECTED;
+    connection->status &= (uint16_t)~STATUS_EXPECTED;
     struct connection_traits traits = *connection_table_traits(flows->connections, connection);
     label_table_release(flows->labels, traits.labels);
     traits = (struct connection_traits){.policy = traits.policy};

@@ -17,7 +17,7 @@ struct flow_table {
     struct protocol_context context; /* with the timeouts that no policy replaces */
     struct timeout_policies *policies;
     const struct account_table *accounts;
-    uint32_t account_changes; /* that there have been */
+    uint8_t account_changes; /* a number of the last change of them, from 1: flow_account.c */
     struct link_table *links;
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
@@ -29,6 +29,7 @@ struct flow_table {
     size_t connections_max;
     int64_t clock_ns;
     struct flow_judgement judgement;
+    const struct connection *judged;   /* only its place in the table is looked at */
     const struct connection *finished; /* up to here every flow has ended for the end of input */
 };
 
@@ -41,7 +42,7 @@ struct step {
     bool is_opened;    /* the packet, or the datagram that it completes, opened the flow */
     bool is_looked_up; /* and rules let it make no connection */
     uint8_t state_before;
-    uint32_t status_before;
+    uint16_t status_before;
     int64_t timeout_ns;
 };
 

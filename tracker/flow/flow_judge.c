@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tracker/flow_counters.h"
+
 /* Of one that talks to itself: what comes after the first packet is a reply, as its tuple is found
  * (of ICMP, what answers the first packet's type). */
 unsigned flow_direction_of(const struct connection *connection, const struct packet *packet)
@@ -11,7 +13,7 @@ unsigned flow_direction_of(const struct connection *connection, const struct pac
         return is_high == (connection->original_end == ORIGINAL_IS_HIGH) ? FLOW_ORIGINAL
                                                                          : FLOW_REPLY;
     bool is_first_again =
-        packet->parts & PACKET_PART_ICMP && packet->icmp_type == connection->icmp_type;
+        packet->parts & PACKET_PART_ICMP && packet->icmp_type == connection->track.icmp.type;
     return flow_is_connection(connection) && !is_first_again ? FLOW_REPLY : FLOW_ORIGINAL;
 }
 
@@ -44,7 +46,8 @@ static void look_up_only(struct step *step)
     step->verdict = VERDICT_LOOKUP;
     step->timeout_ns = 0;
     connection->protocol_state = 0;
-    memset(&connection->track, 0, sizeof connection->track);
+    if (!tuple_is_icmp(&connection->tuple)) /* of ICMP nothing is noted but what it is */
+        memset(&connection->track, 0, sizeof connection->track);
 }
 
 static void note_held(struct connection *connection, const struct step *step)
@@ -81,13 +84,28 @@ bool flow_judge(struct flow_table *flows, struct step *step, struct connection *
     return !begins_anew;
 }
 
-/* Fragments count as the one datagram that they make. */
-static void count_as_conntrack(struct connection *connection, unsigned direction,
-                               const struct packet *packet)
+/* Conntrack counts what it accepts; and fragments as the one datagram that they make. */
+static void count_as_conntrack(struct flow_table *flows, const struct step *step)
 {
-    connection->counters[direction].ct_packets++;
-    connection->counters[direction].ct_l3_bytes +=
-        packet->datagram_bytes ? packet->datagram_bytes : packet->l3_bytes;
+    const struct packet *packet = step->packet;
+    bool is_counted = step->verdict == VERDICT_ACCEPT || step->verdict == VERDICT_CLOSE;
+    bool is_as_billed = is_counted && !packet->datagram_bytes;
+    if (is_as_billed || packet->extra & PACKET_SHADOW)
+        return;
+    uint64_t l3_bytes = packet->l3_bytes;
+    if (is_counted)
+        l3_bytes -= packet->datagram_bytes;
+    flow_counters_ignore(flows->connections, step->connection, step->direction, !is_counted,
+                         l3_bytes);
+}
+
+/* The packet begins a connection: what fragments counted before is the flow's only. */
+static void confirm(struct flow_table *flows, const struct step *step)
+{
+    step->connection->status |= STATUS_CONFIRMED;
+    if (!(step->packet->extra & PACKET_SHADOW))
+        flow_counters_ignore_before(flows->connections, step->connection, step->direction,
+                                    step->packet);
 }
 
 static void see_reply(struct flow_table *flows, const struct step *step)
@@ -102,12 +120,12 @@ void flow_apply(struct flow_table *flows, const struct step *step)
     struct connection *connection = step->connection;
     int64_t clock_ns = step->packet->clock_ns;
     bool is_taken = is_accepted(step->verdict);
-    if (step->verdict == VERDICT_ACCEPT || step->verdict == VERDICT_CLOSE)
-        count_as_conntrack(connection, step->direction, step->packet);
     if (step->verdict == VERDICT_INVALID)
-        connection->invalid_packets++;
-    if (is_taken)
-        connection->status |= STATUS_CONFIRMED;
+        flow_counters_add_invalid(flows->connections, connection);
+    if (is_taken && !flow_is_connection(connection))
+        confirm(flows, step);
+    if (flow_is_connection(connection))
+        count_as_conntrack(flows, step);
     if (is_taken && step->is_opened)
         flow_write_rules(flows, connection);
     if (is_taken && step->direction == FLOW_REPLY && step->verdict != VERDICT_CLOSE)
@@ -139,8 +157,8 @@ static uint32_t ct_state_of(const struct step *step)
 void flow_note_judgement(struct flow_table *flows, const struct step *step)
 {
     const struct connection *connection = step->connection;
+    flows->judged = connection;
     flows->judgement = (struct flow_judgement){
-        .flow_id = connection->id,
         .timeout_ns = step->timeout_ns,
         .ct_state = ct_state_of(step),
         .status = connection->status,

@@ -20,7 +20,7 @@ static bool make_room(struct flow_table *flows)
 
 static enum original_end original_end_of(const struct tuple *tuple, const struct packet *packet)
 {
-    bool is_both = tuple->low_port == tuple->high_port &&
+    bool is_both = tuple->low_port == tuple_high_port(tuple) &&
                    memcmp(tuple->low_address, tuple->high_address, 16) == 0;
     if (is_both)
         return ORIGINAL_IS_BOTH;
@@ -49,20 +49,21 @@ struct connection *flow_open(struct flow_table *flows, const struct flow_key *ke
         connection = connection_table_add(flows->connections, &key->tuple, key->hash);
     if (!connection)
         return NULL;
-    connection->id = tuple_flow_id(&key->tuple, packet->time_ns);
-    connection->start_ns = packet->time_ns;
+    connection_table_set_id(flows->connections, connection,
+                            tuple_flow_id(&key->tuple, packet->time_ns));
+    connection->first_ns = packet->time_ns;
     connection->last_ns = packet->time_ns;
-    connection->expires_ns = INT64_MAX;
-    connection->interim_ns = INT64_MAX;
     connection->account = account_of_packet(flows->accounts, packet);
     connection->account_changes = flows->account_changes;
     connection->is_account_fixed = packet->l2_account != 0;
-    connection->first_direction = packet->direction;
+    connection->first_direction = packet->direction & 3u;
     connection->wan = packet->wan;
     connection->wan_match = packet->wan_match;
-    connection->original_end = (uint8_t)original_end_of(&key->tuple, packet);
-    connection->icmp_type = packet->icmp_type;
-    connection->icmp_code = packet->icmp_code;
+    connection->original_end = original_end_of(&key->tuple, packet) & 3u;
+    if (tuple_is_icmp(&key->tuple)) {
+        connection->track.icmp.type = packet->icmp_type;
+        connection->track.icmp.code = packet->icmp_code;
+    }
     connection->class_index = CLASS_CONNECTION;
     meet_lease(flows, packet, connection);
     connection->is_shadow = (packet->extra & PACKET_SHADOW) != 0;

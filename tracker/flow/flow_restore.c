@@ -107,7 +107,8 @@ static void restore_tcp(struct connection *connection)
 }
 
 /* SCTP's verification tags are learned from the next packets. */
-static void restore_protocol(const struct protocol_context *context, struct connection *connection)
+static void restore_protocol(const struct protocol_context *context,
+                             const struct flow_record *record, struct connection *connection)
 {
     switch (connection->tuple.protocol) {
     case IPPROTO_TCP:
@@ -117,7 +118,12 @@ static void restore_protocol(const struct protocol_context *context, struct conn
         protocol_sctp_restore(connection);
         break;
     case IPPROTO_UDP:
-        connection->track.young_until_ns = connection->start_ns + UDP_YOUNG_NS;
+        connection->track.young_until_ns = connection->first_ns + UDP_YOUNG_NS;
+        break;
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+        connection->track.icmp.type = record->icmp_type;
+        connection->track.icmp.code = record->icmp_code;
         break;
     case PROTOCOL_GRE:
         connection->track.gre = (struct gre_track){context->timeouts->gre_unreplied_ns,
@@ -158,7 +164,7 @@ static void restore_extra(struct flow_table *flows, struct connection *connectio
 static uint32_t flow_label_of(const struct flow_record *record, unsigned direction)
 {
     bool is_seen = direction == FLOW_ORIGINAL || record->status & STATUS_SEEN_REPLY;
-    return record->ip_version == 6 && is_seen ? record->flow_label[direction] | FLOW_LABEL_SEEN : 0;
+    return is_seen ? record->flow_label[direction] | FLOW_LABEL_SEEN : 0;
 }
 
 static void copy_record(struct flow_table *flows, const struct flow_record *record,
@@ -167,24 +173,23 @@ static void copy_record(struct flow_table *flows, const struct flow_record *reco
     uint32_t resume = record->resume;
     bool is_account_due =
         resume & RESUME_ACCOUNT_ANEW || restore->account_changes_ns > record->last_ns;
-    connection->id = record->id;
-    connection->start_ns = record->start_ns;
+    connection_table_set_id(flows->connections, connection, record->id);
+    connection->first_ns = record->start_ns;
     connection->last_ns = record->last_ns;
-    connection->interim_ns = INT64_MAX;
     connection->state = record->state;
-    connection->status = record->status;
-    connection->original_end = (uint8_t)original_end_of(record);
-    connection->icmp_type = record->icmp_type;
-    connection->icmp_code = record->icmp_code;
+    connection->status = (uint16_t)record->status;
+    connection->original_end = original_end_of(record) & 3u;
     connection->class_index = record->class_index;
     connection->wan = record->wan;
     connection->wan_match = record->wan_match ? (uint8_t)(record->wan_match - 1) : 0;
     connection->account = record->account;
-    connection->account_changes = flows->account_changes - is_account_due;
+    connection->account_changes = is_account_due ? 0 : flows->account_changes;
     connection->is_account_fixed = resume & RESUME_ACCOUNT_FIXED;
     connection->first_direction = resume >> RESUME_DIRECTION_SHIFT & 3;
-    connection->flow_label[FLOW_ORIGINAL] = flow_label_of(record, FLOW_ORIGINAL);
-    connection->flow_label[FLOW_REPLY] = flow_label_of(record, FLOW_REPLY);
+    if (record->ip_version == 6)
+        for (unsigned i = 0; i < FLOW_DIRECTIONS; i++)
+            connection_table_flow_labels(flows->connections, connection)[i] =
+                flow_label_of(record, i);
 }
 
 bool flow_table_restore(struct flow_table *flows, const struct flow_record *record,
@@ -202,8 +207,8 @@ bool flow_table_restore(struct flow_table *flows, const struct flow_record *reco
     restore_extra(flows, connection, record);
     struct protocol_context context = flows->context;
     context.timeouts = flow_timeouts_of(flows, connection);
-    restore_protocol(&context, connection);
+    restore_protocol(&context, record, connection);
     connection->expires_ns = restore->clock_ns + timeout_ns(&context, connection);
-    connection_table_set_timer(flows->connections, connection, connection->expires_ns);
+    connection_table_set_timer(flows->connections, connection);
     return true;
 }

@@ -43,11 +43,16 @@ static bool begin(struct tcp_step *step)
     return true;
 }
 
+static void remember_kind(const struct tcp_step *step)
+{
+    step->track->last_kind = step->kind & 7;
+    step->track->last_direction = step->direction & 1;
+}
+
 static void remember(struct tcp_step *step)
 {
     struct tcp_track *track = step->track;
-    track->last_kind = (uint8_t)step->kind;
-    track->last_direction = (uint8_t)step->direction;
+    remember_kind(step);
     track->last_sequence = step->header->sequence;
     track->last_end = step->end;
     track->last_window = step->header->window;
@@ -59,26 +64,33 @@ static void remember_syn(struct tcp_step *step)
 {
     struct tcp_side options = {0};
     tcp_side_take_options(&options, step->header);
-    step->track->last_scale = options.scale;
-    step->track->last_flags = options.flags;
+    step->sender->syn_scale = options.scale;
+    step->track->last_flags = options.flags & TCP_LAST_OPTIONS;
     if (step->before == TCP_LAST_ACK)
         step->track->last_flags |= TCP_LAST_CHALLENGE_DUE;
+}
+
+static void forget_flag(struct tcp_track *track, enum tcp_last_flag flag)
+{
+    track->last_flags = track->last_flags & ~flag & 15;
 }
 
 /* The answer to a SYN that was ignored: both sides begin again. */
 static void resynchronise(struct tcp_step *step)
 {
     struct tcp_track *track = step->track;
-    track->last_flags = (uint8_t)(track->last_flags & ~TCP_LAST_CHALLENGE_DUE);
+    uint8_t scale = track->sides[FLOW_ORIGINAL].syn_scale;
+    forget_flag(track, TCP_LAST_CHALLENGE_DUE);
     *step->receiver = (struct tcp_side){
         .end = track->last_end,
         .window_end = track->last_end,
         .window_max = track->last_window ? track->last_window : 1,
         .ack_max = step->receiver->ack_max,
-        .scale = track->last_scale,
-        .flags = track->last_flags,
+        .scale = scale & 15u,
+        .flags = track->last_flags & TCP_LAST_OPTIONS,
     };
     *step->sender = (struct tcp_side){.flags = step->sender->flags & TCP_SIDE_LIBERAL};
+    track->sides[FLOW_ORIGINAL].syn_scale = scale & 15u;
     step->before = TCP_SYN_SENT;
     step->after = TCP_SYN_RECV;
 }
@@ -174,7 +186,7 @@ static bool is_challenge(struct tcp_step *step)
         track->last_direction == step->direction || track->last_kind != TCP_KIND_SYN ||
         !(track->last_flags & TCP_LAST_CHALLENGE_DUE))
         return false;
-    track->last_flags = (uint8_t)(track->last_flags & ~TCP_LAST_CHALLENGE_DUE);
+    forget_flag(track, TCP_LAST_CHALLENGE_DUE);
     return true;
 }
 
@@ -217,8 +229,7 @@ static enum protocol_verdict refuse(struct tcp_step *step, const struct packet *
         return VERDICT_INVALID;
     bool last_is_end = track->last_kind == TCP_KIND_RST || track->last_kind == TCP_KIND_FIN;
     if (track->last_direction == step->direction || !last_is_end) {
-        track->last_kind = (uint8_t)step->kind;
-        track->last_direction = (uint8_t)step->direction;
+        remember_kind(step);
         return VERDICT_INVALID;
     }
     int64_t left_ns = step->connection->expires_ns - packet->clock_ns;
@@ -250,8 +261,7 @@ static int64_t choose_timeout(const struct tcp_step *step)
 
 static void move_on(struct tcp_step *step, struct connection *connection)
 {
-    step->track->last_kind = (uint8_t)step->kind;
-    step->track->last_direction = (uint8_t)step->direction;
+    remember_kind(step);
     if (step->header->options & TCP_OPTION_MSS)
         step->sender->mss = (uint16_t)step->header->sack_right_edge;
     if (step->before != step->after && step->after == TCP_FIN_WAIT)

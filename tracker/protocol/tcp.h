@@ -56,10 +56,13 @@ enum tcp_side_flag {
     TCP_SIDE_HAS_ACK_MAX = 1 << 5,
 };
 
-/* Beside WINDOW_SCALE and SACK, of the remembered segment. */
+/* Of the remembered segment. */
 enum tcp_last_flag {
-    TCP_LAST_CHALLENGE_DUE = 1 << 6, /* a SYN in LAST_ACK: its answer acknowledges no FIN */
-    TCP_LAST_SIMULTANEOUS = 1 << 7,
+    TCP_LAST_WINDOW_SCALE = TCP_SIDE_WINDOW_SCALE, /* options of a SYN that was ignored */
+    TCP_LAST_SACK = TCP_SIDE_SACK,
+    TCP_LAST_CHALLENGE_DUE = 1 << 2, /* a SYN in LAST_ACK: its answer acknowledges no FIN */
+    TCP_LAST_SIMULTANEOUS = 1 << 3,
+    TCP_LAST_OPTIONS = TCP_LAST_WINDOW_SCALE | TCP_LAST_SACK,
 };
 
 /* A segment on its way through the module. */

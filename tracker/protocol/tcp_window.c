@@ -20,7 +20,7 @@ void tcp_side_take_options(struct tcp_side *side, const struct packet_tcp *heade
         side->flags |= TCP_SIDE_SACK;
     if (header->options & TCP_OPTION_WINDOW_SCALE) {
         side->flags |= TCP_SIDE_WINDOW_SCALE;
-        side->scale = header->window_scale;
+        side->scale = header->window_scale & 15u;
     }
 }
 
@@ -177,7 +177,7 @@ static void remember_ack(struct tcp_step *step, const struct numbers *numbers)
         track->n_retransmissions++;
         return;
     }
-    track->last_direction = (uint8_t)step->direction;
+    track->last_direction = step->direction & 1;
     track->last_sequence = numbers->sequence;
     track->last_acknowledgment = numbers->acknowledgment;
     track->last_end = numbers->end;
