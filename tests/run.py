@@ -6,7 +6,7 @@
 Two kinds of cases. Programs that meson knows (suites unit and fuzz), of the plain and the sanitizer build. And each
 function test_*(case) in tests/integration, tests/conformance and tests/faults, which drives the built programs; one marked
 @each(ITEMS) is a case for every item. Every such case runs in a process of its own, with a directory of its own, and
-fails too if it leaves a process or a socket behind.
+fails too if it leaves a process or a socket behind. Those marked @waits run beside the others, several at a time.
 
 PATTERN: only cases whose name contains one of them. Exit code 0: nothing failed.
 """
@@ -27,6 +27,7 @@ from support.case import EXIT_SKIP, Case, Skip, watch_descendants  # noqa: E402
 
 CASE_TIMEOUT_S = 300
 N_SLOWEST = 10
+WAITING_JOBS = 3    # cases that wait for others' clocks, for each job
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
@@ -107,9 +108,16 @@ def list_cases():
                     yield f"{module}::{name}" + ("" if item is None else f"[{item}]")
 
 
+def function_of(name):
+    module, _, rest = name.partition("::")
+    return getattr(importlib.import_module(module), rest.partition("[")[0])
+
+
 def run_cases(names, arguments):
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        futures = [pool.submit(run_in_process, name, arguments.build) for name in names]
+    with (concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool,
+          concurrent.futures.ThreadPoolExecutor(WAITING_JOBS * arguments.jobs) as waiting):
+        futures = [(waiting if hasattr(function_of(name), "waits") else pool).submit(run_in_process, name, arguments.build)
+                   for name in names]
         return [show(*future.result()) for future in concurrent.futures.as_completed(futures)]
 
 
@@ -130,9 +138,8 @@ def run_in_process(name, build):
 def run_one(name, build):
     """Runs one case in this process; its exit code is the outcome."""
     watch_descendants()
-    module, _, rest = name.partition("::")
-    function, _, item = rest.removesuffix("]").partition("[")
-    test = getattr(importlib.import_module(module), function)
+    test = function_of(name)
+    item = name.removesuffix("]").partition("[")[2]
     items = {str(value): value for value in getattr(test, "items", [])}
     with Case(name, build) as case:
         try:

@@ -16,7 +16,7 @@ import subprocess
 import time
 
 from support import flow_label
-from support.case import each
+from support.case import each, waits
 from support.flow_label import (ANY, CREATE, EXCL, EXCLUSIVE, NONE, PROCESS, REFLECT, REMOTE, STATELESS, USER, Ask, Kernel,
                                 Manager)
 
@@ -43,6 +43,7 @@ LEASED = [(), (("hopopts", HEADERS[2]),), (("hopopts", HOP), ("rthdrdstopts", HE
 OWN = [(), (("hopopts", HEADERS[3]),), (("dstopts", HEADERS[2]),), (("hopopts", HOP), ("dstopts", HEADERS[3]))]
 
 
+@waits
 @each(SEEDS)
 def test_random_sequences_of_leases_have_the_kernels_answers(case, seed):
     sysctls = SETTINGS[seed % len(SETTINGS)]
@@ -53,6 +54,7 @@ def test_random_sequences_of_leases_have_the_kernels_answers(case, seed):
         pair.compare_lists()
 
 
+@waits
 @each(["root", "nobody"])
 def test_as_many_labels_are_granted_as_by_the_kernel(case, who):
     with asked_alone(case), both(case, [0, NOBODY], {}) as pair:
@@ -73,6 +75,7 @@ def test_as_many_labels_are_granted_as_by_the_kernel(case, who):
         assert errno.ENOBUFS in pair.errors
 
 
+@waits
 def test_leases_linger_expire_and_are_collected_as_the_kernels_are(case):
     """Waits as long as labels linger; asks at quarters of seconds where nothing ends, as the kernel collects late."""
     with asked_alone(case), both(case, [0, 0], {}) as pair:
@@ -109,6 +112,7 @@ def timetable():
     ]
 
 
+@waits
 @each(range(len(LEASED)))
 def test_headers_are_merged_as_leased(case, number):
     """What the kernel sends under a lease, of a socket with headers of its own; the manager is asked what it would."""
@@ -129,6 +133,7 @@ def test_headers_are_merged_as_leased(case, number):
                 assert headers(next_udp(sent)) == [value[2:] for value in (ours[0], ours[3]) if value != "-"], own
 
 
+@waits
 @each(range(8))
 def test_labels_come_back_where_reflection_says_so(case, reflect):
     """The kinds of packets that the bits of flowlabel_reflect stand for, as flow_labels.reflect takes them."""

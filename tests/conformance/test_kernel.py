@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from support import fragments, kernel, truth, unwrap
-from support.case import each
+from support.case import each, waits
 
 TOOLS = truth.shared() / "tools" / "kernel"
 NOTHING = "(none)"
@@ -66,6 +66,7 @@ def test_a_recorded_answer_of_the_kernel_is_ours(case, name):
     assert not found, "\n".join(found)
 
 
+@waits
 @each([f"{mode}-{number}" for mode in MODES for number in range(SLICES)])
 def test_the_live_kernel_says_the_same_of_every_capture(case, mode_and_number):
     need_kernel(case)
@@ -75,6 +76,7 @@ def test_the_live_kernel_says_the_same_of_every_capture(case, mode_and_number):
     compare(case, [truth.corpus() / name for name in list(truth.manifest())[int(number)::SLICES]], mode)
 
 
+@waits
 @each(MODES)
 def test_the_live_kernel_says_the_same_of_random_sequences(case, mode):
     need_kernel(case)
@@ -82,6 +84,7 @@ def test_the_live_kernel_says_the_same_of_random_sequences(case, mode):
     compare(case, sorted(case.directory.glob("*.pcap")), mode)
 
 
+@waits
 @each(["default", "checksum"])
 def test_the_live_kernel_says_the_same_of_random_fragments(case, mode):
     need_kernel(case)

@@ -10,7 +10,7 @@ import json
 
 from conformance.test_kernel import CHECKSUM, TOOLS, ask_kernel, need_kernel
 from support import capture, control, kernel, truth
-from support.case import each
+from support.case import each, waits
 
 NOTHING = "(none)"
 RECORDED = sorted(path.stem for path in (TOOLS / "vectors").glob("*.json")
@@ -43,6 +43,7 @@ def test_a_recorded_answer_with_helpers_is_ours(case, name):
     assert not found, "\n".join(found)
 
 
+@waits
 def test_the_live_kernel_expects_the_same_in_real_captures(case):
     need_kernel(case)
     if not truth.corpus():
@@ -50,6 +51,7 @@ def test_the_live_kernel_expects_the_same_in_real_captures(case):
     compare(case, [truth.corpus() / name for name in CORPUS], "--lenient")
 
 
+@waits
 @each(control.KINDS)
 def test_the_live_kernel_expects_the_same_in_a_talk_of_each_kind(case, kind):
     need_kernel(case)
@@ -60,6 +62,7 @@ def test_the_live_kernel_expects_the_same_in_a_talk_of_each_kind(case, kind):
     assert n_expected == len(talk.related), (n_expected, talk.related)
 
 
+@waits
 @each(SEEDS)
 def test_the_live_kernel_expects_the_same_in_disturbed_talks(case, seed):
     need_kernel(case)
@@ -68,6 +71,7 @@ def test_the_live_kernel_expects_the_same_in_disturbed_talks(case, seed):
     compare(case, [case.directory / "talks.pcap"], "--checksum", "0")
 
 
+@waits
 @each(range(2))
 def test_the_live_kernel_expects_the_same_in_talks_that_run_into_timeouts(case, seed):
     need_kernel(case)

@@ -10,7 +10,7 @@ import sys
 
 from conformance import test_kernel
 from support import kernel, truth
-from support.case import each
+from support.case import each, waits
 
 OPTION = "--timeout-policy"
 RECORDED = [path.stem for path in sorted((test_kernel.TOOLS / "vectors").glob("*.json"))
@@ -50,6 +50,7 @@ def test_a_recorded_answer_with_policies_is_ours(case, name):
     assert not found, "\n".join(found)
 
 
+@waits
 @each(["every", "short"])
 def test_the_live_kernel_gives_every_capture_the_same_timeouts(case, kind):
     test_kernel.need_kernel(case)
@@ -59,6 +60,7 @@ def test_the_live_kernel_gives_every_capture_the_same_timeouts(case, kind):
     compare(case, captures, {"every": POLICIES, "short": SHORT}[kind], "--lenient")
 
 
+@waits
 @each(["every", "short"])
 def test_the_live_kernel_gives_random_sequences_the_same_timeouts(case, kind):
     test_kernel.need_kernel(case)
@@ -67,6 +69,7 @@ def test_the_live_kernel_gives_random_sequences_the_same_timeouts(case, kind):
     compare(case, sorted(case.directory.glob("*.pcap")), {"every": POLICIES, "short": SHORT}[kind], "--checksum", "0")
 
 
+@waits
 def test_the_live_kernel_ends_what_has_a_timeout_of_zero_at_once(case):
     """Verdicts only: what ended at once has no counters left that could be read."""
     test_kernel.need_kernel(case)

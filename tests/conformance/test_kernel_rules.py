@@ -12,7 +12,7 @@ import sys
 
 from conformance.test_kernel import CHECKSUM, TOOLS, ask_kernel, need_kernel
 from support import kernel
-from support.case import each
+from support.case import each, waits
 
 # nft's words, and ours.
 RECORDED = {
@@ -58,6 +58,7 @@ def test_a_recorded_answer_with_rules_is_ours(case, name):
     assert not found, "\n".join(found)
 
 
+@waits
 @each(SEEDS)
 def test_the_live_kernel_gives_the_same_zones_marks_and_labels(case, seed):
     need_kernel(case)
@@ -67,6 +68,7 @@ def test_the_live_kernel_gives_the_same_zones_marks_and_labels(case, seed):
     compare(case, answers, config, options)
 
 
+@waits
 def test_the_live_kernel_gives_the_same_zones_by_vlan(case):
     need_kernel(case)
     wans = [f"  - {{name: w{vlan}, zone: {vlan}, match: [{{vlan: {vlan}}}]}}\n" for vlan in VLANS]

@@ -13,7 +13,7 @@ import time
 from conformance import test_kernel, test_kernel_policies
 from support import capture, cttimeout
 from support.capture import ACK, FIN, NANOSECONDS, PSH, SYN, Packet
-from support.case import each
+from support.case import each, waits
 
 SEEDS = range(1, 5)
 STEPS = 300
@@ -60,6 +60,7 @@ class Connection:
         return capture.ipv4(here[0], there[0], inner)[1]
 
 
+@waits
 @each(SEEDS)
 def test_a_packet_sets_what_the_kernel_sets_after_changes(case, seed):
     test_kernel.need_kernel(case)

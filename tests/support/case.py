@@ -7,6 +7,9 @@
     @each(["a", "b"])
     def test_of_every_one(case, item): …
 
+    @waits                                          for somebody else's clock, not for a processor: many of
+    def test_of_the_kernel(case): …                 them run beside the others
+
     case.skip("no corpus here")                     loud: the reason is printed before the closing line
 """
 
@@ -36,6 +39,11 @@ def each(items):
         function.items = list(items)
         return function
     return mark
+
+
+def waits(function):
+    function.waits = True
+    return function
 
 
 class Case:

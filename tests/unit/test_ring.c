@@ -17,7 +17,7 @@
 
 enum { DATA_BYTES = 16 * 1024, BATCH_MAX = 3000 };
 
-static char path[] = "/tmp/wanmeter-test-ring-XXXXXX";
+static char path[] = "/dev/shm/wanmeter-test-ring-XXXXXX";
 static const struct ring_options options = {
     .stream = {.producer = "capture-0", .epoch = 7, .shard = 2}, .data_bytes = DATA_BYTES};
 

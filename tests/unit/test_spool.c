@@ -26,7 +26,7 @@ struct spool_case {
 static int set_up(void **state)
 {
     struct spool_case *c = calloc(1, sizeof *c);
-    strcpy(c->directory, "/tmp/wanmeter-spool-XXXXXX");
+    strcpy(c->directory, "/dev/shm/wanmeter-spool-XXXXXX");
     if (!mkdtemp(c->directory))
         return -1;
     snprintf(c->path, sizeof c->path, "%s/test.db-spool", c->directory);
