@@ -131,7 +131,7 @@ static int follow(struct supervisor *supervisor, struct part *part)
         if (!is_told)
             log_info("%s: waiting for the exporter to begin a run", directory);
         is_told = true;
-        service_turn(&supervisor->service, directory, supervisor_now_ns());
+        service_wait(&supervisor->service, supervisor_now_ns());
         supervisor_pause(supervisor, LOOK_MS);
     }
     if (supervisor->n_interrupts > 0)

@@ -39,26 +39,44 @@ static bool describe(const char *run_directory, const char *role, char *text, si
             return false;
         }
     }
-    snprintf(text, size, n > 0 ? "%zu processes run" : "waiting for a run", n);
+    snprintf(text, size, n == 1 ? "%zu process runs" : "%zu processes run", n);
     return n > 0;
+}
+
+static bool is_due(struct service *service, int64_t now_ns)
+{
+    if (!service->is_open || now_ns < service->due_ns)
+        return false;
+    service->due_ns = now_ns + service->interval_ns;
+    return true;
+}
+
+static void tell(struct service *service, bool is_ready, const char *status)
+{
+    if (!service->is_stopping && strcmp(status, service->status) != 0) {
+        sd_notifyf(0, "STATUS=%s", status);
+        snprintf(service->status, sizeof service->status, "%s", status);
+    }
+    if (is_ready && !service->is_ready) {
+        service->is_ready = true;
+        sd_notify(0, "READY=1");
+    }
+    sd_notify(0, "WATCHDOG=1");
 }
 
 void service_turn(struct service *service, const char *run_directory, int64_t now_ns)
 {
     char status[sizeof service->status];
-    if (!service->is_open || now_ns < service->due_ns)
+    if (!is_due(service, now_ns))
         return;
-    service->due_ns = now_ns + service->interval_ns;
     bool are_well = describe(run_directory, service->role, status, sizeof status);
-    if (!service->is_stopping && strcmp(status, service->status) != 0) {
-        sd_notifyf(0, "STATUS=%s", status);
-        memcpy(service->status, status, sizeof status);
-    }
-    if (are_well && !service->is_ready) {
-        service->is_ready = true;
-        sd_notify(0, "READY=1");
-    }
-    sd_notify(0, "WATCHDOG=1");
+    tell(service, are_well, status);
+}
+
+void service_wait(struct service *service, int64_t now_ns)
+{
+    if (is_due(service, now_ns))
+        tell(service, true, "waiting for the exporter to begin a run");
 }
 
 void service_stopping(struct service *service)

@@ -1,6 +1,7 @@
 """wanmeter as a service: what systemd is told, with the rights that the unit gives, and what the units leave open."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,9 @@ from support.traffic import CONFIG
 
 PATIENCE_S = 60
 SERVICE_UID = 65533
+UNITS = ["wanmeter.service", "wanmeter-exporter.service", "wanmeter-tracker.service", "wanmeter-capture.service",
+         "wanmeter-audit.service"]
+EXPOSURE_MAX = {"wanmeter.service": 1.5, "wanmeter-capture.service": 1.5}     # who captures needs the network
 # As the unit has it: a user of its own, one capability, none to be had.
 AS_SERVICE = ["setpriv", f"--reuid={SERVICE_UID}", f"--regid={SERVICE_UID}", "--clear-groups", "--inh-caps=-all,+net_raw",
               "--ambient-caps=-all,+net_raw", "--bounding-set=-all,+net_raw", "--no-new-privs"]
@@ -51,17 +55,49 @@ def test_systemd_hears_that_it_is_ready_and_lives_and_stops(case):
     assert case.wanmeter.total("home/wanmeter.db") == traffic.total(packets)
 
 
-@each(["wanmeter.service", "wanmeter-audit.service"])
+def test_a_part_that_waits_for_a_run_is_ready_and_lives(case):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(case.directory / "notify"))
+        case.wanmeter.environment |= {"NOTIFY_SOCKET": str(case.directory / "notify"), "WATCHDOG_USEC": "2000000"}
+        part = case.wanmeter.start("run", "--role", "tracker", "--set", "run_directory=run")
+        try:
+            hear(systemd, "STATUS=waiting for the exporter to begin a run")
+            hear(systemd, "READY=1")
+            hear(systemd, "WATCHDOG=1")
+        finally:
+            part.send_signal(signal.SIGTERM)
+            output, errors = part.communicate(timeout=PATIENCE_S)
+        hear(systemd, "STOPPING=1")
+    (case.directory / "notify").unlink()
+    assert part.returncode == 0, f"exit code {part.returncode}\n{output}\n{errors}"
+
+
+@each(UNITS)
 def test_a_unit_leaves_little_open(case, unit):
     if not shutil.which("systemd-analyze"):
         case.skip("no systemd-analyze (package systemd)")
-    exposure_max = {"wanmeter.service": 1.5}.get(unit, 0.6)     # who captures needs the network
+    exposure_max = EXPOSURE_MAX.get(unit, 0.6)
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", case.build / "systemd" / unit],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     line = next((line for line in done.stdout.splitlines() if "Overall exposure level" in line), None)
     assert line, done.stdout
     exposure = float(line.split(":")[1].split()[0])
     assert exposure <= exposure_max, done.stdout
+
+
+def test_systemd_understands_every_unit(case):
+    if not shutil.which("systemd-analyze"):
+        case.skip("no systemd-analyze (package systemd)")
+    units = case.directory / "units"
+    units.mkdir()
+    installed = ["wanmeter.target", "wanmeter-audit.timer"]
+    for path in [case.build / "systemd" / unit for unit in UNITS] + [case.root / "systemd" / unit for unit in installed]:
+        text = re.sub(r"^ExecStart=\S+", f"ExecStart={case.wanmeter.program}", path.read_text(), flags=re.MULTILINE)
+        (units / path.name).write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *sorted(units.iterdir())],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    ours = [line for line in done.stdout.splitlines() if "wanmeter" in line]
+    assert done.returncode == 0 and not ours, done.stdout
 
 
 def hear(systemd, text):
