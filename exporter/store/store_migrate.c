@@ -86,6 +86,14 @@ static int apply_steps(struct store *store, int version)
     return result < 0 ? result : execute(store, schema_views, "views.sql");
 }
 
+static int apply_all(struct store *store)
+{
+    char version[64];
+    snprintf(version, sizeof version, "PRAGMA user_version = %d", n_migrations);
+    int result = execute(store, schema_new, "a new database");
+    return result < 0 ? result : execute(store, version, "a new database");
+}
+
 /* All in one transaction: a database is never between two versions. */
 int store_migrate(struct store *store)
 {
@@ -100,7 +108,7 @@ int store_migrate(struct store *store)
     if (result == 0)
         result = execute(store, own, "cannot be written");
     if (result == 0)
-        result = apply_steps(store, (int)version);
+        result = version == 0 ? apply_all(store) : apply_steps(store, (int)version);
     if (result == 0)
         result = execute(store, "COMMIT", "cannot be written");
     if (result < 0)

@@ -53,6 +53,68 @@ static void test_every_older_version_becomes_the_newest(void **state)
     free(fresh);
 }
 
+static void print_rows(sqlite3 *db, const char *table, FILE *out)
+{
+    char sql[128];
+    sqlite3_stmt *rows;
+    snprintf(sql, sizeof sql, "SELECT * FROM %s", table);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &rows, NULL), SQLITE_OK);
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+        fprintf(out, "%s", table);
+        for (int i = 0; i < sqlite3_column_count(rows); i++)
+            fprintf(out, "|%s", (const char *)sqlite3_column_text(rows, i));
+        fprintf(out, "\n");
+    }
+    sqlite3_finalize(rows);
+}
+
+/* All rows that a database has without a run; malloc'ed. */
+static char *rows_of(const struct store_case *c)
+{
+    char *text = NULL;
+    size_t size = 0;
+    sqlite3 *db;
+    sqlite3_stmt *tables;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    assert_int_equal(sqlite3_open_v2(c->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+                           -1, &tables, NULL),
+        SQLITE_OK);
+    while (sqlite3_step(tables) == SQLITE_ROW)
+        print_rows(db, (const char *)sqlite3_column_text(tables, 0), out);
+    sqlite3_finalize(tables);
+    sqlite3_close(db);
+    fclose(out);
+    return text;
+}
+
+static void open_and_close(struct store_case *c)
+{
+    assert_int_equal(store_open(c->path, CHECKPOINT_BYTES, &c->store, c->error), 0);
+    case_close(c);
+}
+
+static void test_a_new_database_has_the_rows_that_the_steps_make(void **state)
+{
+    struct store_case *c = *state;
+    char own[128];
+    open_and_close(c);
+    char *fresh = rows_of(c);
+    assert_non_null(strstr(fresh, "class|0|connection|1\n"));
+    unlink(c->path);
+    case_tamper(c, migrations[0].sql);
+    snprintf(own, sizeof own, "PRAGMA application_id = %d; PRAGMA user_version = 1",
+             SCHEMA_APPLICATION_ID);
+    case_tamper(c, own);
+    open_and_close(c);
+    char *stepped = rows_of(c);
+    assert_string_equal(stepped, fresh);
+    free(stepped);
+    free(fresh);
+}
+
 static void test_opening_again_changes_nothing_but_the_runs(void **state)
 {
     struct store_case *c = *state;
@@ -377,6 +439,7 @@ int main(void)
         CASE(test_steps_are_numbered_from_one),
         CASE(test_a_new_database_says_whose_it_is_and_its_version),
         CASE(test_every_older_version_becomes_the_newest),
+        CASE(test_a_new_database_has_the_rows_that_the_steps_make),
         CASE(test_opening_again_changes_nothing_but_the_runs),
         CASE(test_a_run_that_began_at_the_same_time_is_gone_on_with),
         CASE(test_every_table_of_ours_is_strict),
