@@ -185,6 +185,8 @@ static enum message_result take_records(struct arena *arena, const Wanmeter__Rec
     message->n_flows = wire->flows.len / FLOW_RECORD_SIZE;
     message->events = wire->events.data;
     message->n_events = wire->events.len / CONNECTION_EVENT_SIZE;
+    message->memory = wire->memory.data;
+    message->memory_size = wire->memory.len;
     if (!records_are_valid(message))
         return MESSAGE_INVALID;
     enum message_result result = take_losses(arena, wire->losses, wire->n_losses, message);
@@ -388,6 +390,7 @@ static void records_to_wire(struct arena *arena, const struct message *message,
     wire->n_applied = message->n_applied;
     wire->changes = changes_to_wire(arena, message);
     wire->n_changes = message->n_changes;
+    wire->memory = binary(message->memory, message->memory_size);
 }
 
 static void hello_to_wire(const struct message *message, Wanmeter__Hello *wire)

@@ -107,6 +107,8 @@ struct message {
     size_t n_events;
     const struct change_line *changes;
     size_t n_changes;
+    const uint8_t *memory; /* the tracker's own */
+    size_t memory_size;
 
     void *owned; /* what message_release() frees */
 };
@@ -146,6 +148,8 @@ struct restored {
     size_t n_changes;
     const uint8_t *flows; /* n_flows * FLOW_RECORD_SIZE bytes */
     size_t n_flows;
+    const uint8_t *memory; /* with 'from' 0: the tracker's own, of its last commit point */
+    size_t memory_size;
 };
 
 struct reply {

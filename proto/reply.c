@@ -50,6 +50,8 @@ static enum message_result take_restored(struct arena *arena, const Wanmeter__Re
         .n_changes = wire->n_changes,
         .flows = wire->flows.data,
         .n_flows = wire->flows.len / FLOW_RECORD_SIZE,
+        .memory = wire->memory.data,
+        .memory_size = wire->memory.len,
     };
     return wire->next == 0 || wire->next > wire->from ? MESSAGE_OK : MESSAGE_INVALID;
 }
@@ -126,6 +128,8 @@ static bool restored_to_wire(struct arena *arena, const struct restored *restore
     wire->clock_ns = restored->clock_ns;
     wire->flows.data = (uint8_t *)restored->flows;
     wire->flows.len = restored->n_flows * FLOW_RECORD_SIZE;
+    wire->memory.data = (uint8_t *)restored->memory;
+    wire->memory.len = restored->memory_size;
     return true;
 }
 

@@ -1,5 +1,9 @@
 /* Commit points: when a batch of records is cut, and what it lets the workers forget. */
+#include <errno.h>
+
 #include "proto/downlink.h"
+#include "tracker/duplicate.h"
+#include "tracker/link.h"
 #include "tracker/meter.h"
 #include "tracker/output.h"
 #include "tracker/tracker.h"
@@ -10,17 +14,29 @@ static void on_usage(void *state, const struct usage_delta *delta)
     output_add_usage(tracker->output, delta);
 }
 
+/* After the last stream's end nobody needs it. */
+static void remember(struct tracker *tracker, bool end_of_stream)
+{
+    memory_clear(&tracker->memory);
+    if (end_of_stream)
+        return;
+    link_table_write(tracker->links, &tracker->memory);
+    duplicate_table_write(tracker->duplicates, &tracker->memory);
+}
+
 void tracker_commit(struct tracker *tracker, bool end_of_stream)
 {
     struct high_water marks[WORKERS_MAX];
+    remember(tracker, end_of_stream);
     meter_take(tracker->meter, on_usage, tracker);
     struct commit_point point = {
         .applied = marks,
         .n_applied = merge_applied(tracker->merge, marks),
         .watermark_ns = bill_clock_at(&tracker->clock, tracker->settled_ns),
         .end_of_stream = end_of_stream,
+        .memory = &tracker->memory,
     };
-    int64_t seq = output_commit(tracker->output, &point);
+    int64_t seq = tracker->memory.is_failed ? -ENOMEM : output_commit(tracker->output, &point);
     if (seq < 0) {
         tracker_fail(tracker, "no memory for a batch of records");
         return;

@@ -22,6 +22,7 @@ struct stretch {
 struct duplicate_table {
     int64_t window_ns;
     int64_t since_ns;            /* where the stretch under way began */
+    int64_t clock_ns;            /* of the last packet */
     struct stretch stretches[2]; /* the one under way, and the one before */
 };
 
@@ -31,7 +32,7 @@ int duplicate_table_create(int64_t window_ns, struct duplicate_table **out)
     if (!duplicates)
         return -ENOMEM;
     duplicates->window_ns = window_ns;
-    duplicates->since_ns = INT64_MIN;
+    duplicates->since_ns = duplicates->clock_ns = INT64_MIN;
     for (int i = 0; i < 2; i++) {
         struct stretch *stretch = &duplicates->stretches[i];
         stretch->places = calloc(PLACES_MIN, sizeof *stretch->places);
@@ -113,11 +114,55 @@ static void turn(struct duplicate_table *duplicates, int64_t clock_ns)
 bool duplicate_table_has(struct duplicate_table *duplicates, uint64_t fingerprint, int64_t clock_ns)
 {
     turn(duplicates, clock_ns);
+    duplicates->clock_ns = clock_ns;
     for (int i = 0; i < 2; i++) {
         const struct seen *seen = find(&duplicates->stretches[i], fingerprint);
         if (seen->fingerprint && clock_ns - seen->clock_ns <= duplicates->window_ns)
             return true;
     }
     remember(&duplicates->stretches[0], fingerprint, clock_ns);
+    return false;
+}
+
+/* ---- from one tracker to the next ---- */
+
+static bool is_within(const struct duplicate_table *duplicates, const struct seen *seen)
+{
+    return seen->fingerprint && duplicates->clock_ns - seen->clock_ns <= duplicates->window_ns;
+}
+
+/* A free place ends them. */
+void duplicate_table_write(const struct duplicate_table *duplicates, struct memory *memory)
+{
+    const struct seen end = {0};
+    size_t n = 0;
+    if (!duplicates)
+        return;
+    memory_put(memory, &duplicates->since_ns, sizeof duplicates->since_ns);
+    for (int i = 0; i < 2; i++) {
+        const struct stretch *stretch = &duplicates->stretches[i];
+        for (size_t k = 0; stretch->n && k < stretch->n_places && n < DUPLICATE_TOLD_MAX; k++) {
+            if (!is_within(duplicates, &stretch->places[k]))
+                continue;
+            memory_put(memory, &stretch->places[k], sizeof stretch->places[k]);
+            n++;
+        }
+    }
+    memory_put(memory, &end, sizeof end);
+}
+
+/* All are of the stretch under way now: what is too old by then is no copy's first. */
+bool duplicate_table_read(struct duplicate_table *duplicates, struct memory_reader *reader)
+{
+    struct seen seen;
+    if (!duplicates)
+        return true;
+    if (!memory_get(reader, &duplicates->since_ns, sizeof duplicates->since_ns))
+        return false;
+    while (memory_get(reader, &seen, sizeof seen)) {
+        if (!seen.fingerprint)
+            return true;
+        remember(&duplicates->stretches[0], seen.fingerprint, seen.clock_ns);
+    }
     return false;
 }

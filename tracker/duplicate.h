@@ -16,7 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { DUPLICATE_PACKETS_MAX = 1 << 21 };
+#include "tracker/memory.h"
+
+enum { DUPLICATE_PACKETS_MAX = 1 << 21, DUPLICATE_TOLD_MAX = 1 << 16 };
 
 struct duplicate_table;
 
@@ -28,5 +30,10 @@ void duplicate_table_destroy(struct duplicate_table *duplicates); /* accepts NUL
  * decreases. */
 bool duplicate_table_has(struct duplicate_table *duplicates, uint64_t fingerprint,
                          int64_t clock_ns);
+
+/* For a tracker's successor: the packets within the window, at most DUPLICATE_TOLD_MAX, those of
+ * the stretch under way first. Accept NULL: nothing. False: these are none. */
+void duplicate_table_write(const struct duplicate_table *duplicates, struct memory *memory);
+bool duplicate_table_read(struct duplicate_table *duplicates, struct memory_reader *reader);
 
 #endif

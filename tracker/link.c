@@ -91,6 +91,26 @@ void link_table_destroy(struct link_table *links)
     free(links);
 }
 
+/* ---- from one tracker to the next ---- */
+
+void link_table_write(const struct link_table *links, struct memory *memory)
+{
+    for (size_t wan = 0; wan < links->n_wans; wan++)
+        for (unsigned direction = 0; direction < DIRECTION_N; direction++)
+            if (links->links[wan][direction].vj)
+                vj_write(links->links[wan][direction].vj, memory);
+}
+
+bool link_table_read(struct link_table *links, struct memory_reader *reader)
+{
+    for (size_t wan = 0; wan < links->n_wans; wan++)
+        for (unsigned direction = 0; direction < DIRECTION_N; direction++)
+            if (links->links[wan][direction].vj &&
+                !vj_read(links->links[wan][direction].vj, reader))
+                return false;
+    return true;
+}
+
 /* ---- packets that are several ---- */
 
 static uint32_t ip_header_of(const struct packet *packet)

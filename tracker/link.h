@@ -22,6 +22,7 @@
 
 #include "common/config.h"
 #include "proto/packet.h"
+#include "tracker/memory.h"
 
 struct link_table;
 
@@ -48,6 +49,10 @@ bool link_table_remembers(const struct link_table *links, const struct packet *p
 /* 'flow' NULL: a packet of no flow. */
 void link_table_charge(struct link_table *links, const struct packet *packet,
                        const struct link_flow *flow, struct link_charge *charge);
+
+/* For a tracker's successor: what links remember of packets. False: it is of other links. */
+void link_table_write(const struct link_table *links, struct memory *memory);
+bool link_table_read(struct link_table *links, struct memory_reader *reader);
 
 /* A packet with PACKET_LINK: nothing is charged for it here. */
 void link_table_observe(struct link_table *links, const struct packet *packet);

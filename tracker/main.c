@@ -399,6 +399,7 @@ static void tracker_close(struct tracker *tracker)
     free(tracker->resume);
     free(tracker->points);
     tracker_restoring_deinit(&tracker->restoring);
+    memory_deinit(&tracker->memory);
     hand_close(tracker->hand, tracker->phase == PHASE_PARTING && tracker->status == 0);
     arguments_deinit(&tracker->arguments);
 }

@@ -161,6 +161,8 @@ int64_t output_commit(struct output *output, const struct commit_point *point)
         .n_sources = output->sources.size / sizeof(struct stream_source),
         .changes = changes,
         .n_changes = n_changes,
+        .memory = point->memory->bytes,
+        .memory_size = point->memory->size,
     };
     int64_t seq = uplink_next_seq(output->uplink);
     int result = uplink_push(output->uplink, &message, &output->counted);

@@ -19,6 +19,7 @@
 #include "proto/message.h"
 #include "proto/record.h"
 #include "proto/uplink.h"
+#include "tracker/memory.h"
 
 struct output;
 
@@ -45,6 +46,7 @@ struct commit_point {
     size_t n_applied;
     int64_t watermark_ns;
     bool end_of_stream;
+    const struct memory *memory;
 };
 
 /* Makes the batch; returns its seq, or -ENOMEM. */

@@ -11,8 +11,10 @@
 #include "proto/account_change.h"
 #include "proto/change.h"
 #include "proto/downlink.h"
+#include "tracker/duplicate.h"
 #include "tracker/flow.h"
 #include "tracker/flow_change.h"
+#include "tracker/link.h"
 #include "tracker/output.h"
 #include "tracker/query.h"
 #include "tracker/tracker.h"
@@ -99,6 +101,18 @@ static void begin(struct tracker *tracker, const struct restored *restored)
         flow_table_advance(tracker->flows, clock_ns);
 }
 
+/* What packets before leave for the bill of those after them. There is none where nothing was
+ * committed yet, or in what an earlier run left. */
+static void take_memory(struct tracker *tracker, const struct restored *restored)
+{
+    struct memory_reader reader = {restored->memory, restored->memory_size};
+    if (restored->memory_size == 0)
+        return;
+    if (!link_table_read(tracker->links, &reader) ||
+        !duplicate_table_read(tracker->duplicates, &reader) || !memory_is_over(&reader))
+        tracker_fail(tracker, "what the tracker before remembered is of another configuration");
+}
+
 static void finish(struct tracker *tracker)
 {
     struct restoring *restoring = &tracker->restoring;
@@ -117,8 +131,10 @@ void tracker_on_restored(void *state, const struct restored *restored)
     struct tracker *tracker = state;
     if (tracker->phase != PHASE_RESTORING)
         return;
-    if (restored->from == 0)
+    if (restored->from == 0) {
         begin(tracker, restored);
+        take_memory(tracker, restored);
+    }
     if (!take_changes(tracker, restored)) {
         tracker_fail(tracker, "no memory for the changes that were in force");
         return;

@@ -18,6 +18,7 @@
 #include "tracker/control.h"
 #include "tracker/flow_restore.h"
 #include "tracker/hand.h"
+#include "tracker/memory.h"
 #include "tracker/merge.h"
 
 enum tracker_phase {
@@ -64,6 +65,7 @@ struct tracker {
     struct bill_clock clock; /* which seal a packet is in */
     struct control control;
     struct query *query;
+    struct memory memory; /* of the last commit point */
 
     struct hand *hand;
     uint64_t epoch;

@@ -58,6 +58,27 @@ void vj_init(struct vj *link, unsigned n_slots, bool compresses_id)
     *link = (struct vj){.n_slots = (uint8_t)n_slots, .compresses_id = compresses_id};
 }
 
+/* ---- from one tracker to the next ---- */
+
+void vj_write(const struct vj *link, struct memory *memory)
+{
+    memory_put(memory, link, sizeof *link);
+}
+
+bool vj_read(struct vj *link, struct memory_reader *reader)
+{
+    struct vj read;
+    if (!memory_get(reader, &read, sizeof read))
+        return false;
+    bool is_sound = read.n_slots == link->n_slots && read.n_used <= read.n_slots &&
+                    read.last_sent < read.n_slots && read.compresses_id == link->compresses_id;
+    for (unsigned i = 0; i < VJ_SLOTS_MAX; i++)
+        is_sound = is_sound && read.order[i] < VJ_SLOTS_MAX;
+    if (is_sound)
+        *link = read;
+    return is_sound;
+}
+
 /* ---- which packets ---- */
 
 static bool is_whole_tcp(const uint8_t *header, size_t header_bytes)

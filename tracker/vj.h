@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tracker/memory.h"
+
 enum { VJ_SLOTS_MIN = 2, VJ_SLOTS_MAX = 16, VJ_HEADER_MAX = 120 };
 
 struct vj_slot {
@@ -36,6 +38,10 @@ struct vj {
 /* 'n_slots' is VJ_SLOTS_MIN to VJ_SLOTS_MAX; 'compresses_id': a slot's number is left out where it
  * is that of the packet before. */
 void vj_init(struct vj *link, unsigned n_slots, bool compresses_id);
+
+/* For who goes on with the link: all of its state. False: it is none of this link. */
+void vj_write(const struct vj *link, struct memory *memory);
+bool vj_read(struct vj *link, struct memory_reader *reader);
 
 /* The packet's length after compression. 'header': its first bytes from the IP header on, as many
  * as there are. */

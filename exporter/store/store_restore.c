@@ -68,6 +68,7 @@ void store_restore_close(struct store *store)
         forget_list(&restore->lists[i]);
     free_numbers(restore);
     open_flows_destroy(restore->open);
+    free(restore->memory);
     free(restore);
     store->restore = NULL;
 }
@@ -116,6 +117,30 @@ int store_restore_note_changes(struct store *store, const struct message *messag
     return result;
 }
 
+int store_restore_note_memory(struct store *store, const struct message *message)
+{
+    struct store_stream *stream;
+    if (message->memory_size == 0)
+        return 0;
+    int result = store_stream_get(store, &message->stream, "tracker", &stream);
+    if (result < 0)
+        return result;
+    sqlite3_stmt *put = store->statements[STATEMENT_TRACKER_MEMORY_PUT];
+    store_bind_integer(put, 1, stream->row_id);
+    store_bind_blob(put, 2, message->memory, message->memory_size);
+    return store_run_statement(store, STATEMENT_TRACKER_MEMORY_PUT,
+                               "cannot keep a tracker's memory");
+}
+
+/* Of the shard's trackers but for the one whose stream this is. */
+static int drop_others(struct store *store, enum store_statement statement, int64_t stream_id,
+                       uint32_t shard)
+{
+    store_bind_integer(store->statements[statement], 1, stream_id);
+    store_bind_integer(store->statements[statement], 2, shard);
+    return store_run_statement(store, statement, "cannot drop what a tracker had");
+}
+
 int store_restore_inherit(struct store *store, const struct store_stream *stream)
 {
     const struct stream_id *id = &stream->mark.stream;
@@ -128,18 +153,21 @@ int store_restore_inherit(struct store *store, const struct store_stream *stream
     int result = predecessor ? store_run_statement(store, STATEMENT_TRACKER_CHANGE_MOVE,
                                                    "cannot keep changes")
                              : 0;
-    sqlite3_stmt *drop = store->statements[STATEMENT_TRACKER_CHANGE_DROP];
-    store_bind_integer(drop, 1, stream->row_id);
-    store_bind_integer(drop, 2, id->shard);
+    if (result == 0)
+        result = drop_others(store, STATEMENT_TRACKER_CHANGE_DROP, stream->row_id, id->shard);
     return result == 0
-               ? store_run_statement(store, STATEMENT_TRACKER_CHANGE_DROP, "cannot drop changes")
+               ? drop_others(store, STATEMENT_TRACKER_MEMORY_DROP, stream->row_id, id->shard)
                : result;
 }
 
 int store_restore_end(struct store *store, int64_t stream_id)
 {
     store_bind_integer(store->statements[STATEMENT_TRACKER_CHANGE_END], 1, stream_id);
-    return store_run_statement(store, STATEMENT_TRACKER_CHANGE_END, "cannot drop changes");
+    store_bind_integer(store->statements[STATEMENT_TRACKER_MEMORY_END], 1, stream_id);
+    int result = store_run_statement(store, STATEMENT_TRACKER_CHANGE_END, "cannot drop changes");
+    return result == 0 ? store_run_statement(store, STATEMENT_TRACKER_MEMORY_END,
+                                             "cannot drop a tracker's memory")
+                       : result;
 }
 
 /* ---- which flows are open ---- */
@@ -402,6 +430,30 @@ static int take_flows(struct store *store, const struct store_restore_list *list
     return result;
 }
 
+/* Empty, where there is none. */
+static int take_memory(struct store *store, const struct store_restore_list *list,
+                       struct restored *out)
+{
+    struct store_restore *restore = store->restore;
+    sqlite3_stmt *find = store->statements[STATEMENT_TRACKER_MEMORY_FIND];
+    store_bind_integer(find, 1, list->stream_id);
+    int step = sqlite3_step(find);
+    size_t size = step == SQLITE_ROW ? (size_t)sqlite3_column_bytes(find, 0) : 0;
+    int result = step == SQLITE_ROW || step == SQLITE_DONE
+                     ? 0
+                     : store_fail_sqlite(store, "cannot read a tracker's memory");
+    free(restore->memory);
+    restore->memory = size > 0 ? malloc(size) : NULL;
+    if (size > 0 && !restore->memory)
+        result = no_memory(store);
+    else if (size > 0)
+        memcpy(restore->memory, sqlite3_column_blob(find, 0), size);
+    sqlite3_reset(find);
+    out->memory = restore->memory;
+    out->memory_size = restore->memory ? size : 0;
+    return result;
+}
+
 int store_restore_portion(struct store *store, uint32_t shard, uint64_t from, struct restored *out)
 {
     struct store_restore_list *list = &store->restore->lists[shard];
@@ -409,6 +461,8 @@ int store_restore_portion(struct store *store, uint32_t shard, uint64_t from, st
     *out = (struct restored){.from = from, .clock_ns = list->clock_ns};
     uint64_t n_changes = (uint64_t)list->n_changes;
     size_t n_flows = 0;
+    if (result == 0 && from == 0)
+        result = take_memory(store, list, out);
     if (result == 0 && from < n_changes)
         result = take_changes(store, list, (int64_t)from, out);
     else if (result == 0)

@@ -54,6 +54,7 @@ struct store_restore {
     uint8_t flows[RESTORE_FLOWS_A_PORTION * FLOW_RECORD_SIZE];
     uint8_t change_bytes[RESTORE_CHANGES_A_PORTION][PACKET_PAYLOAD_MAX];
     struct change_bytes changes[RESTORE_CHANGES_A_PORTION];
+    uint8_t *memory; /* of the list that was asked for last; NULL: none */
 };
 
 /* At the start of a run, after its row. 0 or -errno. */
@@ -70,6 +71,9 @@ int store_restore_note_flow(struct store *store, const struct flow_record *recor
 
 /* What a batch's stream has done of changes. */
 int store_restore_note_changes(struct store *store, const struct message *message);
+
+/* What a batch's tracker would have its successor remember; the one of its batch before is gone. */
+int store_restore_note_memory(struct store *store, const struct message *message);
 
 /* A tracker's stream was added: it goes on with its predecessor's changes, others are gone. */
 int store_restore_inherit(struct store *store, const struct store_stream *stream);

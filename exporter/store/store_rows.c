@@ -218,5 +218,7 @@ int store_apply(struct store *store, const struct message *message)
         result = store_add_hole(store, message);
     if (result == 0)
         result = store_restore_note_changes(store, message);
+    if (result == 0)
+        result = store_restore_note_memory(store, message);
     return result == 0 ? move_marks(store, message) : result;
 }

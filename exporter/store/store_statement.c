@@ -146,6 +146,13 @@ static const char *const statement_sql[STATEMENT_N] = {
         " WHERE s.kind = 'tracker' AND s.shard = ?1 AND s.epoch = ?2 ORDER BY c.position",
     [STATEMENT_TRACKER_CHANGE_FIND] =
         "SELECT change FROM tracker_change WHERE stream_id = ?1 AND position = ?2",
+    [STATEMENT_TRACKER_MEMORY_PUT] =
+        "INSERT OR REPLACE INTO tracker_memory (stream_id, bytes) VALUES (?1, ?2)",
+    [STATEMENT_TRACKER_MEMORY_FIND] = "SELECT bytes FROM tracker_memory WHERE stream_id = ?1",
+    [STATEMENT_TRACKER_MEMORY_DROP] =
+        "DELETE FROM tracker_memory WHERE stream_id IN (SELECT id FROM stream"
+        " WHERE kind = 'tracker' AND shard = ?2 AND id <> ?1)",
+    [STATEMENT_TRACKER_MEMORY_END] = "DELETE FROM tracker_memory WHERE stream_id = ?1",
     [STATEMENT_RESTORE_FIND] =
         "SELECT s.id, coalesce(s.clock_ns, 0), max(r.first_record_id, 1),"
         " (SELECT count(*) FROM tracker_change AS c WHERE c.stream_id = s.id)"

@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import time
+from dataclasses import replace
 
 from integration.test_crash import OK, USAGE_ROWS, Replay
 from support import capture, network, traffic
@@ -55,6 +56,36 @@ def test_flows_go_on_when_their_tracker_is_killed(case, shards):
     assert "flow_gap" in case.wanmeter("losses").stdout
 
 
+# What a packet costs depends on packets before it: a link that compresses headers, a mirror that shows packets twice.
+REMEMBERED = {
+    "compressed headers": CONFIG.replace("overhead: pppoe-llcsnap", "overhead: vj+ppp-hdlc"),
+    "copies": CONFIG + "capture: {duplicate_window: 900ms}\n",
+}
+
+
+@each(REMEMBERED)
+def test_what_is_billed_by_packets_before_is_the_same_when_a_tracker_is_killed(case, kind):
+    packets = long_flows()
+    if kind == "copies":
+        packets = sorted(packets + [replace(packet, time_ns=packet.time_ns + 700_000_000) for packet in packets],
+                         key=lambda packet: packet.time_ns)
+    content = make_capture(case, 1, REMEMBERED[kind], packets)
+    n_parts = 5
+    size = len(content) // n_parts + 1
+    with Replay(case, "--shards", 1) as replay:
+        for i in range(n_parts):
+            replay.feed(content[i * size:(i + 1) * size])
+            replay.wait_for_usage()
+            if i > 1:   # each flow has a record; its account is known
+                replay.kill("tracker-0")
+                replay.wait_for_restart("tracker-0", i - 1)
+        replay.finish(allowed={OK})
+    rows, wanted = case.query(USAGE_ROWS), case.query(USAGE_ROWS, database="plain.db")
+    assert rows == wanted, [pair for pair in zip(rows, wanted) if pair[0] != pair[1]]
+    assert case.query("SELECT verdict FROM audit") == [("exact",)]
+    assert case.query("SELECT count(*) FROM tracker_memory") == [(0,)], "its stream has ended"
+
+
 def wait_until_all_are_recorded(case):
     """Each as it is once both ends have answered: what no record tells of goes on as another flow, or from an older state."""
     deadline = time.monotonic() + PATIENCE_S
@@ -64,11 +95,11 @@ def wait_until_all_are_recorded(case):
         time.sleep(0.01)
 
 
-def make_capture(case, shards):
+def make_capture(case, shards, config=CONFIG, packets=None):
     """The bytes of in.pcap, and what an undisturbed replay makes of them in plain.db."""
     path = case.directory / "in.pcap"
-    capture.write_pcap(path, long_flows())
-    case.write("config.yaml", CONFIG)
+    capture.write_pcap(path, packets or long_flows())
+    case.write("config.yaml", config)
     case.wanmeter("replay", "--quiet", "--config", "config.yaml", "--shards", shards, "--database", "plain.db", path)
     return path.read_bytes()
 

@@ -23,6 +23,22 @@ static void test_a_copy_is_one_within_the_window_after_the_first(void **state)
     duplicate_table_destroy(duplicates);
 }
 
+/* Another process goes on. */
+static void hand_over(struct duplicate_table **duplicates, int64_t window_ns)
+{
+    struct memory memory = {0};
+    duplicate_table_write(*duplicates, &memory);
+    duplicate_table_destroy(*duplicates);
+    assert_int_equal(duplicate_table_create(window_ns, duplicates), 0);
+    struct memory_reader reader = {memory.bytes, memory.size};
+    assert_true(duplicate_table_read(*duplicates, &reader));
+    assert_true(memory_is_over(&reader));
+    for (size_t size = 0; size < memory.size && size < 100; size++)
+        assert_false(
+            duplicate_table_read(*duplicates, &(struct memory_reader){memory.bytes, size}));
+    memory_deinit(&memory);
+}
+
 static void test_it_says_what_remembering_everything_says(void **state)
 {
     (void)state;
@@ -42,6 +58,8 @@ static void test_it_says_what_remembering_everything_says(void **state)
             if (!is_copy)
                 first_ns[kind] = clock_ns;
             n_copies += is_copy;
+            if (rand() % 20000 == 0)
+                hand_over(&duplicates, window_ns);
             assert_int_equal(duplicate_table_has(
                                  duplicates, (kind + 1) * UINT64_C(0x9e3779b97f4a7c15), clock_ns),
                              is_copy);

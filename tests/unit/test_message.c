@@ -169,7 +169,9 @@ static void test_what_is_restored_comes_back_as_it_was(void **state)
                                        .changes = changes,
                                        .n_changes = 1,
                                        .flows = flows,
-                                       .n_flows = 2},
+                                       .n_flows = 2,
+                                       .memory = (const uint8_t *)"vj",
+                                       .memory_size = 2},
                       };
     size_t size;
     uint8_t *bytes = reply_encode(&reply, &size);
@@ -182,6 +184,8 @@ static void test_what_is_restored_comes_back_as_it_was(void **state)
     assert_memory_equal(out.restored.changes[0].bytes, change_room, changes[0].size);
     assert_int_equal(out.restored.n_flows, 2);
     assert_memory_equal(out.restored.flows, flows, sizeof flows);
+    assert_int_equal(out.restored.memory_size, 2);
+    assert_memory_equal(out.restored.memory, "vj", 2);
     reply_release(&out);
     free(bytes);
 

@@ -197,6 +197,48 @@ static unsigned number(const char *text)
     return (unsigned)strtoul(text, NULL, 10);
 }
 
+/* Another process goes on with the link. */
+static void hand_over(struct vj *link)
+{
+    struct memory memory = {0};
+    struct vj other;
+    vj_write(link, &memory);
+    vj_init(&other, link->n_slots, link->compresses_id);
+    struct memory_reader reader = {memory.bytes, memory.size};
+    assert_true(vj_read(&other, &reader));
+    assert_true(memory_is_over(&reader));
+    *link = other;
+    memory_deinit(&memory);
+}
+
+static void test_a_successor_goes_on_where_the_link_was(void **state)
+{
+    (void)state;
+    struct vj link;
+    struct segment segment = first;
+    vj_init(&link, 16, true);
+    send(&link, &segment);
+    for (int i = 0; i < 5; i++) {
+        hand_over(&link);
+        segment = after(&segment);
+        assert_int_equal(send(&link, &segment), 1 + 3);
+    }
+}
+
+static void test_another_links_state_or_none_at_all_is_refused(void **state)
+{
+    (void)state;
+    struct vj link, other;
+    struct memory memory = {0};
+    vj_init(&link, 16, true);
+    vj_write(&link, &memory);
+    vj_init(&other, 8, true);
+    assert_false(vj_read(&other, &(struct memory_reader){memory.bytes, memory.size}));
+    for (size_t size = 0; size < memory.size; size++)
+        assert_false(vj_read(&link, &(struct memory_reader){memory.bytes, size}));
+    memory_deinit(&memory);
+}
+
 static bool check_line(struct vj *link, char *line)
 {
     enum { N_FIELDS = 22, FLAGS = 14 };
@@ -226,8 +268,11 @@ static bool check_file(const char *name, unsigned n_slots, bool compresses_id)
     vj_init(&link, n_slots, compresses_id);
     unsigned n = 0;
     assert_non_null(fgets(line, sizeof(line), file));
-    while (fgets(line, sizeof(line), file) != NULL)
+    while (fgets(line, sizeof(line), file) != NULL) {
         n += check_line(&link, line);
+        if (n % 7 == 0)
+            hand_over(&link);
+    }
     fclose(file);
     print_message("%s: %u packets\n", name, n);
     assert_true(n > 500);
@@ -248,6 +293,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bulk_and_echo_take_a_header_of_three_bytes),
+        cmocka_unit_test(test_a_successor_goes_on_where_the_link_was),
+        cmocka_unit_test(test_another_links_state_or_none_at_all_is_refused),
         cmocka_unit_test(test_the_slot_is_said_where_it_is_another),
         cmocka_unit_test(test_the_slot_used_longest_ago_is_given_away),
         cmocka_unit_test(test_what_cannot_be_told_is_sent_whole),
