@@ -23,7 +23,7 @@ enum { LOOK_MS = 100 };
 
 static const int64_t NS_PER_MS = 1000000;
 static const int64_t PATIENCE_NS =
-    2000000000; /* for somebody upstream to be told to stop as well */
+    5000000000; /* for somebody upstream to be told to stop as well */
 
 struct part {
     struct joint joint;

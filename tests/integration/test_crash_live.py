@@ -85,6 +85,32 @@ def test_what_a_killed_run_had_captured_is_billed_or_declared_by_the_next(case):
     assert case.query("SELECT difference_packets, difference_l2_bytes, difference_l3_bytes FROM audit") == [(0, 0, 0)]
 
 
+def test_what_passes_between_a_killed_run_and_the_next_is_told_by_a_dedicated_port(case):
+    enter_network(case)
+    parts = [traffic.mix(seed=seed, n_packets=N_PACKETS) for seed in (41, 42, 43)]
+    directory = case.directory / "run"
+    options = [CONFIG + SOURCES + "    dedicated: true\n", "--set", f"run_directory={directory}"]
+    monitor = start(case, *options)
+    send(parts[0])
+    wait("billed", lambda: case.wanmeter.total()[0] > N_PACKETS / 2)
+    pids = [int(row[0]) for row in roster(directory).values()]
+    monitor.kill()
+    monitor.communicate(timeout=PATIENCE_S)
+    wait("all ended", lambda: not any(is_alive(pid) for pid in pids))
+    send(parts[1])
+    monitor = start(case, *options)
+    send(parts[2])
+    stop(monitor, code=3)
+
+    # What nobody took, the kernel also calls dropped: no more than that, in lines of their own.
+    losses = [row for row in case.query(LOSSES) if row[:3] != ("nic", "dropped", "upper_bound")]
+    assert {row[2] for row in losses} <= {"exact", "derived"}, losses
+    total = traffic.total([packet for part in parts for packet in part])
+    counted = case.wanmeter.total()
+    assert tuple(counted[i] + sum(row[3 + i] for row in losses) for i in (0, 1)) == total[:2], (counted, losses)
+    assert sum(row[3] for row in losses if row[0] == "kernel") >= traffic.total(parts[1])[0], losses
+
+
 # --- support ---
 
 def send(packets):

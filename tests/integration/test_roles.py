@@ -2,8 +2,8 @@
 dies or is stopped."""
 
 import itertools
-import os
 import signal
+import sqlite3
 import time
 
 from faults import crew
@@ -16,7 +16,8 @@ ROLES = ("exporter", "tracker", "capture")
 SOURCE = "sources:\n  - interface: mirror0\n"
 N_PACKETS = 2_000
 KILLED = -9
-LOST = "SELECT stage, reason, certainty, ifnull(sum(packets), 0), ifnull(sum(l2_bytes), 0), ifnull(sum(l3_bytes), 0) FROM loss GROUP BY 1, 2, 3"
+LOST = ("SELECT stage, reason, certainty, ifnull(sum(packets), 0), ifnull(sum(l2_bytes), 0), ifnull(sum(l3_bytes), 0) "
+        "FROM loss GROUP BY 1, 2, 3")
 
 
 @each(map(",".join, itertools.permutations(ROLES)))
@@ -62,7 +63,8 @@ def test_what_passes_while_the_capture_part_is_away_is_told_by_the_interface(cas
     run.stop_in_order(exporter_statuses={3})
     run.judge(verdict="bounded")
     assert case.query("SELECT count(*), count(finished_ns) FROM run") == [(1, 1)]
-    lost = case.query(LOST)
+    # What nobody took, the kernel also calls dropped: no more than that, in lines of their own.
+    lost = [row for row in case.query(LOST) if row[:3] != ("nic", "dropped", "upper_bound")]
     packets, l2_bytes = (sum(row[i] for row in lost) for i in (3, 4))
     counted = case.wanmeter.total()
     assert (counted[0] + packets, counted[1] + l2_bytes) == traffic.total(run.sent)[:2], (counted, lost)
@@ -206,8 +208,8 @@ def wait(what, is_so):
 def billed(case):
     try:
         return case.wanmeter.total()[0]
-    except Exception:  # noqa: BLE001  it is being made
-        return 0
+    except (AssertionError, sqlite3.OperationalError):
+        return 0    # not there yet, or not ready
 
 
 def is_alive(pid):
