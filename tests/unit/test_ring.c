@@ -357,10 +357,10 @@ static void test_the_sum_is_that_of_the_rfc_by_both_ways(void **state)
         assert_int_equal(crc32c(crc32c(0, bytes, size), bytes + size, sizeof bytes - size),
                          0x46dd794e);
     }
-    uint8_t many[300];
+    static uint8_t many[5000];
     for (size_t i = 0; i < sizeof many; i++)
         many[i] = byte_of(1, i);
-    for (size_t size = 0; size <= sizeof many; size++)
+    for (size_t size = 0; size <= sizeof many; size += size < 300 ? 1 : 7)
         assert_int_equal(crc32c(7, many, size), crc32c_by_table(7, many, size));
 }
 
