@@ -375,6 +375,11 @@ bool lane_is_welcome(const struct lane *lane)
     return lane->is_welcome;
 }
 
+bool lane_is_whole(const struct lane *lane)
+{
+    return uplink_is_whole(lane->uplink);
+}
+
 size_t lane_held_bytes(const struct lane *lane)
 {
     return uplink_held_bytes(lane->uplink);

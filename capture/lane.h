@@ -83,6 +83,7 @@ bool lane_is_empty(const struct lane *lane);
 bool lane_is_current(const struct lane *lane, int64_t clock_ns);
 bool lane_has_room(const struct lane *lane);
 bool lane_is_welcome(const struct lane *lane);
+bool lane_is_whole(const struct lane *lane); /* what it keeps is as it was put there */
 bool lane_is_committed(const struct lane *lane);
 size_t lane_held_bytes(const struct lane *lane); /* sent, and not committed yet */
 void lane_flush(struct lane *lane);

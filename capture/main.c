@@ -270,6 +270,8 @@ static void on_turn(void *state)
             loop_again(capture->loop);
     }
     outlet_flush(&capture->outlet);
+    if (!outlet_is(&capture->outlet, lane_is_whole))
+        fail(capture, "a batch was damaged in the ring: who comes next tells how much it was");
     tell_ready(capture);
     if (capture->phase == PHASE_DRAINING && outlet_is(&capture->outlet, lane_is_committed))
         part(capture);

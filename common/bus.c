@@ -160,7 +160,7 @@ static int set_options(struct bus_socket *socket)
     return result < 0 ? result : set_option(socket, ZMQ_ROUTER_HANDOVER, 1);
 }
 
-static bool is_ipc(const char *endpoint)
+bool bus_is_local(const char *endpoint)
 {
     return strncmp(endpoint, IPC_SCHEME, strlen(IPC_SCHEME)) == 0;
 }
@@ -170,7 +170,7 @@ static bool is_ipc(const char *endpoint)
  * its input at the high-water mark (assertion in stream_engine_base.cpp). */
 static int set_heartbeat(struct bus_socket *socket, const char *endpoint)
 {
-    if (is_ipc(endpoint))
+    if (bus_is_local(endpoint))
         return 0;
     int result = set_option(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS);
     return result < 0 ? result : set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
@@ -229,14 +229,14 @@ static int open_gate(struct bus *bus)
  * which listen by ipc. By tcp nobody gets in without a key. */
 static int guard(struct bus *bus, struct bus_socket *socket, const char *endpoint)
 {
-    if (!is_ipc(endpoint) && (!bus->loop || !bus->keys.own))
+    if (!bus_is_local(endpoint) && (!bus->loop || !bus->keys.own))
         return -EACCES;
     if (!bus->loop)
         return 0;
     int result = open_gate(bus);
     if (result == 0)
         result = bus_gate_guard(socket->zmq);
-    if (result < 0 || is_ipc(endpoint))
+    if (result < 0 || bus_is_local(endpoint))
         return result;
     result = bus_curve_listen(socket->zmq, bus->keys.own);
     if (result == 0)
@@ -246,13 +246,15 @@ static int guard(struct bus *bus, struct bus_socket *socket, const char *endpoin
 
 int bus_listen(struct bus *bus, const char *endpoint)
 {
-    return is_ipc(endpoint) ? bus_listen_open(&bus->listeners, endpoint + strlen(IPC_SCHEME)) : 0;
+    return bus_is_local(endpoint) ? bus_listen_open(&bus->listeners, endpoint + strlen(IPC_SCHEME))
+                                  : 0;
 }
 
 static int use_listener(struct bus *bus, struct bus_socket *socket, const char *endpoint)
 {
-    int descriptor =
-        is_ipc(endpoint) ? bus_listen_take(&bus->listeners, endpoint + strlen(IPC_SCHEME)) : -1;
+    int descriptor = bus_is_local(endpoint)
+                         ? bus_listen_take(&bus->listeners, endpoint + strlen(IPC_SCHEME))
+                         : -1;
     return descriptor < 0 ? 0 : set_option(socket, ZMQ_USE_FD, descriptor);
 }
 
@@ -268,7 +270,7 @@ int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_mess
         return result;
     if (zmq_bind((*out)->zmq, endpoint) < 0)
         return -errno;
-    if (is_ipc(endpoint))
+    if (bus_is_local(endpoint))
         (*out)->bound_path = strdup(endpoint + strlen(IPC_SCHEME));
     return bus->loop ? watch(bus, (*out)->zmq) : 0;
 }
@@ -281,7 +283,7 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
         return result;
     if (identity && zmq_setsockopt((*out)->zmq, ZMQ_ROUTING_ID, identity, strlen(identity)) < 0)
         return -errno;
-    if (!is_ipc(endpoint) && bus->keys.own)
+    if (!bus_is_local(endpoint) && bus->keys.own)
         result = bus_curve_connect((*out)->zmq, bus->keys.own, &bus->keys.server);
     if (result < 0)
         return result;

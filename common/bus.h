@@ -88,6 +88,9 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
  * somebody who may not. Any other endpoint: nothing is done. 0 or -errno. */
 int bus_listen(struct bus *bus, const char *endpoint);
 
+/* Is who is at the other end of an endpoint on this machine? */
+bool bus_is_local(const char *endpoint);
+
 /* For tcp endpoints from now on; what it points to is kept, not copied. */
 void bus_use_keys(struct bus *bus, const struct bus_keys *keys);
 

@@ -1,10 +1,13 @@
 #include "proto/downlink.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "proto/ring.h"
+#include "proto/ring_inbox.h"
 #include "proto/stream.h"
 
 /* What one peer is still to be told. Only the newest of each kind matters. */
@@ -15,10 +18,14 @@ struct end {
     int64_t oldest_seq; /* by its hello */
     bool is_welcome_due;
     bool is_resend_due;
+    bool is_inline_due;
     bool is_ack_due;
     uint64_t predecessor;
     bool has_said_bye;
+    struct ring_inbox *inbox; /* NULL: nothing has come of a ring yet */
 };
+
+enum { PATH_SIZE = 512 };
 
 struct downlink {
     struct downlink_options options; /* endpoint: our copy */
@@ -54,6 +61,8 @@ void downlink_close(struct downlink *downlink)
 {
     if (!downlink)
         return;
+    for (size_t i = 0; downlink->ends && i < downlink->options.n_streams; i++)
+        ring_inbox_close(downlink->ends[i].inbox);
     free(downlink->ends);
     free((char *)downlink->options.endpoint);
     free(downlink);
@@ -109,6 +118,7 @@ static bool send_welcome(struct downlink *downlink, struct end *end)
         reply.has_restore =
             downlink->options.has_restore(downlink->options.state, &end->stream, end->predecessor);
     receiver_hello(&end->receiver, end->stream.epoch, resume.seq);
+    end->is_inline_due = false; /* it is asked for again, if there is need */
     reply.committed_seq = end->receiver.committed_seq;
     reply.next_seq = end->receiver.next_seq;
     return send_reply(downlink, &end->peer, &reply);
@@ -155,6 +165,8 @@ void downlink_flush(struct downlink *downlink)
             end->is_welcome_due = !send_welcome(downlink, end);
         if (end->is_welcome_due)
             continue; /* what is known may be of the stream before */
+        if (end->is_inline_due)
+            end->is_inline_due = !send_due(downlink, end, REPLY_INLINE);
         if (end->is_resend_due)
             end->is_resend_due = !send_due(downlink, end, REPLY_RESEND);
         if (end->is_ack_due)
@@ -178,7 +190,10 @@ void downlink_commit(struct downlink *downlink, size_t index, int64_t seq)
 
 void downlink_refuse(struct downlink *downlink, size_t index)
 {
-    receiver_rewind(&downlink->ends[index].receiver);
+    struct end *end = &downlink->ends[index];
+    receiver_rewind(&end->receiver);
+    if (end->inbox)
+        ring_inbox_clear(end->inbox);
 }
 
 void downlink_want(struct downlink *downlink, size_t index)
@@ -186,7 +201,7 @@ void downlink_want(struct downlink *downlink, size_t index)
     struct end *end = &downlink->ends[index];
     if (!end->receiver.is_known)
         return;
-    receiver_rewind(&end->receiver);
+    downlink_refuse(downlink, index);
     end->is_resend_due = true;
 }
 
@@ -214,14 +229,101 @@ uint64_t downlink_n_malformed(const struct downlink *downlink)
     return downlink->n_malformed;
 }
 
+/* ---- batches that lie in a ring ---- */
+
+/* From this one on the batches themselves are wanted. */
+static void ask_inline(struct end *end, int64_t seq)
+{
+    receiver_return(&end->receiver, seq);
+    end->is_inline_due = true;
+    if (end->inbox)
+        ring_inbox_clear(end->inbox);
+}
+
+bool downlink_pull(struct downlink *downlink, size_t index)
+{
+    struct end *end = &downlink->ends[index];
+    struct message message;
+    int64_t seq;
+    switch (end->inbox ? ring_inbox_take(end->inbox, &message, &seq) : RING_INBOX_EMPTY) {
+    case RING_INBOX_TAKEN:
+        downlink->options.on_batch(downlink->options.state, index, &message);
+        message_release(&message);
+        return true;
+    case RING_INBOX_EMPTY:
+        break;
+    case RING_INBOX_FAILED:
+        log_warning("%s: batch %" PRId64 " cannot be taken from its ring: it is asked for",
+                    ring_inbox_stream(end->inbox)->producer, seq);
+        ask_inline(end, seq);
+    }
+    return false;
+}
+
+size_t downlink_n_waiting(const struct downlink *downlink, size_t index)
+{
+    const struct end *end = &downlink->ends[index];
+    return end->inbox ? ring_inbox_count(end->inbox) : 0;
+}
+
+static void pull_all(struct downlink *downlink, size_t index)
+{
+    while (downlink_pull(downlink, index))
+        ;
+}
+
+/* A stream that another one takes the place of has none waiting any more. */
+static bool open_inbox(struct downlink *downlink, struct end *end)
+{
+    size_t index = (size_t)(end - downlink->ends);
+    char path[PATH_SIZE];
+    if (end->inbox && stream_id_equal(ring_inbox_stream(end->inbox), &end->stream))
+        return true;
+    ring_inbox_close(end->inbox);
+    end->inbox = NULL;
+    if (!downlink->options.ring_directory)
+        return false;
+    ring_path(downlink->options.ring_directory, (uint32_t)index, end->stream.shard, path,
+              sizeof path);
+    int result = ring_inbox_open(path, &end->stream, &end->inbox);
+    if (result < 0)
+        log_warning("%s: %s: its batches are asked for", path, strerror(-result));
+    return result == 0;
+}
+
+static void take_place(struct downlink *downlink, struct end *end, const struct message *message)
+{
+    if (!open_inbox(downlink, end)) {
+        ask_inline(end, message->seq);
+        return;
+    }
+    if (ring_inbox_put(end->inbox, message->seq, &message->in_ring))
+        return;
+    pull_all(downlink, (size_t)(end - downlink->ends)); /* too many wait */
+    if (end->receiver.next_seq == message->seq + 1 &&
+        !ring_inbox_put(end->inbox, message->seq, &message->in_ring))
+        ask_inline(end, message->seq);
+}
+
 /* ---- what comes ---- */
+
+/* Those before it may wait in a ring; if one of them is missing, it will come again. */
+static void take_whole(struct downlink *downlink, struct end *end, struct message *message)
+{
+    size_t index = (size_t)(end - downlink->ends);
+    pull_all(downlink, index);
+    if (end->receiver.next_seq == message->seq + 1)
+        downlink->options.on_batch(downlink->options.state, index, message);
+}
 
 static void take_batch(struct downlink *downlink, struct end *end, struct message *message)
 {
-    size_t index = (size_t)(end - downlink->ends);
     switch (receiver_accept(&end->receiver, message->stream.epoch, message->seq)) {
     case RECEIVER_APPLY:
-        downlink->options.on_batch(downlink->options.state, index, message);
+        if (message->kind == MESSAGE_IN_RING)
+            take_place(downlink, end, message);
+        else
+            take_whole(downlink, end, message);
         break;
     case RECEIVER_DUPLICATE:
         end->is_ack_due = true;

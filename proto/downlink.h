@@ -9,7 +9,11 @@
  *
  * Streams are "PRODUCER-INDEX": capture-0, capture-1, … A hello is answered when downlink_start()
  * was called: a receiver that must first learn where to resume lets them wait. Malformed messages
- * are counted, logged once, and ignored. Not thread-safe. */
+ * are counted, logged once, and ignored.
+ *
+ * Of a batch that lies in its sender's ring only the place comes (ring_inbox.h). It waits there
+ * until downlink_pull() gives it to on_batch; what cannot be taken from a ring is asked for, and
+ * then comes by the socket. Not thread-safe. */
 #ifndef WANMETER_PROTO_DOWNLINK_H
 #define WANMETER_PROTO_DOWNLINK_H
 
@@ -27,6 +31,7 @@ struct downlink_options {
     const char *producer; /* "capture" */
     uint32_t shard;       /* that they must lead to; UINT32_MAX: their own index */
     size_t n_streams;
+    const char *ring_directory; /* of the senders' rings; kept, not copied. NULL: none are read */
 
     /* A stream begins: where does it resume? Fills '*resume' (seq -1: at its beginning) and, for a
      * welcome that carries them, '*applied' and '*n_applied' (borrowed until the next call). Called
@@ -52,6 +57,13 @@ struct downlink_options {
 /* 0 or -errno. */
 int downlink_open(struct bus *bus, const struct downlink_options *options, struct downlink **out);
 void downlink_close(struct downlink *downlink); /* accepts NULL */
+
+/* Gives on_batch the oldest batch of a stream that waits in its ring; false: none does, or it
+ * cannot be taken from there. */
+bool downlink_pull(struct downlink *downlink, size_t index);
+
+/* How many wait. */
+size_t downlink_n_waiting(const struct downlink *downlink, size_t index);
 
 /* From now on hellos are answered, also those that came before. */
 void downlink_start(struct downlink *downlink);

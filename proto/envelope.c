@@ -48,6 +48,7 @@ void arena_destroy(struct arena *arena)
         arena->blocks = block->next;
         free(block);
     }
+    free(arena->kept);
     free(arena);
 }
 

@@ -20,11 +20,12 @@ struct arena {
     struct arena_block *blocks;   /* the newest first */
     uint8_t *room;                /* of the newest block */
     size_t room_size;
+    void *kept; /* malloc'ed: what is in it is pointed at */
 };
 
 /* An arena for decoding 'message_size' bytes. NULL: no memory. */
 struct arena *arena_create(size_t message_size);
-void arena_destroy(struct arena *arena); /* accepts NULL */
+void arena_destroy(struct arena *arena); /* accepts NULL; frees what it keeps */
 
 /* Room aligned for any struct; NULL: the bound is reached. */
 void *arena_take(struct arena *arena, size_t size);

@@ -6,8 +6,8 @@
  *     reply_encode() / reply_decode() / reply_release()              a Reply, from a receiver
  *
  * Decoding trusts nothing: sizes, ranges, names and packed lengths are checked; a message that is
- * refused changes nothing. Pointers into a decoded message are valid until it is released. Not
- * thread-safe. */
+ * refused changes nothing. Pointers into a decoded message are valid until it is released; packets
+ * and packed rows are not copied again, they stay where they came. Not thread-safe. */
 #ifndef WANMETER_PROTO_MESSAGE_H
 #define WANMETER_PROTO_MESSAGE_H
 
@@ -17,7 +17,7 @@
 
 #include "proto/record.h"
 
-enum { PRODUCER_NAME_MAX = 63, PIPELINE_VERSION = 1 };
+enum { PRODUCER_NAME_MAX = 63, PIPELINE_VERSION = 2 };
 
 struct stream_id {
     char producer[PRODUCER_NAME_MAX + 1]; /* "capture-0", "tracker-3" */
@@ -68,6 +68,14 @@ enum message_kind {
     MESSAGE_RECORDS,
     MESSAGE_BYE,
     MESSAGE_RESTORE,
+    MESSAGE_IN_RING,
+};
+
+/* Where a batch is in its sender's ring (ring.h). */
+struct batch_place {
+    uint64_t offset; /* of its record, in the ring's data */
+    uint64_t size;   /* of the batch */
+    uint32_t crc;    /* the record's */
 };
 
 struct message {
@@ -82,7 +90,8 @@ struct message {
     int64_t oldest_seq;
     uint64_t predecessor; /* epoch of the stream that this one takes the place of; 0: none */
 
-    uint64_t restore_from; /* RESTORE */
+    uint64_t restore_from;      /* RESTORE */
+    struct batch_place in_ring; /* IN_RING */
 
     /* PACKETS and RECORDS */
     int64_t watermark_ns;
@@ -120,7 +129,13 @@ enum message_result {
     MESSAGE_NO_MEMORY,
 };
 
+/* Copies what it needs of the bytes. */
 enum message_result message_decode(const uint8_t *bytes, size_t size, struct message *message);
+
+/* The same of bytes within 'block', which is malloc'ed and the message's from now on, also where it
+ * is refused: nothing large is copied. */
+enum message_result message_decode_block(void *block, const uint8_t *bytes, size_t size,
+                                         struct message *message);
 void message_release(struct message *message); /* a zeroed one as well */
 
 /* malloc'ed bytes; NULL: no memory. 'owned' is not looked at. */
@@ -131,7 +146,14 @@ typedef uint8_t *(*message_room_fn)(void *state, size_t size);
 uint8_t *message_encode_into(const struct message *message, message_room_fn take, void *state,
                              size_t *size);
 
-enum reply_kind { REPLY_WELCOME, REPLY_ACK, REPLY_RESEND, REPLY_SAY_HELLO, REPLY_RESTORED };
+enum reply_kind {
+    REPLY_WELCOME,
+    REPLY_ACK,
+    REPLY_RESEND,
+    REPLY_INLINE,
+    REPLY_SAY_HELLO,
+    REPLY_RESTORED,
+};
 
 /* A change, encoded (proto/change.h). */
 struct change_bytes {
@@ -156,7 +178,7 @@ struct reply {
     enum reply_kind kind;
     struct stream_id stream;
     int64_t committed_seq;
-    int64_t next_seq; /* WELCOME and RESEND: what the receiver wants next */
+    int64_t next_seq; /* WELCOME, RESEND and INLINE: what the receiver wants next */
 
     /* WELCOME, exporter to tracker: the capture streams of its shard, as committed */
     const struct high_water *applied;

@@ -69,6 +69,10 @@ static enum message_result take_content(struct arena *arena, const Wanmeter__Rep
         reply->kind = REPLY_RESEND;
         reply->next_seq = wire->resend_from;
         return wire->resend_from >= 0 ? MESSAGE_OK : MESSAGE_INVALID;
+    case WANMETER__REPLY__CONTENT_INLINE_FROM:
+        reply->kind = REPLY_INLINE;
+        reply->next_seq = wire->inline_from;
+        return wire->inline_from >= 0 ? MESSAGE_OK : MESSAGE_INVALID;
     case WANMETER__REPLY__CONTENT_SAY_HELLO:
         reply->kind = REPLY_SAY_HELLO;
         return MESSAGE_OK;
@@ -133,51 +137,74 @@ static bool restored_to_wire(struct arena *arena, const struct restored *restore
     return true;
 }
 
+struct reply_room {
+    Wanmeter__Reply reply;
+    Wanmeter__Welcome welcome;
+    Wanmeter__Restored restored;
+};
+
+static void welcome_to_wire(struct arena *arena, const struct reply *reply, Wanmeter__Welcome *wire)
+{
+    wire->next_seq = reply->next_seq;
+    wire->applied = high_waters_to_wire(arena, reply->applied, reply->n_applied);
+    wire->n_applied = reply->n_applied;
+    wire->has_restore = reply->has_restore;
+}
+
+/* False: no memory. */
+static bool content_to_wire(struct arena *arena, const struct reply *reply, struct reply_room *room)
+{
+    Wanmeter__Reply *wire = &room->reply;
+    switch (reply->kind) {
+    case REPLY_WELCOME:
+        welcome_to_wire(arena, reply, &room->welcome);
+        wire->content_case = WANMETER__REPLY__CONTENT_WELCOME;
+        wire->welcome = &room->welcome;
+        return true;
+    case REPLY_ACK:
+        wire->content_case = WANMETER__REPLY__CONTENT_ACK;
+        wire->ack = true;
+        return true;
+    case REPLY_RESEND:
+        wire->content_case = WANMETER__REPLY__CONTENT_RESEND_FROM;
+        wire->resend_from = reply->next_seq;
+        return true;
+    case REPLY_INLINE:
+        wire->content_case = WANMETER__REPLY__CONTENT_INLINE_FROM;
+        wire->inline_from = reply->next_seq;
+        return true;
+    case REPLY_SAY_HELLO:
+        wire->content_case = WANMETER__REPLY__CONTENT_SAY_HELLO;
+        wire->say_hello = true;
+        return true;
+    case REPLY_RESTORED:
+        wire->content_case = WANMETER__REPLY__CONTENT_RESTORED;
+        wire->restored = &room->restored;
+        return restored_to_wire(arena, &reply->restored, &room->restored);
+    }
+    return false;
+}
+
 uint8_t *reply_encode(const struct reply *reply, size_t *size)
 {
     struct arena *arena =
         arena_create((reply->n_applied + reply->restored.n_changes) * sizeof(Wanmeter__HighWater));
-    Wanmeter__Restored restored = WANMETER__RESTORED__INIT;
-    bool has_memory = true;
     if (!arena)
         return NULL;
     Wanmeter__Stream stream;
     stream_to_wire(&reply->stream, &stream);
-    Wanmeter__Welcome welcome = WANMETER__WELCOME__INIT;
-    Wanmeter__Reply wire = WANMETER__REPLY__INIT;
-    wire.stream = &stream;
-    wire.committed_seq = reply->committed_seq;
-    switch (reply->kind) {
-    case REPLY_WELCOME:
-        welcome.next_seq = reply->next_seq;
-        welcome.applied = high_waters_to_wire(arena, reply->applied, reply->n_applied);
-        welcome.n_applied = reply->n_applied;
-        welcome.has_restore = reply->has_restore;
-        wire.content_case = WANMETER__REPLY__CONTENT_WELCOME;
-        wire.welcome = &welcome;
-        break;
-    case REPLY_ACK:
-        wire.content_case = WANMETER__REPLY__CONTENT_ACK;
-        wire.ack = true;
-        break;
-    case REPLY_RESEND:
-        wire.content_case = WANMETER__REPLY__CONTENT_RESEND_FROM;
-        wire.resend_from = reply->next_seq;
-        break;
-    case REPLY_SAY_HELLO:
-        wire.content_case = WANMETER__REPLY__CONTENT_SAY_HELLO;
-        wire.say_hello = true;
-        break;
-    case REPLY_RESTORED:
-        has_memory = restored_to_wire(arena, &reply->restored, &restored);
-        wire.content_case = WANMETER__REPLY__CONTENT_RESTORED;
-        wire.restored = &restored;
-        break;
-    }
-    *size = has_memory ? wanmeter__reply__get_packed_size(&wire) : 0;
+    struct reply_room room = {
+        .reply = WANMETER__REPLY__INIT,
+        .welcome = WANMETER__WELCOME__INIT,
+        .restored = WANMETER__RESTORED__INIT,
+    };
+    room.reply.stream = &stream;
+    room.reply.committed_seq = reply->committed_seq;
+    bool has_memory = content_to_wire(arena, reply, &room);
+    *size = has_memory ? wanmeter__reply__get_packed_size(&room.reply) : 0;
     uint8_t *bytes = has_memory ? malloc(*size) : NULL;
     if (bytes)
-        wanmeter__reply__pack(&wire, bytes);
+        wanmeter__reply__pack(&room.reply, bytes);
     arena_destroy(arena);
     return bytes;
 }

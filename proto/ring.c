@@ -275,6 +275,32 @@ void ring_held(const struct ring *ring, size_t index, struct ring_batch *batch)
     };
 }
 
+static const struct ring_record *record_of(const uint8_t *bytes)
+{
+    return (const struct ring_record *)(const void *)bytes - 1;
+}
+
+void ring_place_of(const struct ring *ring, const uint8_t *bytes, struct batch_place *place)
+{
+    const struct ring_record *record = record_of(bytes);
+    *place = (struct batch_place){
+        .offset = (uint64_t)((const uint8_t *)record - ring->data),
+        .size = record->size,
+        .crc = record->crc,
+    };
+}
+
+bool ring_is_whole(const uint8_t *bytes, size_t size)
+{
+    const struct ring_record *record = record_of(bytes);
+    return record->size == size && record->crc == ring_record_crc(record);
+}
+
+void ring_path(const char *run_directory, uint32_t worker, uint32_t shard, char *path, size_t size)
+{
+    snprintf(path, size, "%s/ring-%u-%u", run_directory, worker, shard);
+}
+
 /* ---- writing ---- */
 
 /* Where a record of 'size' bytes can be; false: nowhere. Empty: at the beginning, so that a stream

@@ -85,6 +85,16 @@ void ring_skip(struct ring *ring, const struct ring_mark *mark);
 
 void ring_commit(struct ring *ring, int64_t seq);
 
+/* Where a receiver finds a batch that is held; 'bytes' are those that ring_reserve() or ring_held()
+ * gave. Its sum is not made again. */
+void ring_place_of(const struct ring *ring, const uint8_t *bytes, struct batch_place *place);
+
+/* Is the batch at 'bytes' what was put there? */
+bool ring_is_whole(const uint8_t *bytes, size_t size);
+
+/* The name of a worker's ring for a shard. */
+void ring_path(const char *run_directory, uint32_t worker, uint32_t shard, char *path, size_t size);
+
 /* A batch that is held. */
 struct ring_batch {
     struct totals totals_before;

@@ -68,14 +68,11 @@ int sender_push(struct sender *sender, const uint8_t *bytes, size_t size, bool i
     return 0;
 }
 
-bool sender_next(const struct sender *sender, const uint8_t **bytes, size_t *size)
+const struct sender_slot *sender_next(const struct sender *sender)
 {
     if (!sender->is_welcome || sender->send_seq == sender->next_seq)
-        return false;
-    const struct sender_slot *slot = slot_of(sender, sender->send_seq);
-    *bytes = slot->bytes;
-    *size = slot->size;
-    return true;
+        return NULL;
+    return slot_of(sender, sender->send_seq);
 }
 
 void sender_sent(struct sender *sender)
@@ -132,6 +129,12 @@ void receiver_hello(struct receiver *receiver, uint64_t epoch, int64_t resume_se
 void receiver_rewind(struct receiver *receiver)
 {
     receiver->next_seq = receiver->committed_seq + 1;
+    receiver->gap_asked = true;
+}
+
+void receiver_return(struct receiver *receiver, int64_t seq)
+{
+    receiver->next_seq = seq;
     receiver->gap_asked = true;
 }
 

@@ -2,7 +2,7 @@
  * apply, refuse.
  *
  *     sender_push(&sender, bytes, size, true)  keeps a batch until the receiver has committed it
- *     sender_next(&sender, &bytes, &size)    what to put on the wire now
+ *     slot = sender_next(&sender)            what to put on the wire now
  *     sender_commit(&sender, seq)            acknowledged: forget
  *     sender_rewind(&sender, next_seq)       a welcome, or a gap: go on from there
  *
@@ -49,8 +49,8 @@ void sender_resume(struct sender *sender, int64_t seq);
  * else they stay valid until then. 0 or -ENOMEM (bytes stay the caller's). */
 int sender_push(struct sender *sender, const uint8_t *bytes, size_t size, bool is_owned);
 
-/* The next batch to send; false: nothing now. sender_sent() after it went. */
-bool sender_next(const struct sender *sender, const uint8_t **bytes, size_t *size);
+/* The next batch to send; NULL: nothing now. sender_sent() after it went. */
+const struct sender_slot *sender_next(const struct sender *sender);
 void sender_sent(struct sender *sender);
 
 /* The receiver wants 'next_seq' next (its welcome, or a gap). */
@@ -88,6 +88,10 @@ void receiver_hello(struct receiver *receiver, uint64_t epoch, int64_t resume_se
 
 /* What came after the last one that is committed is wanted again; the caller asks for it. */
 void receiver_rewind(struct receiver *receiver);
+
+/* A batch that was to be applied could not be had: it is wanted again, and the caller asks for it.
+ */
+void receiver_return(struct receiver *receiver, int64_t seq);
 
 /* Judges a batch; on RECEIVER_APPLY next_seq has moved. */
 enum receiver_verdict receiver_accept(struct receiver *receiver, uint64_t epoch, int64_t seq);

@@ -16,6 +16,8 @@ struct uplink {
     struct bus_socket *socket;
     struct sender sender;
     struct ring_mark mark; /* after the last batch pushed */
+    bool is_inline;        /* batches of the ring go by the socket, too */
+    bool is_damaged;       /* one of them is no longer what was put there */
     bool is_hello_sent;
     bool is_asking; /* for what is to be restored, from 'asked' */
     bool is_asked;  /* and has said so */
@@ -51,7 +53,12 @@ static void take_reply(struct uplink *uplink, const struct reply *reply)
     sender_commit(&uplink->sender, reply->committed_seq);
     if (options->ring)
         ring_commit(options->ring, reply->committed_seq);
-    if (reply->kind == REPLY_WELCOME || reply->kind == REPLY_RESEND)
+    if (reply->kind == REPLY_INLINE && !uplink->is_inline) {
+        log_warning("%s: cannot take batches from the ring: they go by the socket",
+                    options->endpoint);
+        uplink->is_inline = true;
+    }
+    if (reply->kind == REPLY_WELCOME || reply->kind == REPLY_RESEND || reply->kind == REPLY_INLINE)
         sender_rewind(&uplink->sender, reply->next_seq);
     if (reply->kind == REPLY_WELCOME && options->on_welcome)
         options->on_welcome(options->state, reply);
@@ -184,6 +191,7 @@ int uplink_open(struct bus *bus, const struct uplink_options *options, struct up
         return -ENOMEM;
     uplink->options = *options;
     uplink->mark = (struct ring_mark){.seq = -1, .clock_ns = INT64_MIN};
+    uplink->is_inline = !options->ring || !bus_is_local(options->endpoint);
     uplink->options.endpoint = strdup(options->endpoint);
     int result =
         uplink->options.endpoint ? sender_init(&uplink->sender, options->window_bytes) : -ENOMEM;
@@ -273,6 +281,11 @@ int64_t uplink_next_seq(const struct uplink *uplink)
     return uplink->sender.next_seq;
 }
 
+bool uplink_is_whole(const struct uplink *uplink)
+{
+    return !uplink->is_damaged;
+}
+
 size_t uplink_held_bytes(const struct uplink *uplink)
 {
     return uplink->sender.held_bytes;
@@ -281,6 +294,16 @@ size_t uplink_held_bytes(const struct uplink *uplink)
 bool uplink_is_committed(const struct uplink *uplink)
 {
     return sender_is_empty(&uplink->sender);
+}
+
+/* True: it went. */
+static bool send_message(struct uplink *uplink, const struct message *message)
+{
+    size_t size;
+    uint8_t *bytes = message_encode(message, &size);
+    bool is_sent = bytes && bus_send(uplink->socket, NULL, bytes, size) == 0;
+    free(bytes);
+    return is_sent;
 }
 
 /* Sends a message that is no batch; true: it went. */
@@ -295,11 +318,7 @@ static bool send_word(struct uplink *uplink, enum message_kind kind)
         .predecessor = uplink->options.predecessor,
         .restore_from = uplink->asked,
     };
-    size_t size;
-    uint8_t *bytes = message_encode(&message, &size);
-    bool is_sent = bytes && bus_send(uplink->socket, NULL, bytes, size) == 0;
-    free(bytes);
-    return is_sent;
+    return send_message(uplink, &message);
 }
 
 /* A connection that broke took with it what was on its way, both ways, and ZeroMQ connects again
@@ -324,6 +343,30 @@ void uplink_ask_restored(struct uplink *uplink, uint64_t from)
     uplink->is_asked = false;
 }
 
+/* Only where it is. */
+static bool send_place(struct uplink *uplink, const struct sender_slot *slot)
+{
+    struct message message = {
+        .kind = MESSAGE_IN_RING,
+        .stream = uplink->options.stream,
+        .seq = uplink->sender.send_seq,
+    };
+    ring_place_of(uplink->options.ring, slot->bytes, &message.in_ring);
+    return send_message(uplink, &message);
+}
+
+/* True: it went. What is not owned lies in the ring. */
+static bool send_batch(struct uplink *uplink, const struct sender_slot *slot)
+{
+    if (!slot->is_owned && !uplink->is_inline)
+        return send_place(uplink, slot);
+    if (!slot->is_owned && !ring_is_whole(slot->bytes, slot->size)) {
+        uplink->is_damaged = true;
+        return false;
+    }
+    return bus_send(uplink->socket, NULL, slot->bytes, slot->size) == 0;
+}
+
 void uplink_flush(struct uplink *uplink)
 {
     if (!uplink->is_hello_sent || is_unanswered(uplink)) {
@@ -332,10 +375,8 @@ void uplink_flush(struct uplink *uplink)
     }
     if (uplink->is_asking && !uplink->is_asked && uplink->sender.is_welcome)
         uplink->is_asked = send_word(uplink, MESSAGE_RESTORE);
-    const uint8_t *bytes;
-    size_t size;
-    while (sender_next(&uplink->sender, &bytes, &size) &&
-           bus_send(uplink->socket, NULL, bytes, size) == 0)
+    const struct sender_slot *slot;
+    while ((slot = sender_next(&uplink->sender)) != NULL && send_batch(uplink, slot))
         sender_sent(&uplink->sender);
 }
 

@@ -8,7 +8,10 @@
  *     uplink_close(uplink);                    the bus then closes the socket
  *
  * With a ring (ring.h) the batches survive the process, and an uplink that is opened on the ring of
- * one that died goes on with its stream: what is damaged in it goes as a loss line, exact.
+ * one that died goes on with its stream: what is damaged in it goes as a loss line, exact. On one
+ * machine only the place of a batch is sent, and the receiver takes it from the ring; one that
+ * cannot asks for the batches themselves, and is sent these from then on. A batch that was damaged
+ * in the ring is not sent: uplink_is_whole() says so, and a successor tells how much it was.
  *
  * Batches and replies can be lost on a connection that breaks (a process that was stopped for some
  * seconds): a sender that waits and hears nothing for UPLINK_SILENCE_MS says hello again, and the
@@ -73,6 +76,9 @@ int64_t uplink_next_seq(const struct uplink *uplink);
 
 /* Is everything pushed so far committed at the other end? */
 bool uplink_is_committed(const struct uplink *uplink);
+
+/* Is what there was to send as it was put into the ring? */
+bool uplink_is_whole(const struct uplink *uplink);
 
 /* What is kept because it is not committed. */
 size_t uplink_held_bytes(const struct uplink *uplink);

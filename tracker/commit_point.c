@@ -80,7 +80,7 @@ bool tracker_can_welcome(void *state, size_t index, const struct stream_id *stre
     const struct stream_id *before = merge_stream(tracker->merge, index);
     if (!before || stream_id_equal(before, stream))
         return true;
-    if (!merge_is_drained(tracker->merge, index))
+    if (!merge_is_drained(tracker->merge, index) || downlink_n_waiting(tracker->input, index))
         return false;
     if (tracker->committed_seq[index] == merge_applied_seq(tracker->merge, index))
         return true;

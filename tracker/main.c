@@ -215,7 +215,8 @@ static int open_tables(struct tracker *tracker)
                                       tracker_is_pausing,
                                       tracker_on_set_aside,
                                       tracker,
-                                      hand_watch(tracker->hand)};
+                                      hand_watch(tracker->hand),
+                                      tracker_on_drained};
     int result = account_table_create(config, &tracker->accounts);
     flow_options.accounts = tracker->accounts;
     if (result == 0)
@@ -284,6 +285,7 @@ static int open_input(struct tracker *tracker)
         .producer = "capture",
         .shard = tracker->arguments.shard,
         .n_streams = tracker->arguments.n_workers,
+        .ring_directory = tracker->arguments.run_directory,
         .on_hello = tracker_on_hello,
         .can_welcome = tracker_can_welcome,
         .on_batch = tracker_on_batch,

@@ -312,10 +312,17 @@ static void note(const struct merge *merge, const struct input *input)
     watch->worker = worker;
 }
 
+static bool has_batch(const struct merge *merge, const struct input *input)
+{
+    if (!input->first && input->has_begun && merge->handlers.on_drained)
+        merge->handlers.on_drained(merge->handlers.state, (size_t)(input - merge->inputs));
+    return input->first != NULL;
+}
+
 /* Sees to it that the stream's next packet is known, if its batch has come. */
 static enum merge_result peek(struct merge *merge, struct input *input)
 {
-    while (!has_packet(input) && input->first && !input->has_ended) {
+    while (!has_packet(input) && !input->has_ended && has_batch(merge, input)) {
         const struct message *batch = &input->first->message;
         if (input->first->is_set_aside && set_aside(merge, input) == MERGE_BROKEN)
             return MERGE_BROKEN;

@@ -41,6 +41,9 @@ struct merge_handlers {
     void (*on_set_aside)(void *state, const struct message *batch, const struct loss *loss);
     void *state;
     volatile struct hand_watch *watch; /* kept; where what is given is noted. NULL: nowhere */
+    /* All that was pushed of a stream is given; the next batch may be pushed now, if it is there.
+     * NULL: batches are pushed as they come. */
+    void (*on_drained)(void *state, size_t index);
 };
 
 /* 0 or -ENOMEM. */

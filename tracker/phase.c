@@ -188,3 +188,9 @@ void tracker_on_batch(void *state, size_t index, struct message *message)
     if (result < 0)
         tracker_fail(tracker, "no memory for a batch of packets");
 }
+
+void tracker_on_drained(void *state, size_t index)
+{
+    struct tracker *tracker = state;
+    downlink_pull(tracker->input, index);
+}

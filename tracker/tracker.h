@@ -138,4 +138,8 @@ void tracker_on_hello(void *state, size_t index, const struct stream_id *stream,
                       size_t *n_applied);
 void tracker_on_batch(void *state, size_t index, struct message *message);
 
+/* The merge has given all that it had of a stream: the next batch is taken from the worker's ring.
+ */
+void tracker_on_drained(void *state, size_t index);
+
 #endif

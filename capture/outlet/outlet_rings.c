@@ -12,7 +12,7 @@ enum { PATH_SIZE = 512 };
 
 static void path_of(const struct arguments *arguments, uint32_t shard, char path[PATH_SIZE])
 {
-    snprintf(path, PATH_SIZE, "%s/ring-%u-%u", arguments->run_directory, arguments->worker, shard);
+    ring_path(arguments->run_directory, arguments->worker, shard, path, PATH_SIZE);
 }
 
 static void close_all(struct outlet_rings *rings)

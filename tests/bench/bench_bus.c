@@ -116,12 +116,14 @@ static void on_batch(void *state, size_t index, struct message *message)
 static void on_receivers_turn(void *state)
 {
     struct side *side = state;
+    while (downlink_pull(side->downlink, 0))
+        ;
     downlink_flush(side->downlink);
     if (downlink_is_done(side->downlink))
         loop_stop(side->loop);
 }
 
-static void receive(const char *endpoint, int report)
+static void receive(const char *endpoint, const char *directory, int report)
 {
     struct side side = {0};
     open_side(&side);
@@ -129,6 +131,7 @@ static void receive(const char *endpoint, int report)
         .endpoint = endpoint,
         .producer = "capture",
         .n_streams = 1,
+        .ring_directory = directory,
         .on_hello = on_hello,
         .on_batch = on_batch,
         .state = &side,
@@ -218,7 +221,7 @@ static void run(const char *name, const char *directory, bool has_ring)
     pid_t receiver = fork();
     require(receiver >= 0, "fork");
     if (receiver == 0)
-        receive(endpoint, report[1]);
+        receive(endpoint, directory, report[1]);
     struct used sent = send_all(endpoint, has_ring ? path : NULL);
     struct used received;
     require(read(report[0], &received, sizeof received) == sizeof received, "report");

@@ -1,4 +1,5 @@
-"""A worker is killed with batches in its ring, and the ring is damaged before its successor opens it."""
+"""A worker is killed with batches in its ring, and the ring is damaged before its successor opens it; or its tracker is, whose
+successor takes the batches from the ring again."""
 
 import signal
 import time
@@ -58,12 +59,30 @@ def test_a_damaged_ring_of_a_live_run_is_declared(case, kind):
             assert {certainty for (certainty,) in lines} <= {"exact"}, lines
 
 
-def hurt(case, run, kind, random_):
-    """The exporter stands still, so that nothing is committed and the ring fills; then its worker is killed."""
+@each(("flipped", "removed", "replaced"))
+def test_a_tracker_that_cannot_take_batches_from_the_ring_again_has_them_all_or_their_loss(case, kind):
+    """Its worker sends what it cannot take; what is damaged in the ring is not sent but told of, to the byte."""
+    options = suite.options()
+    random_ = options.random("ring", "tracker", kind)
+    load = Load(options.seed, n_packets=10_000, repeats=30)
+    load.write(case.directory / "in.pcap")
+    for n in range(options.choose(1, 10)):
+        database = f"{n}.db"
+        run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=STEADY, options=["--database", database])
+        outcome.wait_for_usage(case, database)
+        hurt(case, run, kind, random_, victim="tracker-0")
+        run.finish({0, 3} if kind == "flipped" else {0})
+        outcome.judge(case, f"ring {kind}, tracker killed", 1, load.usage(), database=database)
+        said = run.said()
+        assert "they go by the socket" in said or kind == "flipped", said
+
+
+def hurt(case, run, kind, random_, victim="capture-0"):
+    """The exporter stands still, so that nothing is committed and the ring fills; then a process is killed."""
     run.send("exporter", signal.SIGSTOP)
     time.sleep(0.2)
     run.send("wanmeter", signal.SIGSTOP)
-    assert run.kill("capture-0")
+    assert run.kill(victim)
     rings = sorted((case.directory / outcome.RUN_DIRECTORY).glob("ring-*"))
     assert rings, "no ring"
     damage(random_.choice(rings), kind, random_)
@@ -73,6 +92,13 @@ def hurt(case, run, kind, random_):
 
 def damage(path, kind, random_):
     size = path.stat().st_size
+    if kind == "replaced":
+        path.with_suffix(".other").write_bytes(random_.randbytes(size))
+        path.with_suffix(".other").rename(path)
+        return
+    if kind == "removed":
+        path.unlink()
+        return
     with open(path, "r+b") as ring:
         if kind == "torn":
             ring.truncate(random_.randrange(size))

@@ -248,15 +248,14 @@ static inline void end_clear_wire(struct end *end)
 /* Sends the next batch, if there is one. */
 static inline bool end_put(struct end *end)
 {
-    const uint8_t *bytes;
-    size_t size;
-    if (end->n_wire == WIRE_MAX || !sender_next(&end->sender, &bytes, &size))
+    const struct sender_slot *slot = end->n_wire < WIRE_MAX ? sender_next(&end->sender) : NULL;
+    if (!slot)
         return false;
     struct wire *wire = &end->wire[end->n_wire++];
-    *wire = (struct wire){malloc(size), size};
+    *wire = (struct wire){malloc(slot->size), slot->size};
     if (!wire->bytes)
         abort();
-    memcpy(wire->bytes, bytes, size);
+    memcpy(wire->bytes, slot->bytes, slot->size);
     sender_sent(&end->sender);
     return true;
 }

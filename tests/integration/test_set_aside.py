@@ -79,7 +79,7 @@ class Worker:
         self.socket.set(self.zmq.ROUTING_ID, b"capture-0")
         self.socket.connect(self.endpoint)
         deadline = time.monotonic() + PATIENCE_S
-        self.socket.send(envelope(0, (0, 0, 0), message(5, varint(1, 0) + varint(2, 0) + varint(3, 1))))
+        self.socket.send(envelope(0, (0, 0, 0), message(5, varint(1, 0) + varint(2, 0) + varint(3, 2))))
         while not is_done():
             assert time.monotonic() < deadline, f"committed: {self.committed}"
             if not self.socket.poll(20):

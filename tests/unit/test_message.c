@@ -259,6 +259,63 @@ static void test_unknown_fields_are_refused(void **state)
     free(bytes);
 }
 
+/* Protobuf would have the last one count; we know of one only where the packets are. */
+static void test_a_batch_with_two_contents_is_refused(void **state)
+{
+    (void)state;
+    uint8_t packets[PACKET_BASE_SIZE] = {0};
+    struct message message = packet_message(packets, sizeof packets, 1);
+    const uint8_t others[][6] = {
+        {6 << 3 | 2, 0},                      /* packets again */
+        {7 << 3 | 2, 0},                      /* records */
+        {8 << 3, 1},                          /* a goodbye */
+        {10 << 3 | 2, 0},                     /* a place in a ring */
+        {6 << 3 | 2, 0x80, 0x80, 0x80, 0x01}, /* longer than what follows */
+    };
+    size_t size;
+    uint8_t *bytes = message_encode(&message, &size);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t other_size = i == 4 ? 5 : 2;
+        uint8_t *longer = malloc(size + other_size);
+        assert_non_null(longer);
+        memcpy(longer, bytes, size);
+        memcpy(longer + size, others[i], other_size);
+        struct message out;
+        assert_int_equal(message_decode(longer, size + other_size, &out), MESSAGE_MALFORMED);
+        free(longer);
+    }
+    free(bytes);
+}
+
+static void test_packets_stay_in_the_block_that_they_came_in(void **state)
+{
+    (void)state;
+    uint8_t packets[PACKET_BASE_SIZE] = {1, 2, 3};
+    struct message message = packet_message(packets, sizeof packets, 1), out;
+    size_t size;
+    uint8_t *bytes = message_encode(&message, &size);
+    assert_int_equal(message_decode_block(bytes, bytes, size, &out), MESSAGE_OK);
+    assert_true(out.packets > bytes && out.packets + out.packets_size <= bytes + size);
+    assert_memory_equal(out.packets, packets, sizeof packets);
+    message_release(&out);
+}
+
+static void test_a_place_in_a_ring_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct message message = {.kind = MESSAGE_IN_RING,
+                              .stream = capture_stream,
+                              .seq = 8,
+                              .in_ring = {.offset = 1 << 20, .size = 131072, .crc = 0xfedcba98}};
+    struct message out = decoded(&message, MESSAGE_OK);
+    assert_int_equal(out.kind, MESSAGE_IN_RING);
+    assert_int_equal(out.seq, 8);
+    assert_int_equal(out.in_ring.offset, 1 << 20);
+    assert_int_equal(out.in_ring.size, 131072);
+    assert_int_equal(out.in_ring.crc, 0xfedcba98);
+    message_release(&out);
+}
+
 /* 2 bytes on the wire make a struct of 100 bytes and more: the bound must hold against a message of
  * nothing but those. */
 static void test_a_message_cannot_take_more_memory_than_its_size_allows(void **state)
@@ -327,6 +384,9 @@ int main(void)
         cmocka_unit_test(test_values_out_of_range_are_refused),
         cmocka_unit_test(test_every_prefix_and_every_changed_byte_is_survived),
         cmocka_unit_test(test_unknown_fields_are_refused),
+        cmocka_unit_test(test_a_batch_with_two_contents_is_refused),
+        cmocka_unit_test(test_packets_stay_in_the_block_that_they_came_in),
+        cmocka_unit_test(test_a_place_in_a_ring_comes_back_as_it_was),
         cmocka_unit_test(test_no_message_contains_itself),
         cmocka_unit_test(test_a_message_cannot_take_more_memory_than_its_size_allows),
     };

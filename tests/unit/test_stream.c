@@ -33,13 +33,11 @@ static void test_nothing_is_sent_before_the_welcome(void **state)
 {
     (void)state;
     struct sender sender;
-    const uint8_t *bytes;
-    size_t size;
     assert_int_equal(sender_init(&sender, 100), 0);
     push(&sender, 0);
-    assert_false(sender_next(&sender, &bytes, &size));
+    assert_null(sender_next(&sender));
     sender_rewind(&sender, 0);
-    assert_true(sender_next(&sender, &bytes, &size));
+    assert_non_null(sender_next(&sender));
     sender_deinit(&sender);
 }
 
@@ -115,11 +113,10 @@ static void run_over_a_bad_wire(unsigned seed, int64_t n_batches)
     while (receiver.committed_seq < n_batches - 1) {
         while (pushed < n_batches && sender_has_room(&sender))
             push(&sender, pushed++);
-        const uint8_t *bytes;
-        size_t size;
-        if (sender_next(&sender, &bytes, &size)) {
+        const struct sender_slot *slot = sender_next(&sender);
+        if (slot) {
             int64_t seq = sender.send_seq;
-            int64_t number = number_of(bytes, size);
+            int64_t number = number_of(slot->bytes, slot->size);
             assert_int_equal(number, seq);
             sender_sent(&sender);
             int repeats = rand() % 8 == 0 ? 0 : 1 + rand() % 2;

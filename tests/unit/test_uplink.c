@@ -83,6 +83,8 @@ static void on_message(void *state, const struct bus_message *incoming)
     assert_int_equal(message_decode(incoming->bytes, incoming->size, &message), MESSAGE_OK);
     if (message.kind == MESSAGE_HELLO && world->n_hellos++ >= world->n_hellos_lost)
         answer(world, incoming->peer, REPLY_WELCOME);
+    if (message.kind == MESSAGE_IN_RING) /* where nobody looks */
+        answer(world, incoming->peer, REPLY_INLINE);
     if (message.kind == MESSAGE_PACKETS && world->n_batches_lost-- <= 0) {
         note(world, &message);
         world->n_batches += message.seq == world->n_batches;

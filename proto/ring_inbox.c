@@ -1,0 +1,175 @@
+#include "proto/ring_inbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/bus.h"
+#include "proto/ring/ring_internal.h"
+
+enum { WAITING_AT_START = 64 };
+
+struct waiting {
+    int64_t seq;
+    struct batch_place place;
+};
+
+struct ring_inbox {
+    struct stream_id stream;
+    int descriptor;
+    struct waiting *waiting; /* a ring of n_places */
+    size_t n_places;
+    size_t first;
+    size_t n;
+};
+
+/* A name that is no file must not make us wait. */
+static int open_file(const char *path)
+{
+    struct stat status;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0)
+        return -errno;
+    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode))
+        return descriptor;
+    close(descriptor);
+    return -EINVAL;
+}
+
+int ring_inbox_open(const char *path, const struct stream_id *stream, struct ring_inbox **out)
+{
+    int descriptor = open_file(path);
+    if (descriptor < 0)
+        return descriptor;
+    struct ring_inbox *inbox = calloc(1, sizeof *inbox);
+    if (!inbox) {
+        close(descriptor);
+        return -ENOMEM;
+    }
+    inbox->stream = *stream;
+    inbox->descriptor = descriptor;
+    *out = inbox;
+    return 0;
+}
+
+void ring_inbox_close(struct ring_inbox *inbox)
+{
+    if (!inbox)
+        return;
+    close(inbox->descriptor);
+    free(inbox->waiting);
+    free(inbox);
+}
+
+const struct stream_id *ring_inbox_stream(const struct ring_inbox *inbox)
+{
+    return &inbox->stream;
+}
+
+/* ---- what waits ---- */
+
+static struct waiting *at(const struct ring_inbox *inbox, size_t index)
+{
+    return &inbox->waiting[(inbox->first + index) % inbox->n_places];
+}
+
+static bool grow(struct ring_inbox *inbox)
+{
+    size_t n_places = inbox->n_places ? 2 * inbox->n_places : WAITING_AT_START;
+    struct waiting *waiting = n_places <= RING_INBOX_MAX ? calloc(n_places, sizeof *waiting) : NULL;
+    if (!waiting)
+        return false;
+    for (size_t i = 0; i < inbox->n; i++)
+        waiting[i] = *at(inbox, i);
+    free(inbox->waiting);
+    inbox->waiting = waiting;
+    inbox->n_places = n_places;
+    inbox->first = 0;
+    return true;
+}
+
+bool ring_inbox_put(struct ring_inbox *inbox, int64_t seq, const struct batch_place *place)
+{
+    if (inbox->n == inbox->n_places && !grow(inbox))
+        return false;
+    *at(inbox, inbox->n++) = (struct waiting){seq, *place};
+    return true;
+}
+
+size_t ring_inbox_count(const struct ring_inbox *inbox)
+{
+    return inbox->n;
+}
+
+void ring_inbox_clear(struct ring_inbox *inbox)
+{
+    inbox->n = 0;
+}
+
+/* ---- taking ---- */
+
+static bool read_all(int descriptor, void *room, size_t size, off_t offset)
+{
+    size_t n_read = 0;
+    while (n_read < size) {
+        ssize_t n =
+            pread(descriptor, (uint8_t *)room + n_read, size - n_read, offset + (off_t)n_read);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        n_read += (size_t)n;
+    }
+    return true;
+}
+
+/* Our copy of a record that is what the sender said, malloc'ed; NULL: it is not. */
+static struct ring_record *copy_record(const struct ring_inbox *inbox,
+                                       const struct batch_place *place)
+{
+    if (place->size == 0 || place->size > BUS_MESSAGE_MAX || place->offset % RING_ALIGNMENT != 0 ||
+        place->offset > INT64_MAX - RING_HEADER_SIZE - 2 * (uint64_t)BUS_MESSAGE_MAX)
+        return NULL;
+    size_t size = sizeof(struct ring_record) + (size_t)place->size;
+    struct ring_record *record = malloc(size);
+    if (!record)
+        return NULL;
+    bool is_right =
+        read_all(inbox->descriptor, record, size, (off_t)(RING_HEADER_SIZE + place->offset)) &&
+        record->magic == RING_RECORD_MAGIC && record->size == place->size &&
+        record->crc == place->crc && ring_record_crc(record) == place->crc;
+    if (is_right)
+        return record;
+    free(record);
+    return NULL;
+}
+
+static bool is_wanted(const struct ring_inbox *inbox, int64_t seq, const struct message *message)
+{
+    return message->kind == MESSAGE_PACKETS && message->seq == seq &&
+           stream_id_equal(&message->stream, &inbox->stream);
+}
+
+enum ring_inbox_result ring_inbox_take(struct ring_inbox *inbox, struct message *message,
+                                       int64_t *seq)
+{
+    if (inbox->n == 0)
+        return RING_INBOX_EMPTY;
+    const struct waiting *oldest = at(inbox, 0);
+    *seq = oldest->seq;
+    struct ring_record *record = copy_record(inbox, &oldest->place);
+    if (!record)
+        return RING_INBOX_FAILED;
+    const uint8_t *bytes = (const uint8_t *)(record + 1);
+    size_t size = (size_t)record->size;
+    if (message_decode_block(record, bytes, size, message) != MESSAGE_OK ||
+        !is_wanted(inbox, oldest->seq, message)) {
+        message_release(message);
+        return RING_INBOX_FAILED;
+    }
+    inbox->first = (inbox->first + 1) % inbox->n_places;
+    inbox->n--;
+    return RING_INBOX_TAKEN;
+}
