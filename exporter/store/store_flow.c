@@ -21,7 +21,9 @@
 
 static const char one_sql[] =
     "INSERT INTO flow_record (" COLUMNS ", record_id) VALUES (" PARAMETERS ",?)";
-static const char many_sql[] = "INSERT INTO flow_record (" COLUMNS ") VALUES ";
+/* OR FAIL: without it SQLite keeps a copy of each page that a statement of several rows changes, to
+ * take back half of it. Here a failure takes back the transaction. */
+static const char many_sql[] = "INSERT OR FAIL INTO flow_record (" COLUMNS ") VALUES ";
 static const char row_sql[] = "(" PARAMETERS "),";
 
 static_assert(sizeof PARAMETERS == 2 * STORE_FLOW_COLUMNS, "a parameter a column");
