@@ -13,6 +13,7 @@ enum {
     LOSSES_MAX = 64,
     SOURCES_MAX = 1024,
     BATCHES_A_WINDOW = 4,
+    READING_BYTES = 768 * 1024,  /* of files: what is read until somebody asks for room again */
     PASSING_BYTES = 1024 * 1024, /* of batches that may pass the window: loss lines, totals, ends */
 };
 
@@ -365,9 +366,19 @@ bool lane_is_current(const struct lane *lane, int64_t clock_ns)
     return lane->n_dropped || (lane_is_empty(lane) && lane->sent_clock_ns >= clock_ns);
 }
 
+/* Of a file nothing is taken that could not be kept in the ring: with its worker it would be gone.
+ * An empty ring takes what there is, or nothing would ever go on. */
+static bool ring_takes_more(const struct lane *lane)
+{
+    struct ring *ring = lane->options.ring;
+    size_t fitting = lane->options.window_bytes / BATCHES_A_WINDOW;
+    return !ring || ring_n_held(ring) == 0 ||
+           ring_has_room(ring, fitting < READING_BYTES ? fitting : READING_BYTES);
+}
+
 bool lane_has_room(const struct lane *lane)
 {
-    return uplink_has_room(lane->uplink);
+    return uplink_has_room(lane->uplink) && (lane->options.is_live || ring_takes_more(lane));
 }
 
 bool lane_is_welcome(const struct lane *lane)

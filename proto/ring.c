@@ -317,6 +317,15 @@ static bool find_room(const struct ring *ring, uint64_t size, uint64_t *offset)
     return tail >= size;
 }
 
+bool ring_has_room(struct ring *ring, size_t size)
+{
+    uint64_t offset;
+    if (!find_room(ring, ring_record_size(size), &offset))
+        return false;
+    uint64_t end = offset + ring_record_size(size);
+    return end <= ring->allocated || allocate(ring, end);
+}
+
 uint8_t *ring_reserve(struct ring *ring, size_t size)
 {
     assert(size > 0);

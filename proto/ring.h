@@ -72,6 +72,10 @@ struct ring_counts *ring_counts(struct ring *ring);
 const struct ring_mark *ring_last(const struct ring *ring);
 const struct ring_mark *ring_committed(const struct ring *ring);
 
+/* Is there room for 'size' bytes of batches, here and in the file system? What is asked for is got
+ * ready. */
+bool ring_has_room(struct ring *ring, size_t size);
+
 /* Room for a batch of 'size' bytes, valid until the next call; NULL: there is none, here or in the
  * file system. */
 uint8_t *ring_reserve(struct ring *ring, size_t size);

@@ -159,6 +159,21 @@ static void test_whatever_is_pushed_and_committed_the_rest_is_found_again(void *
     ring_close(ring);
 }
 
+static void test_there_is_room_for_what_can_be_reserved_and_no_more(void **state)
+{
+    (void)state;
+    struct ring *ring = reopen(NULL, RING_NEW);
+    assert_true(ring_has_room(ring, DATA_BYTES / 2));
+    assert_false(ring_has_room(ring, 2 * DATA_BYTES));
+    for (int i = 0; ring_has_room(ring, 500); i++)
+        assert_true(push(ring, 500));
+    assert_false(push(ring, 500));
+    ring_commit(ring, 3);
+    assert_true(ring_has_room(ring, 500));
+    assert_true(push(ring, 500));
+    ring_close(ring);
+}
+
 static void test_an_empty_ring_uses_its_beginning_only(void **state)
 {
     (void)state;
@@ -372,6 +387,7 @@ int main(void)
         CASE(test_the_epoch_is_that_of_the_file),
         CASE(test_another_streams_ring_is_not_touched),
         CASE(test_whatever_is_pushed_and_committed_the_rest_is_found_again),
+        CASE(test_there_is_room_for_what_can_be_reserved_and_no_more),
         CASE(test_an_empty_ring_uses_its_beginning_only),
         CASE(test_a_batch_that_was_being_written_is_not_there),
         CASE(test_a_batch_that_is_damaged_is_a_gap_of_known_size),
