@@ -292,6 +292,13 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
     return bus->loop ? watch(bus, (*out)->zmq) : 0;
 }
 
+int bus_reconnect(struct bus_socket *socket, const char *endpoint)
+{
+    if (zmq_disconnect(socket->zmq, endpoint) < 0 && errno != ENOENT)
+        return -errno;
+    return zmq_connect(socket->zmq, endpoint) < 0 ? -errno : 0;
+}
+
 void bus_use_keys(struct bus *bus, const struct bus_keys *keys)
 {
     bus->keys = *keys;

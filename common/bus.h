@@ -84,6 +84,10 @@ int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_mess
 int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const char *identity,
                 bus_message_fn on_message, void *state, struct bus_socket **out);
 
+/* Connects again from the beginning: what is queued is dropped. Where a call of libzmq's own has
+ * failed it may have given up without a word. 0 or -errno. */
+int bus_reconnect(struct bus_socket *socket, const char *endpoint);
+
 /* Makes the socket file of an ipc endpoint ahead of its bus_bind(): for a process that will become
  * somebody who may not. Any other endpoint: nothing is done. 0 or -errno. */
 int bus_listen(struct bus *bus, const char *endpoint);

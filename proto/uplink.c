@@ -23,6 +23,7 @@ struct uplink {
     bool is_asked;  /* and has said so */
     uint64_t asked;
     int64_t heard_ms; /* when the other end last answered, or had nothing to answer */
+    int64_t alive_ms; /* the same, whatever hellos were said since; or when it was connected */
 };
 
 uint64_t uplink_epoch(void)
@@ -80,7 +81,7 @@ static void on_reply(void *state, const struct bus_message *incoming)
         return;
     }
     if (stream_id_equal(&reply.stream, &uplink->options.stream)) {
-        uplink->heard_ms = now_ms();
+        uplink->heard_ms = uplink->alive_ms = now_ms();
         if (reply.kind == REPLY_SAY_HELLO) {
             uplink->is_hello_sent = false;
             sender_disconnect(&uplink->sender);
@@ -191,6 +192,7 @@ int uplink_open(struct bus *bus, const struct uplink_options *options, struct up
         return -ENOMEM;
     uplink->options = *options;
     uplink->mark = (struct ring_mark){.seq = -1, .clock_ns = INT64_MIN};
+    uplink->alive_ms = now_ms();
     uplink->is_inline = !options->ring || !bus_is_local(options->endpoint);
     uplink->options.endpoint = strdup(options->endpoint);
     int result =
@@ -259,7 +261,7 @@ int uplink_push(struct uplink *uplink, struct message *message, const struct tot
     message->seq = mark.seq;
     message->totals = mark.totals;
     if (sender_is_empty(&uplink->sender))
-        uplink->heard_ms = now_ms();
+        uplink->heard_ms = uplink->alive_ms = now_ms();
     int result = keep(uplink, message, &mark);
     if (result == 0)
         uplink->mark = mark;
@@ -323,15 +325,26 @@ static bool send_word(struct uplink *uplink, enum message_kind kind)
 
 /* A connection that broke took with it what was on its way, both ways, and ZeroMQ connects again
  * without a word. Who then has nothing more to send would wait for ever. */
-static bool is_unanswered(const struct uplink *uplink)
+static bool is_silent(const struct uplink *uplink, int64_t since_ms, int64_t limit_ms)
 {
     bool is_waiting =
         !uplink->sender.is_welcome || !sender_is_empty(&uplink->sender) || uplink->is_asking;
-    return is_waiting && now_ms() - uplink->heard_ms >= UPLINK_SILENCE_MS;
+    return is_waiting && now_ms() - since_ms >= limit_ms;
+}
+
+/* Hellos alone do not help where ZeroMQ does not connect any more. */
+static void connect_again(struct uplink *uplink)
+{
+    int result = bus_reconnect(uplink->socket, uplink->options.endpoint);
+    if (result < 0)
+        log_warning("%s: %s", uplink->options.endpoint, strerror(-result));
+    uplink->alive_ms = now_ms();
 }
 
 static void say_hello(struct uplink *uplink)
 {
+    if (is_silent(uplink, uplink->alive_ms, UPLINK_RECONNECT_MS))
+        connect_again(uplink);
     uplink->is_hello_sent = send_word(uplink, MESSAGE_HELLO);
     uplink->heard_ms = now_ms();
 }
@@ -369,7 +382,7 @@ static bool send_batch(struct uplink *uplink, const struct sender_slot *slot)
 
 void uplink_flush(struct uplink *uplink)
 {
-    if (!uplink->is_hello_sent || is_unanswered(uplink)) {
+    if (!uplink->is_hello_sent || is_silent(uplink, uplink->heard_ms, UPLINK_SILENCE_MS)) {
         say_hello(uplink);
         uplink->is_asked = false;
     }

@@ -15,9 +15,8 @@
  *
  * Batches and replies can be lost on a connection that breaks (a process that was stopped for some
  * seconds): a sender that waits and hears nothing for UPLINK_SILENCE_MS says hello again, and the
- * welcome tells it where to go on. So uplink_flush() has to be called now and then also when there
- * is nothing new.
- * Not thread-safe. */
+ * welcome tells it where to go on; after UPLINK_RECONNECT_MS it connects again as well. So
+ * uplink_flush() has to be called now and then also when there is nothing new. Not thread-safe. */
 #ifndef WANMETER_PROTO_UPLINK_H
 #define WANMETER_PROTO_UPLINK_H
 
@@ -29,7 +28,7 @@
 #include "proto/message.h"
 #include "proto/ring.h"
 
-enum { UPLINK_SILENCE_MS = 2000 };
+enum { UPLINK_SILENCE_MS = 2000, UPLINK_RECONNECT_MS = 10000 };
 
 struct uplink;
 

@@ -91,6 +91,46 @@ static void test_requests_and_answers_do_not_get_stuck_on_the_edge(void **state)
     loop_destroy(end.loop);
 }
 
+static void on_probe(void *state, const struct bus_message *message)
+{
+    struct end *end = state;
+    assert_int_equal(bus_send(end->router, message->peer, "yes", 3), 0);
+}
+
+/* Each answer ends a connection; what is sent too soon after that may go with it. */
+static void on_probe_answered(void *state, const struct bus_message *message)
+{
+    struct end *end = state;
+    (void)message;
+    if (++end->n_answered == 3)
+        loop_stop(end->loop);
+    else
+        assert_int_equal(bus_reconnect(end->dealer, endpoint), 0);
+}
+
+static void send_probe(void *state)
+{
+    struct end *end = state;
+    int result = bus_send(end->dealer, NULL, "?", 1);
+    assert_true(result == 0 || result == -EAGAIN);
+}
+
+static void test_who_connects_again_is_heard_again(void **state)
+{
+    (void)state;
+    struct end end = {0};
+    struct bus *bus;
+    assert_int_equal(loop_create(&end.loop), 0);
+    assert_int_equal(bus_create(end.loop, &bus), 0);
+    assert_int_equal(bus_bind(bus, BUS_ROUTER, endpoint, on_probe, &end, &end.router), 0);
+    assert_int_equal(
+        bus_connect(bus, BUS_DEALER, endpoint, "one", on_probe_answered, &end, &end.dealer), 0);
+    assert_int_equal(loop_add_timer(end.loop, 20, send_probe, &end), 0);
+    loop_run(end.loop);
+    bus_destroy(bus);
+    loop_destroy(end.loop);
+}
+
 static void test_to_a_peer_that_is_not_there_sending_says_so(void **state)
 {
     (void)state;
@@ -281,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_and_answers_do_not_get_stuck_on_the_edge),
+        cmocka_unit_test(test_who_connects_again_is_heard_again),
         cmocka_unit_test(test_to_a_peer_that_is_not_there_sending_says_so),
         cmocka_unit_test(test_an_idle_loop_blocks_and_its_timers_tick),
         cmocka_unit_test(test_a_request_that_is_too_long_does_not_come_in),
