@@ -130,7 +130,8 @@ static bool read_identity(const char *argument, char text[SHA256_TEXT_SIZE])
     return true;
 }
 
-/* Says so if the database holds the capture. */
+/* Says so if the database holds the capture. In one that is damaged nobody knows: the exporter does
+ * what is wanted with it. */
 static bool is_held(struct database *database, const char *path, const char *identity)
 {
     sqlite3_stmt *statement = database_prepare(
@@ -147,7 +148,7 @@ static bool is_held(struct database *database, const char *path, const char *ide
                   path, database->path, (const char *)sqlite3_column_text(statement, 0), when);
     }
     sqlite3_finalize(statement);
-    return is_found || database->is_failed;
+    return is_found || (database->is_failed && !database->is_damaged);
 }
 
 /* Says so if the file is the same as one before it. */

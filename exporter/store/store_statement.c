@@ -262,8 +262,9 @@ static int errno_of(int sqlite_result)
 
 int store_fail_sqlite(struct store *store, const char *what)
 {
-    return store_fail(store, -errno_of(sqlite3_extended_errcode(store->db)), "%s: %s: %s",
-                      store->path, what, sqlite3_errmsg(store->db));
+    int error = errno_of(sqlite3_extended_errcode(store->db));
+    return store_fail(store, -error, "%s: %s%s: %s", store->path,
+                      error == EUCLEAN ? "is damaged: " : "", what, sqlite3_errmsg(store->db));
 }
 
 /* Binding fails only on a wrong position or a text past SQLite's limits: ours to get right. */
