@@ -47,6 +47,7 @@ struct world {
     struct receiving receiving[SHARDS];
     uint64_t captured[SHARDS]; /* packets */
     bool is_over[SHARDS];      /* no more packets */
+    int n_starts;              /* of exporters, after deaths */
     bool is_damaged;           /* the spool was, when something was in it */
     struct store *store;
     struct spool *spool;

@@ -9,7 +9,7 @@
  *   - what was acknowledged is there after each restart, unless its spool was damaged;
  *   - then the usage is exactly what the packets come to, the flow records are the usage, and the
  *     audit says exact; else it says bounded, and counted and lost are what was captured;
- *   - marks and rows agree at each restart; every stream ends.
+ *   - marks and rows agree; every stream ends.
  *
  * Two bytes say what kind of run it is; then each two bytes are an operation and its argument. */
 #include <assert.h>
@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 enum {
     OPERATIONS_MAX = 300,
+    STARTS_MAX = 6,
     ROUNDS_MAX = 400,
     TURN_MS = 700,
     FILE_BYTES_NONE = 1 << 10,   /* neither the database nor the spool can grow */
@@ -196,8 +197,12 @@ static void damage_spool(struct world *world, bool is_torn, uint8_t argument)
     fclose(file);
 }
 
+/* A start takes longer than all else: there are not too many. */
 static void kill_exporter(struct world *world, enum operation how, uint8_t argument)
 {
+    if (world->n_starts == STARTS_MAX)
+        return;
+    world->n_starts++;
     world_close(world);
     limit_files(RLIM_INFINITY);
     if (how != KILL_EXPORTER)
@@ -211,9 +216,6 @@ static void kill_exporter(struct world *world, enum operation how, uint8_t argum
         receiving->is_hello_due = receiving->is_resend_due = receiving->is_ack_due = false;
         sender_disconnect(&world->ends[i].sender);
     }
-    open_reader();
-    check_rows_agree();
-    close_reader();
 }
 
 static void kill_tracker(struct world *world, uint32_t shard)
@@ -233,8 +235,10 @@ static void turn(struct world *world, uint64_t ms)
     world->now_ms += ms;
     int result = ledger_turn(world->ledger, world->now_ms, &is_busy);
     assert(result == 0 || (result == -ECANCELED && !ledger_is_well(world->ledger)));
-    if (result < 0)
+    if (result < 0) {
+        world->n_starts = 0;
         kill_exporter(world, KILL_EXPORTER, 0);
+    }
 }
 
 static void make(struct world *world, uint32_t shard, uint8_t argument)
