@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 enum {
     OPERATIONS_MAX = 300,
     STARTS_MAX = 6,
-    ROUNDS_MAX = 400,
+    ROUNDS_MAX = 200,
     TURN_MS = 700,
     FILE_BYTES_NONE = 1 << 10,   /* neither the database nor the spool can grow */
     FILE_BYTES_SPOOL = 40 << 10, /* only the spool can, a little */
@@ -348,11 +348,24 @@ static void send_the_rest(struct world *world, uint32_t shard)
     reply(world, shard);
 }
 
-static void run_to_the_end(struct world *world)
+/* A last batch was acknowledged out of the spool, and went with it: nobody has it any more, and the
+ * exporter waits for it (docs/plan.md). */
+static bool is_end_lost(const struct world *world)
+{
+    bool is_lost = world->is_damaged && ledger_is_well(world->ledger);
+    for (uint32_t i = 0; i < world->n_shards; i++)
+        is_lost = is_lost && world->ends[i].has_ended && sender_is_empty(&world->ends[i].sender);
+    return is_lost;
+}
+
+/* False: the end of a stream is nowhere. */
+static bool run_to_the_end(struct world *world)
 {
     limit_files(RLIM_INFINITY);
     for (int n = 0;; n++) {
-        assert(n < ROUNDS_MAX);
+        assert(n < ROUNDS_MAX || is_end_lost(world));
+        if (n >= ROUNDS_MAX)
+            return false;
         for (uint32_t i = 0; i < world->n_shards; i++)
             send_the_rest(world, i);
         turn(world, TURN_MS);
@@ -360,7 +373,7 @@ static void run_to_the_end(struct world *world)
         if (ledger_has_ended(world->ledger))
             result = ledger_finish(world->ledger, world->now_ms);
         if (result == 0)
-            return;
+            return true;
         assert(result == -EAGAIN);
     }
 }
@@ -401,10 +414,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     world_begin(&world, 1 + bytes[0] % SHARDS, spool_bytes[bytes[0] >> 6]);
     for (size_t i = 2; i + 1 < size && i < 2 * OPERATIONS_MAX; i += 2)
         happen(&world, bytes[i] % OPERATIONS_N, bytes[i + 1]);
-    run_to_the_end(&world);
+    bool has_ended = run_to_the_end(&world);
     world_end(&world);
     open_reader();
-    check_end(&world);
+    if (has_ended)
+        check_end(&world);
+    else
+        check_rows_agree();
     close_reader();
     return 0;
 }
