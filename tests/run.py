@@ -15,6 +15,7 @@ import argparse
 import concurrent.futures
 import importlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from support.case import EXIT_SKIP, Case, Skip, watch_descendants  # noqa: E402
 
 CASE_TIMEOUT_S = 300
 N_SLOWEST = 10
-WAITING_JOBS = 3    # cases that wait for others' clocks, for each job
+WAITING_JOBS = 6    # cases that wait for the kernel's clock, beside the others
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
@@ -52,7 +53,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description="Runs the tests of a build.")
     parser.add_argument("--build", default=str(TESTS.parent / "build"), help="the build to test (default: build)")
     parser.add_argument("--sanitized", help="a second build, whose unit and fuzz suites are run too")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1),
+                        help="cases at a time: most wait more than they work (default: two a processor)")
     parser.add_argument("--list", action="store_true", help="print the names of the integration and conformance cases")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("patterns", nargs="*", metavar="PATTERN")
@@ -115,7 +117,7 @@ def function_of(name):
 
 def run_cases(names, arguments):
     with (concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool,
-          concurrent.futures.ThreadPoolExecutor(WAITING_JOBS * arguments.jobs) as waiting):
+          concurrent.futures.ThreadPoolExecutor(WAITING_JOBS) as waiting):
         futures = [(waiting if hasattr(function_of(name), "waits") else pool).submit(run_in_process, name, arguments.build)
                    for name in names]
         return [show(*future.result()) for future in concurrent.futures.as_completed(futures)]

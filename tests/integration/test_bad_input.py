@@ -15,22 +15,31 @@ NOT_CAPTURES = {"empty": b"", "text": b"hello, this is no capture at all\n", "pd
 
 
 def test_a_capture_cut_at_any_byte_counts_everything_before_the_cut(case):
-    """Every offset within the last two packets of a file."""
+    """Every offset within the last two packets of a file, each a file of one replay; some of them alone."""
     packets = [Packet(10**18 + n, ethernet("02:00:00:00:00:01", "02:00:00:00:00:02",
                                            ipv4("10.0.0.1", "192.0.2.1", udp(n, 9, bytes(12))))) for n in range(4)]
     capture.write_pcap(case.directory / "whole.pcap", packets)
     whole = (case.directory / "whole.pcap").read_bytes()
     record_bytes = RECORD_HEADER + packets[0].l2_bytes
-    for size in range(PCAP_HEADER + 2 * record_bytes, len(whole)):
-        n_whole, rest = divmod(size - PCAP_HEADER, record_bytes)
-        name = f"{size}.pcap"
-        (case.directory / name).write_bytes(whole[:size])
-        case.wanmeter("replay", "--database", f"{size}.db", name, check=3 if rest else 0)
-        assert case.wanmeter.total(f"{size}.db")[0] == n_whole, f"cut at {size}"
-        losses = case.wanmeter.losses(f"{size}.db")
-        assert len(losses) == bool(rest), f"cut at {size}: {losses}"
-        assert not rest or (losses[0][0] == "source" and name in losses[0][-1]), losses
-        case.wanmeter.audit(database=f"{size}.db")
+    sizes = range(PCAP_HEADER + 2 * record_bytes, len(whole))
+    for size in sizes:
+        (case.directory / f"{size}.pcap").write_bytes(whole[:size])
+
+    def check(database, chosen):
+        parts = {f"{size}.pcap": divmod(size - PCAP_HEADER, record_bytes) for size in chosen}
+        is_cut = any(rest for _, rest in parts.values())
+        case.wanmeter("replay", "--database", database, *parts, check=3 if is_cut else 0)
+        found = dict(case.query("SELECT name, packets FROM source", database=database))
+        assert found == {name: n_whole for name, (n_whole, _) in parts.items()}
+        assert case.wanmeter.total(database)[0] == sum(n_whole for n_whole, _ in parts.values())
+        losses = case.wanmeter.losses(database)
+        assert {loss[0] for loss in losses} <= {"source"} and len(losses) == sum(rest > 0 for _, rest in parts.values())
+        assert {loss[-1].split(":")[0] for loss in losses} == {name for name, (_, rest) in parts.items() if rest}
+        case.wanmeter.audit(database=database)
+
+    check("all.db", sizes)
+    for offset in (0, 1, RECORD_HEADER - 1, RECORD_HEADER, RECORD_HEADER + 1, record_bytes - 1, record_bytes):
+        check(f"{offset}.db", [sizes[offset]])
 
 
 @each(NOT_CAPTURES)
