@@ -7,6 +7,7 @@
 #include <zmq.h>
 
 #include "common/bus/bus_curve.h"
+#include "common/bus/bus_frame.h"
 #include "common/bus/bus_gate.h"
 #include "common/bus/bus_listen.h"
 #include "common/loop.h"
@@ -338,13 +339,27 @@ static void look_again(struct bus_socket *socket)
         loop_again(socket->bus->loop);
 }
 
-int bus_send(struct bus_socket *socket, const struct bus_peer *peer, const void *bytes, size_t size)
+static int send_address(struct bus_socket *socket, const struct bus_peer *peer)
 {
-    int result = 0;
-    if (peer)
-        result = send_frame(socket, peer->id, peer->size, ZMQ_SNDMORE);
+    int result = peer ? send_frame(socket, peer->id, peer->size, ZMQ_SNDMORE) : 0;
     if (result == 0 && peer && peer->has_delimiter)
         result = send_frame(socket, "", 0, ZMQ_SNDMORE);
+    return result;
+}
+
+int bus_send_frame(struct bus_socket *socket, const struct bus_peer *peer, struct bus_frame *frame)
+{
+    int result = send_address(socket, peer);
+    if (result == 0)
+        result = bus_frame_send(frame, socket->zmq);
+    if (result == 0)
+        look_again(socket);
+    return result;
+}
+
+int bus_send(struct bus_socket *socket, const struct bus_peer *peer, const void *bytes, size_t size)
+{
+    int result = send_address(socket, peer);
     if (result == 0)
         result = send_frame(socket, bytes, size, 0);
     if (result == 0)
@@ -405,7 +420,8 @@ static void give_message(struct bus_socket *socket, struct frames *frames)
 {
     zmq_msg_t *first = &frames->frames[0];
     zmq_msg_t *last = &frames->frames[frames->n - 1];
-    struct bus_message message = {.bytes = zmq_msg_data(last), .size = zmq_msg_size(last)};
+    struct bus_message message = {
+        .bytes = zmq_msg_data(last), .size = zmq_msg_size(last), .frame = last};
     struct bus_peer peer = {0};
     if (is_router(socket)) {
         if (frames->n == 1 || zmq_msg_size(first) > BUS_PEER_MAX)

@@ -21,6 +21,7 @@
 #include "common/bus/bus_key.h"
 
 struct bus;
+struct bus_frame;
 struct bus_socket;
 struct loop;
 
@@ -57,6 +58,7 @@ struct bus_message {
     size_t topic_size;
     const uint8_t *bytes;
     size_t size;
+    void *frame; /* bus_frame_take() moves it */
 };
 
 /* Of tcp endpoints (bus/bus_key.h): who we are, whom we let in (who listens), and whom we expect
@@ -109,6 +111,20 @@ int bus_subscribe(struct bus_socket *socket, const char *prefix);
  */
 int bus_send(struct bus_socket *socket, const struct bus_peer *peer, const void *bytes,
              size_t size);
+
+/* Memory that is not copied on its way: who made or took it has it, and ZeroMQ has it too until it
+ * is sent. It is not written to once it was sent. NULL: no memory. */
+struct bus_frame *bus_frame_create(size_t size);
+uint8_t *bus_frame_bytes(struct bus_frame *frame);
+size_t bus_frame_size(const struct bus_frame *frame);
+void bus_frame_destroy(void *frame); /* a struct bus_frame; accepts NULL */
+
+/* As bus_send(), without a copy; the frame may be sent again. */
+int bus_send_frame(struct bus_socket *socket, const struct bus_peer *peer, struct bus_frame *frame);
+
+/* What on_message was given outlives the call: its bytes are now in the frame, and only there.
+ * NULL: no memory, and the message is as it was. */
+struct bus_frame *bus_frame_take(const struct bus_message *message);
 
 /* As bus_send(), with a topic frame before (XPUB). */
 int bus_publish(struct bus_socket *socket, const char *topic, const void *bytes, size_t size);

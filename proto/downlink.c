@@ -380,11 +380,22 @@ static void take_message(struct downlink *downlink, const struct bus_peer *peer,
     }
 }
 
+/* Decoded where it lies. */
+static enum message_result decode(const struct bus_message *incoming, struct message *message)
+{
+    struct bus_frame *frame = bus_frame_take(incoming);
+    *message = (struct message){0};
+    if (!frame)
+        return MESSAGE_NO_MEMORY;
+    return message_decode_block(frame, bus_frame_destroy, bus_frame_bytes(frame),
+                                bus_frame_size(frame), message);
+}
+
 static void on_message(void *state, const struct bus_message *incoming)
 {
     struct downlink *downlink = state;
     struct message message;
-    switch (message_decode(incoming->bytes, incoming->size, &message)) {
+    switch (decode(incoming, &message)) {
     case MESSAGE_OK:
         take_message(downlink, incoming->peer, &message);
         break;

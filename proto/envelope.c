@@ -48,7 +48,8 @@ void arena_destroy(struct arena *arena)
         arena->blocks = block->next;
         free(block);
     }
-    free(arena->kept);
+    if (arena->kept)
+        arena->release_kept(arena->kept);
     free(arena);
 }
 

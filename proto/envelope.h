@@ -20,7 +20,8 @@ struct arena {
     struct arena_block *blocks;   /* the newest first */
     uint8_t *room;                /* of the newest block */
     size_t room_size;
-    void *kept; /* malloc'ed: what is in it is pointed at */
+    void *kept; /* what is in it is pointed at */
+    void (*release_kept)(void *kept);
 };
 
 /* An arena for decoding 'message_size' bytes. NULL: no memory. */

@@ -331,16 +331,17 @@ static enum message_result decode(struct arena *arena, const uint8_t *bytes, siz
     return result;
 }
 
-enum message_result message_decode_block(void *block, const uint8_t *bytes, size_t size,
-                                         struct message *message)
+enum message_result message_decode_block(void *block, void (*release)(void *block),
+                                         const uint8_t *bytes, size_t size, struct message *message)
 {
     *message = (struct message){0};
     struct arena *arena = size <= BUS_MESSAGE_MAX ? arena_create(size) : NULL;
     if (!arena) {
-        free(block);
+        release(block);
         return size <= BUS_MESSAGE_MAX ? MESSAGE_NO_MEMORY : MESSAGE_INVALID;
     }
     arena->kept = block;
+    arena->release_kept = release;
     return decode(arena, bytes, size, message);
 }
 
@@ -353,7 +354,7 @@ enum message_result message_decode(const uint8_t *bytes, size_t size, struct mes
     if (!copy)
         return MESSAGE_NO_MEMORY;
     memcpy(copy, bytes, size);
-    return message_decode_block(copy, copy, size, message);
+    return message_decode_block(copy, free, copy, size, message);
 }
 
 void message_release(struct message *message)

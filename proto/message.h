@@ -132,9 +132,10 @@ enum message_result {
 /* Copies what it needs of the bytes. */
 enum message_result message_decode(const uint8_t *bytes, size_t size, struct message *message);
 
-/* The same of bytes within 'block', which is malloc'ed and the message's from now on, also where it
- * is refused: nothing large is copied. */
-enum message_result message_decode_block(void *block, const uint8_t *bytes, size_t size,
+/* The same of bytes within 'block', which is the message's from now on, also where it is refused,
+ * and given to 'release' with it: nothing large is copied. */
+enum message_result message_decode_block(void *block, void (*release)(void *block),
+                                         const uint8_t *bytes, size_t size,
                                          struct message *message);
 void message_release(struct message *message); /* a zeroed one as well */
 

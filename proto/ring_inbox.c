@@ -164,7 +164,7 @@ enum ring_inbox_result ring_inbox_take(struct ring_inbox *inbox, struct message 
         return RING_INBOX_FAILED;
     const uint8_t *bytes = (const uint8_t *)(record + 1);
     size_t size = (size_t)record->size;
-    if (message_decode_block(record, bytes, size, message) != MESSAGE_OK ||
+    if (message_decode_block(record, free, bytes, size, message) != MESSAGE_OK ||
         !is_wanted(inbox, oldest->seq, message)) {
         message_release(message);
         return RING_INBOX_FAILED;

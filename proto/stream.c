@@ -59,10 +59,16 @@ void sender_resume(struct sender *sender, int64_t seq)
 
 int sender_push(struct sender *sender, const uint8_t *bytes, size_t size, bool is_owned)
 {
+    return sender_push_owned(sender, bytes, size, is_owned ? (void *)bytes : NULL, free);
+}
+
+int sender_push_owned(struct sender *sender, const uint8_t *bytes, size_t size, void *owner,
+                      void (*release)(void *owner))
+{
     if (n_held(sender) == sender->n_slots && grow(sender) < 0)
         return -ENOMEM;
     *slot_of(sender, sender->next_seq) =
-        (struct sender_slot){.bytes = bytes, .size = size, .is_owned = is_owned};
+        (struct sender_slot){.bytes = bytes, .size = size, .owner = owner, .release = release};
     sender->next_seq++;
     sender->held_bytes += size;
     return 0;
@@ -99,8 +105,8 @@ void sender_commit(struct sender *sender, int64_t seq)
     for (; sender->oldest_seq <= seq; sender->oldest_seq++) {
         struct sender_slot *slot = slot_of(sender, sender->oldest_seq);
         sender->held_bytes -= slot->size;
-        if (slot->is_owned)
-            free((uint8_t *)slot->bytes);
+        if (slot->owner)
+            slot->release(slot->owner);
         *slot = (struct sender_slot){0};
     }
     if (sender->send_seq < sender->oldest_seq)

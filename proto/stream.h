@@ -20,7 +20,8 @@
 struct sender_slot {
     const uint8_t *bytes;
     size_t size;
-    bool is_owned; /* malloc'ed, freed here */
+    void *owner; /* NULL: somebody else's; else given to 'release' once committed */
+    void (*release)(void *owner);
 };
 
 struct sender {
@@ -48,6 +49,10 @@ void sender_resume(struct sender *sender, int64_t seq);
 /* Takes 'bytes' as batch number next_seq: 'is_owned': they are malloc'ed, and freed once committed;
  * else they stay valid until then. 0 or -ENOMEM (bytes stay the caller's). */
 int sender_push(struct sender *sender, const uint8_t *bytes, size_t size, bool is_owned);
+
+/* The same of bytes that 'owner' has: 'release' frees it. NULL: it stays the caller's. */
+int sender_push_owned(struct sender *sender, const uint8_t *bytes, size_t size, void *owner,
+                      void (*release)(void *owner));
 
 /* The next batch to send; NULL: nothing now. sender_sent() after it went. */
 const struct sender_slot *sender_next(const struct sender *sender);

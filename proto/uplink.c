@@ -92,6 +92,28 @@ static void on_reply(void *state, const struct bus_message *incoming)
     reply_release(&reply);
 }
 
+/* ---- what is kept ---- */
+
+static uint8_t *take_frame(void *state, size_t size)
+{
+    struct bus_frame **frame = state;
+    *frame = bus_frame_create(size);
+    return *frame ? bus_frame_bytes(*frame) : NULL;
+}
+
+/* In memory that the socket sends without a copy of its own. */
+static int keep_in_memory(struct uplink *uplink, const struct message *message)
+{
+    struct bus_frame *frame = NULL;
+    size_t size;
+    const uint8_t *bytes = message_encode_into(message, take_frame, &frame, &size);
+    int result =
+        bytes ? sender_push_owned(&uplink->sender, bytes, size, frame, bus_frame_destroy) : -ENOMEM;
+    if (result < 0)
+        bus_frame_destroy(frame);
+    return result;
+}
+
 /* ---- what a predecessor left ---- */
 
 /* A batch that was damaged is a batch again: it says what is missing, the first of a gap for all of
@@ -114,12 +136,7 @@ static int fill(struct uplink *uplink, const struct totals *totals, const struct
         .losses = &line,
         .n_losses = 1,
     };
-    size_t size;
-    uint8_t *bytes = message_encode(&message, &size);
-    int result = bytes ? sender_push(&uplink->sender, bytes, size, true) : -ENOMEM;
-    if (result < 0)
-        free(bytes);
-    return result;
+    return keep_in_memory(uplink, &message);
 }
 
 /* Up to 'next'; without bytes it is the next one that will be pushed, and its mark else that of the
@@ -231,18 +248,12 @@ static int keep(struct uplink *uplink, const struct message *message, const stru
     struct ring *ring = uplink->options.ring;
     size_t size;
     uint8_t *bytes = ring ? message_encode_into(message, take_room, uplink, &size) : NULL;
-    bool is_in_ring = bytes && ring_push(ring, mark) == 0;
-    if (!is_in_ring)
-        bytes = message_encode(message, &size);
-    if (!bytes)
-        return -ENOMEM;
-    if (ring && !is_in_ring)
+    if (bytes && ring_push(ring, mark) == 0)
+        return sender_push(&uplink->sender, bytes, size, false);
+    int result = keep_in_memory(uplink, message);
+    if (result == 0 && ring)
         ring_skip(ring, mark);
-    if (sender_push(&uplink->sender, bytes, size, !is_in_ring) == 0)
-        return 0;
-    if (!is_in_ring)
-        free(bytes);
-    return -ENOMEM;
+    return result;
 }
 
 int uplink_push(struct uplink *uplink, struct message *message, const struct totals *added)
@@ -368,12 +379,14 @@ static bool send_place(struct uplink *uplink, const struct sender_slot *slot)
     return send_message(uplink, &message);
 }
 
-/* True: it went. What is not owned lies in the ring. */
+/* True: it went. What has no owner lies in the ring. */
 static bool send_batch(struct uplink *uplink, const struct sender_slot *slot)
 {
-    if (!slot->is_owned && !uplink->is_inline)
+    if (slot->owner)
+        return bus_send_frame(uplink->socket, NULL, slot->owner) == 0;
+    if (!uplink->is_inline)
         return send_place(uplink, slot);
-    if (!slot->is_owned && !ring_is_whole(slot->bytes, slot->size)) {
+    if (!ring_is_whole(slot->bytes, slot->size)) {
         uplink->is_damaged = true;
         return false;
     }

@@ -63,7 +63,7 @@ static enum message_result decode_block(const uint8_t *bytes, size_t size)
     if (!block)
         abort();
     memcpy(block + 8, bytes, size);
-    enum message_result result = message_decode_block(block, block + 8, size, &message);
+    enum message_result result = message_decode_block(block, free, block + 8, size, &message);
     message_release(&message);
     return result;
 }

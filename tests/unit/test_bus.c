@@ -74,6 +74,56 @@ static void send_what_fits(void *state)
         end->n_sent++;
 }
 
+enum { FRAMES = 3, FRAME_BYTES = 100000 };
+
+struct kept {
+    struct bus_frame *frames[FRAMES];
+    int n;
+};
+
+static void keep_frame(void *state, const struct bus_message *message)
+{
+    struct kept *kept = state;
+    assert_int_equal(message->size, kept->n == FRAMES - 1 ? 1 : FRAME_BYTES);
+    kept->frames[kept->n] = bus_frame_take(message);
+    assert_non_null(kept->frames[kept->n++]);
+}
+
+/* One that was sent is sent again, and outlives neither; what was taken outlives all. */
+static void test_a_frame_is_sent_twice_and_what_came_of_it_is_kept(void **state)
+{
+    (void)state;
+    struct kept kept = {0};
+    struct bus *bus;
+    struct bus_socket *router, *dealer;
+    assert_int_equal(bus_create(NULL, &bus), 0);
+    assert_int_equal(bus_bind(bus, BUS_ROUTER, endpoint, keep_frame, &kept, &router), 0);
+    assert_int_equal(bus_connect(bus, BUS_DEALER, endpoint, "one", keep_frame, &kept, &dealer), 0);
+    struct bus_frame *large = bus_frame_create(FRAME_BYTES), *small = bus_frame_create(1);
+    memset(bus_frame_bytes(large), 0x5a, FRAME_BYTES);
+    *bus_frame_bytes(small) = 7;
+    int result;
+    while ((result = bus_send_frame(dealer, NULL, large)) == -EAGAIN)
+        bus_receive(router, 10); /* until it is connected */
+    assert_int_equal(result, 0);
+    assert_int_equal(bus_send_frame(dealer, NULL, large), 0);
+    assert_int_equal(bus_send_frame(dealer, NULL, small), 0);
+    bus_frame_destroy(large);
+    bus_frame_destroy(small);
+    while (kept.n < FRAMES)
+        assert_true(bus_receive(router, -1) >= 0);
+    bus_destroy(bus);
+    for (int i = 0; i < FRAMES; i++) {
+        size_t size = bus_frame_size(kept.frames[i]);
+        const uint8_t *bytes = bus_frame_bytes(kept.frames[i]);
+        assert_int_equal(size, i == FRAMES - 1 ? 1 : FRAME_BYTES);
+        assert_int_equal(bytes[0], i == FRAMES - 1 ? 7 : 0x5a);
+        assert_int_equal(bytes[size - 1], bytes[0]);
+        bus_frame_destroy(kept.frames[i]);
+    }
+    bus_frame_destroy(NULL);
+}
+
 static void test_requests_and_answers_do_not_get_stuck_on_the_edge(void **state)
 {
     (void)state;
@@ -322,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_and_answers_do_not_get_stuck_on_the_edge),
         cmocka_unit_test(test_who_connects_again_is_heard_again),
+        cmocka_unit_test(test_a_frame_is_sent_twice_and_what_came_of_it_is_kept),
         cmocka_unit_test(test_to_a_peer_that_is_not_there_sending_says_so),
         cmocka_unit_test(test_an_idle_loop_blocks_and_its_timers_tick),
         cmocka_unit_test(test_a_request_that_is_too_long_does_not_come_in),

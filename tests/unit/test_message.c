@@ -294,7 +294,7 @@ static void test_packets_stay_in_the_block_that_they_came_in(void **state)
     struct message message = packet_message(packets, sizeof packets, 1), out;
     size_t size;
     uint8_t *bytes = message_encode(&message, &size);
-    assert_int_equal(message_decode_block(bytes, bytes, size, &out), MESSAGE_OK);
+    assert_int_equal(message_decode_block(bytes, free, bytes, size, &out), MESSAGE_OK);
     assert_true(out.packets > bytes && out.packets + out.packets_size <= bytes + size);
     assert_memory_equal(out.packets, packets, sizeof packets);
     message_release(&out);
