@@ -88,8 +88,9 @@ def usage(packets):
 
 
 def any_slot(key):
-    """Of what was sent live: the kernel says when it came."""
-    return (0, *key[1:])
+    """Of what was sent live: the kernel says when it came; and a datagram's first fragment may have come when nobody
+    captured, so that the others are in no flow."""
+    return (0, *key[1:-1], "connection" if key[-1] == "frag_orphan" else key[-1])
 
 
 def folded(rows, fold):
