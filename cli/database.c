@@ -190,14 +190,26 @@ void database_close(struct database *database)
     database->handle = NULL;
 }
 
+/* What a query named is not there: perhaps because an older wanmeter made the database. */
+static void tell_age(struct database *database)
+{
+    int64_t version = integer_of(database->handle, "PRAGMA user_version");
+    if (version < n_migrations)
+        log_error("%s: its schema version is %lld, this wanmeter's %d: the next run or replay, or "
+                  "'wanmeter seal', brings it up to date",
+                  database->path, (long long)version, n_migrations);
+}
+
 void database_note_error(struct database *database)
 {
-    bool is_interrupted = sqlite3_errcode(database->handle) == SQLITE_INTERRUPT;
+    int result = sqlite3_errcode(database->handle) & 0xff;
     log_error("%s: %s", database->path,
-              is_interrupted ? "the query took longer than --timeout allows"
-                             : sqlite3_errmsg(database->handle));
+              result == SQLITE_INTERRUPT ? "the query took longer than --timeout allows"
+                                         : sqlite3_errmsg(database->handle));
     database->is_failed = true;
-    database->is_damaged |= (sqlite3_errcode(database->handle) & 0xff) == SQLITE_CORRUPT;
+    database->is_damaged |= result == SQLITE_CORRUPT;
+    if (result == SQLITE_ERROR)
+        tell_age(database);
 }
 
 sqlite3_stmt *database_prepare(struct database *database, const char *query)

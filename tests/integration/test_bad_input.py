@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+from pathlib import Path
 
 from support import capture, traffic
 from support.capture import NANOSECONDS, Packet, ethernet, ipv4, udp
@@ -108,6 +109,21 @@ def test_a_newer_schema_is_left_alone(case):
     done = case.wanmeter("replay", "--force", "in.pcap", check=2)
     assert "newer" in done.stderr, done.stderr
     assert case.query("SELECT sum(packets) FROM usage") == before
+
+
+def test_an_older_schema_is_named_where_a_command_needs_a_newer_one(case):
+    steps = sorted((Path(__file__).parents[2] / "schema").glob("[0-9]*.sql"))
+    with sqlite3.connect(case.directory / "old.db") as database:
+        for step in steps[:16]:
+            database.executescript(step.read_text())
+        database.executescript("PRAGMA application_id = 0x77616e6d; PRAGMA user_version = 16")
+    database.close()
+    before = (case.directory / "old.db").read_bytes()
+    done = case.wanmeter("audit", "--database", "old.db", check=1)
+    assert f"schema version is 16, this wanmeter's {len(steps)}" in done.stderr, done.stderr
+    assert (case.directory / "old.db").read_bytes() == before
+    case.wanmeter("seal", "--database", "old.db")
+    case.wanmeter.audit(database="old.db")
 
 
 def test_an_unknown_option_of_the_configuration_is_named_with_its_place_and_what_was_meant(case):
