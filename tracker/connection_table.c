@@ -213,6 +213,7 @@ struct connection *connection_table_add(struct connection_table *table, const st
         memset(table->flow_labels[place], 0, sizeof table->flow_labels[place]);
     connection_index_add(&table->index, place, hash);
     table->count++;
+    prefetch_entry(table, table->free != 0 ? table->free - 1 : place + 1);
     return connection;
 }
 

@@ -79,17 +79,15 @@ static void copy_all_counters(const struct connection *connection, struct flow_r
 static void begin_event(const struct connection *connection, enum event_kind kind, int64_t time_ns,
                         struct connection_event *event)
 {
-    *event = (struct connection_event){
-        .kind = (uint8_t)kind,
-        .helper = helper_of(connection),
-        .time_ns = time_ns,
-        .timeout_ns = connection->expires_ns - time_ns,
-    };
+    event->time_ns = time_ns;
+    event->timeout_ns = connection->expires_ns - time_ns;
+    event->kind = (uint8_t)kind;
+    event->helper = helper_of(connection);
+    memset(event->unused, 0, sizeof event->unused);
     for (unsigned i = 0; i < FLOW_DIRECTIONS; i++) {
         struct flow_counters counters;
         flow_counters_read(connection, i, &counters);
-        if (connection->extra)
-            event->totals[i] = connection->extra->before[i];
+        event->totals[i] = connection->extra ? connection->extra->before[i] : (struct ct_total){0};
         event->totals[i].packets += counters.ct_packets;
         event->totals[i].l3_bytes += counters.ct_l3_bytes;
     }
@@ -136,7 +134,8 @@ void flow_record_cut(const struct connection_table *connections, const struct fl
         flow_record_tell_new(connections, sink, connection, time_ns);
     struct connection_event event;
     struct flow_record *record = &event.flow;
-    begin_event(connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, time_ns, &event);
+    if (sink->on_event || connection->extra) /* the totals are for both */
+        begin_event(connection, reason == END_NONE ? EVENT_UPDATE : EVENT_DESTROY, time_ns, &event);
     event.time_ns = bill_time(sink, time_ns);
     describe(connections, connection, record);
     if (flow_record_is_begun(connection))

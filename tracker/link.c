@@ -10,7 +10,19 @@
 #include "proto/model.h"
 #include "tracker/vj.h"
 
-enum { PARTS = 64, IPV4_HEADER = 20, IPV6_HEADER = 40, TCP_HEADER = 20, UDP_HEADER = 8 };
+enum {
+    PARTS = 64,
+    MEMOS = 64,
+    IPV4_HEADER = 20,
+    IPV6_HEADER = 40,
+    TCP_HEADER = 20,
+    UDP_HEADER = 8
+};
+
+/* A length that was billed lately; 0: none, and a packet of none costs nothing. */
+struct memo {
+    uint32_t l3_bytes, billed_bytes;
+};
 
 /* One direction of a WAN. */
 struct link {
@@ -20,6 +32,7 @@ struct link {
     uint32_t unit; /* 64ths of a byte that the model's parts are; 64: it costs whole bytes */
     const struct header_compression *estimate;
     struct vj *vj;
+    struct memo memos[MEMOS]; /* by the lowest bits of the length: packets have few */
 };
 
 struct link_table {
@@ -189,6 +202,18 @@ static uint64_t whole_bytes(const struct link *link, uint64_t parts, const struc
     return all / PARTS;
 }
 
+/* By the model alone. */
+static uint64_t plain_bytes(struct link *link, uint32_t l3_bytes)
+{
+    struct memo *memo = &link->memos[l3_bytes % MEMOS];
+    if (memo->l3_bytes == l3_bytes)
+        return memo->billed_bytes;
+    uint64_t billed_bytes = overhead_billed_parts(&link->model, l3_bytes);
+    if (billed_bytes <= UINT32_MAX)
+        *memo = (struct memo){l3_bytes, (uint32_t)billed_bytes};
+    return billed_bytes;
+}
+
 void link_table_charge(struct link_table *links, const struct packet *packet,
                        const struct link_flow *flow, struct link_charge *charge)
 {
@@ -198,7 +223,7 @@ void link_table_charge(struct link_table *links, const struct packet *packet,
     uint32_t header = max && l3_bytes > max ? segment_header(packet) : 0;
     charge->is_merged = header > 0 && header < max;
     if (link->is_plain && !charge->is_merged) { /* nearly all are */
-        charge->billed_bytes = overhead_billed_parts(&link->model, l3_bytes);
+        charge->billed_bytes = plain_bytes(link, l3_bytes);
         return;
     }
     uint64_t parts;

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "proto/seal.h"
 
@@ -15,11 +14,21 @@ enum {
 
 static const int64_t slot_ns_length = SLOT_SECONDS * INT64_C(1000000000);
 
+/* What tells sums apart, made in registers: bytes just stored one by one must not be compared as a
+ * whole, which waits for them. */
+struct key {
+    int64_t slot_ns;
+    uint64_t others; /* but for the seal */
+    int32_t seal;
+};
+
 struct meter {
     struct usage_delta *sums; /* n_sums of them, in order of appearance */
     uint32_t *places;         /* open addressing: index into sums + 1 */
+    uint32_t *taken;          /* by sum: its place */
     uint32_t n_sums;
-    struct usage_delta *last; /* most packets have the key of the one before */
+    struct usage_delta *last; /* most packets have the key of the one before: 'last_key' */
+    struct key last_key;
     struct {
         int64_t slot_ns;
         int64_t until_ns; /* on the clock */
@@ -35,7 +44,8 @@ int meter_create(struct meter **out)
     meter->seal.until_ns = INT64_MIN;
     meter->sums = calloc(KEYS_MAX, sizeof *meter->sums);
     meter->places = calloc(PLACES, sizeof *meter->places);
-    if (!meter->sums || !meter->places) {
+    meter->taken = calloc(KEYS_MAX, sizeof *meter->taken);
+    if (!meter->sums || !meter->places || !meter->taken) {
         meter_destroy(meter);
         return -ENOMEM;
     }
@@ -49,6 +59,7 @@ void meter_destroy(struct meter *meter)
         return;
     free(meter->sums);
     free(meter->places);
+    free(meter->taken);
     free(meter);
 }
 
@@ -84,6 +95,7 @@ static struct usage_delta *find_or_add(struct meter *meter, const struct usage_d
     }
     assert(meter->n_sums < KEYS_MAX); /* the caller asks meter_is_full() after every packet */
     meter->sums[meter->n_sums] = *key;
+    meter->taken[meter->n_sums] = place;
     meter->places[place] = ++meter->n_sums;
     return &meter->sums[meter->n_sums - 1];
 }
@@ -99,22 +111,41 @@ static int32_t seal_in(struct meter *meter, int64_t slot_ns, int64_t clock_ns)
     return meter->seal.number;
 }
 
-void meter_add(struct meter *meter, const struct packet *packet, const struct charge *charge)
+static bool is_last(const struct meter *meter, const struct key *key)
 {
-    int64_t slot_ns = slot_of(packet->time_ns);
+    return meter->last && meter->last_key.slot_ns == key->slot_ns &&
+           meter->last_key.others == key->others && meter->last_key.seal == key->seal;
+}
+
+static struct usage_delta *find_sum(struct meter *meter, const struct key *known,
+                                    const struct packet *packet, const struct charge *charge)
+{
     struct usage_delta key = {
-        .slot_ns = slot_ns,
-        .seal = seal_in(meter, slot_ns, charge->clock_ns),
+        .slot_ns = known->slot_ns,
+        .seal = known->seal,
         .account = charge->account,
         .wan = charge->wan,
         .direction = packet->direction,
         .class_index = charge->class_index,
         .cause = packet->malformed_cause,
     };
-    struct usage_delta *sum = meter->last;
-    if (!sum || !has_key(sum, &key))
-        sum = find_or_add(meter, &key);
-    meter->last = sum;
+    meter->last_key = *known;
+    meter->last = find_or_add(meter, &key);
+    return meter->last;
+}
+
+void meter_add(struct meter *meter, const struct packet *packet, const struct charge *charge)
+{
+    int64_t slot_ns = slot_of(packet->time_ns);
+    struct key key = {
+        .slot_ns = slot_ns,
+        .others = charge->account | (uint64_t)charge->wan << 16 |
+                  (uint64_t)packet->direction << 32 | (uint64_t)charge->class_index << 40 |
+                  (uint64_t)packet->malformed_cause << 48,
+        .seal = seal_in(meter, slot_ns, charge->clock_ns),
+    };
+    struct usage_delta *sum =
+        is_last(meter, &key) ? meter->last : find_sum(meter, &key, packet, charge);
     sum->packets++;
     sum->l2_bytes += packet->l2_bytes;
     sum->l3_bytes += packet->l3_bytes;
@@ -128,9 +159,10 @@ bool meter_is_full(const struct meter *meter)
 
 void meter_take(struct meter *meter, usage_fn on_usage, void *state)
 {
-    for (uint32_t i = 0; i < meter->n_sums; i++)
+    for (uint32_t i = 0; i < meter->n_sums; i++) {
         on_usage(state, &meter->sums[i]);
+        meter->places[meter->taken[i]] = PLACE_EMPTY;
+    }
     meter->n_sums = 0;
     meter->last = NULL;
-    memset(meter->places, 0, PLACES * sizeof *meter->places);
 }

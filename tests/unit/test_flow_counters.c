@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/overhead.h"
 #include "tracker/flow.h"
 #include "tracker/flow_counters.h"
 #include "tracker/link.h"
@@ -48,7 +49,10 @@ static void on_record(void *state, const struct flow_record *record)
 
 static int open_world(void **state)
 {
-    static struct config_wan wans[2] = {{.name = (char *)"a"}, {.name = (char *)"b"}};
+    static struct config_wan wans[2] = {
+        {.name = (char *)"a", .overhead = (char *)"pppoe-fcs"},
+        {.name = (char *)"b", .overhead = (char *)"pppoe-vcmux"},
+    };
     struct world *world = calloc(1, sizeof *world);
     config_init(&world->config);
     world->config.tracker.interim_interval_ns = 24 * 3600 * S;
@@ -182,6 +186,27 @@ static void test_sums_about_the_limit_are_exact(void **state)
     connection_table_destroy(table);
 }
 
+/* Lengths that share their lowest bits, in turn and at random: what was billed before never shows.
+ */
+static void test_each_length_costs_what_the_model_says_whatever_came_before(void **state)
+{
+    struct world *world = *state;
+    struct overhead models[2];
+    assert_true(overhead_make(world->config.wans[0].overhead, &models[0]));
+    assert_true(overhead_make(world->config.wans[1].overhead, &models[1]));
+    uint64_t random = 1;
+    for (unsigned i = 0; i < 100000; i++) {
+        random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+        struct packet packet = packet_of(1, 0, O);
+        packet.wan = (uint16_t)(1 + (random >> 63));
+        packet.l3_bytes = i % 4 ? (uint32_t)(random >> 40) % 256 * 64 : (uint32_t)(random >> 32);
+        struct link_charge charge;
+        link_table_charge(world->links, &packet, NULL, &charge);
+        assert_int_equal(charge.billed_bytes,
+                         overhead_billed_bytes(&models[packet.wan - 1], packet.l3_bytes));
+    }
+}
+
 /* ---- packets that conntrack does not count, or that changed their WAN ---- */
 
 static struct packet segment(int64_t clock_ns, unsigned direction, uint8_t flags)
@@ -260,6 +285,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sums_beyond_32_bits_are_exact_and_in_one_record,
                                         open_world, close_world),
         cmocka_unit_test(test_sums_about_the_limit_are_exact),
+        cmocka_unit_test_setup_teardown(
+            test_each_length_costs_what_the_model_says_whatever_came_before, open_world,
+            close_world),
         cmocka_unit_test_setup_teardown(
             test_invalid_packets_beyond_8_bits_are_billed_and_not_conntracks, open_world,
             close_world),
