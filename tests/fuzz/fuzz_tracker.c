@@ -237,6 +237,8 @@ static void end_tracker(void)
     account_table_destroy(tracker.accounts);
     free(tracker.resume);
     free(tracker.points);
+    memory_deinit(&tracker.memory);
+    tracker.memory = (struct memory){0};
     tracker.resume = NULL;
 }
 

@@ -38,7 +38,7 @@ static void keep_current(void)
 {
     char path[256];
     snprintf(path, sizeof path, "fuzz-found-%s", target);
-    FILE *file = fopen(path, "wb");
+    FILE *file = current.bytes ? fopen(path, "wb") : NULL; /* at the end: none of them failed */
     if (!file)
         return;
     fwrite(current.bytes, 1, current.size, file);
@@ -76,6 +76,7 @@ static void give(const uint8_t *bytes, size_t size)
         memcpy(current.bytes, bytes, size);
     LLVMFuzzerTestOneInput(current.bytes, size);
     free(current.bytes);
+    current.bytes = NULL;
 }
 
 static int by_name(const struct dirent **one, const struct dirent **other)
