@@ -9,6 +9,7 @@
 #include "tracker/connection_table/extra_slab.h"
 #include "tracker/connection_table/keyed_hash.h"
 #include "tracker/connection_table/mapping.h"
+#include "tracker/connection_table/opening_order.h"
 #include "tracker/connection_table/timer_wheel.h"
 #include "tracker/connection_table/trait_table.h"
 
@@ -22,9 +23,9 @@ struct connection_table {
     uint32_t (*flow_labels)[FLOW_DIRECTIONS]; /* by place; touched of IPv6 only */
     uint32_t connections_max;
     uint32_t count;
-    uint32_t free;         /* place + 1; 0: none */
-    uint32_t n_touched;    /* places ever used */
-    uint32_t victim_place; /* where the next search for one begins */
+    uint32_t free;      /* place + 1; 0: none */
+    uint32_t n_touched; /* places ever used */
+    struct opening_order order;
     struct connection_index index;
     struct timer_wheel wheel;
     struct extra_slab extras;
@@ -75,6 +76,9 @@ static int table_map(struct connection_table *table)
     result = timer_wheel_init(&table->wheel, table->slab, table->connections_max);
     if (result < 0)
         return result;
+    result = opening_order_init(&table->order, table->connections_max);
+    if (result < 0)
+        return result;
     result = extra_slab_init(&table->extras, table->connections_max);
     if (result < 0)
         return result;
@@ -104,6 +108,7 @@ void connection_table_destroy(struct connection_table *table)
         return;
     trait_table_deinit(&table->traits);
     extra_slab_deinit(&table->extras);
+    opening_order_deinit(&table->order);
     timer_wheel_deinit(&table->wheel);
     connection_index_deinit(&table->index);
     unmap_places(table);
@@ -212,6 +217,7 @@ struct connection *connection_table_add(struct connection_table *table, const st
     if (tuple->ip_version == 6)
         memset(table->flow_labels[place], 0, sizeof table->flow_labels[place]);
     connection_index_add(&table->index, place, hash);
+    opening_order_add(&table->order, place);
     table->count++;
     prefetch_entry(table, table->free != 0 ? table->free - 1 : place + 1);
     return connection;
@@ -222,6 +228,7 @@ void connection_table_remove(struct connection_table *table, struct connection *
     assert(connection_is_used(connection));
     uint32_t place = (uint32_t)(connection - table->slab);
     connection_index_remove(&table->index, place);
+    opening_order_remove(&table->order, place);
     if (connection->extra != NULL)
         extra_slab_give(&table->extras, connection->extra);
     connection->extra = NULL;
@@ -297,14 +304,11 @@ bool connection_table_may_be_due(const struct connection_table *table, int64_t n
 
 struct connection *connection_table_victim(struct connection_table *table)
 {
-    uint32_t n_looks = table->n_touched < VICTIM_LOOKS_MAX ? table->n_touched : VICTIM_LOOKS_MAX;
-    for (uint32_t i = 0; i < n_looks; i++) {
-        if (table->victim_place >= table->n_touched)
-            table->victim_place = 0;
-        struct connection *connection = &table->slab[table->victim_place++];
-        if (connection_is_used(connection) && (connection->status & STATUS_ASSURED) == 0)
-            return connection;
-    }
+    uint32_t n_looks = table->count < VICTIM_LOOKS_MAX ? table->count : VICTIM_LOOKS_MAX;
+    uint32_t place;
+    for (uint32_t i = 0; i < n_looks && opening_order_next(&table->order, &place); i++)
+        if ((table->slab[place].status & STATUS_ASSURED) == 0)
+            return &table->slab[place];
     return NULL;
 }
 
@@ -352,6 +356,6 @@ size_t connection_table_chain_max(const struct connection_table *table)
 size_t connection_table_entry_bytes(void)
 {
     return sizeof(struct connection) + sizeof(uint32_t) + sizeof(uint64_t) +
-           sizeof(struct bucket) / BUCKET_ENTRIES_MEAN +
+           3 * sizeof(uint32_t) /* opening_order */ + sizeof(struct bucket) / BUCKET_ENTRIES_MEAN +
            sizeof(struct wheel_chunk) / WHEEL_CHUNK_REFERENCES;
 }

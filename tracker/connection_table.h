@@ -313,7 +313,7 @@ struct connection *connection_table_due(struct connection_table *table, int64_t 
 bool connection_table_may_be_due(const struct connection_table *table, int64_t now_ns);
 
 /* Whom to evict for a new connection: one that never became assured among a bounded number looked
- * at (round robin); NULL: none there. */
+ * at, in the order in which they were opened, each time further on; NULL: none there. */
 struct connection *connection_table_victim(struct connection_table *table);
 
 /* Every connection, in slab order: pass NULL first. */

@@ -27,7 +27,6 @@ struct outcome {
     struct high_water marks[STREAMS_MAX];
     size_t n_marks;
     bool has_ended;
-    bool has_evicted;
     struct usage_delta usage[ITEMS_MAX];
     uint8_t flows[OUTCOME_FLOWS_MAX][FLOW_RECORD_SIZE];
 };
@@ -74,7 +73,6 @@ static inline void outcome_take_usage(struct outcome *out, const struct usage_de
         assert(delta->billed_bytes == 0);
     else if (delta->wan <= 1) /* none, and overhead: ip */
         assert(delta->billed_bytes >= delta->l3_bytes);
-    out->has_evicted |= delta->class_index == CLASS_OVERFLOW;
     outcome_add_totals(&out->counted, delta->packets, delta->l2_bytes, delta->l3_bytes);
 }
 
@@ -90,7 +88,6 @@ static inline void outcome_take_flow(struct outcome *out, const uint8_t *bytes)
     bool is_plain = record.wan <= 1 && record.wan_changes == 0 && record.merged_packets == 0;
     for (size_t i = 0; i < FLOW_DIRECTIONS; i++)
         assert(!is_plain || record.counters[i].billed_bytes == record.counters[i].l3_bytes);
-    out->has_evicted |= record.end_reason == END_EVICTED;
     memcpy(out->flows[out->n_flows++], bytes, FLOW_RECORD_SIZE);
 }
 

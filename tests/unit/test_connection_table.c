@@ -468,7 +468,7 @@ static void test_a_large_table_costs_address_space_only(void **state)
     assert_int_equal(connection_table_create(&limits, &table), 0);
     assert_int_equal(connection_table_count(table), 0);
     assert_true(resident_pages() - before < 64);
-    assert_in_range(connection_table_entry_bytes(), sizeof(struct connection), 224);
+    assert_in_range(connection_table_entry_bytes(), sizeof(struct connection), 232);
     connection_table_destroy(table);
     connection_table_destroy(NULL);
 }
