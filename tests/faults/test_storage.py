@@ -98,7 +98,7 @@ def test_a_full_disk_is_waited_out_in_a_spool_on_another(case):
     load, truth = make_load(case)
     (case.directory / "other").mkdir()
     with room.small(case.directory / "db", 24 << 20) as folder:
-        filler = room.fill(folder, leave=700 << 10)
+        filler = room.fill(folder, leave=2 << 20)
         run = crew.replay(case, "in.pcap", config=traffic.CONFIG,
                           sets=(*STEADY, "database=db/wanmeter.db", f"exporter.spool_directory={case.directory}/other"))
         run.wait_until_said("records are kept in")
