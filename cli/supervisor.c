@@ -186,6 +186,7 @@ static void start(struct supervisor *supervisor, struct crew_member *member)
         return;
     }
     member->state = MEMBER_RUNNING;
+    member->is_last = false;
     if (member->restart.n > 0)
         log_warning("%s: started again (%u)", member->process.name, member->restart.n);
 }
@@ -292,6 +293,7 @@ static void watch(struct supervisor *supervisor)
         service_turn(&supervisor->service, supervisor->directory.path, supervisor_now_ns());
         part_turn(supervisor);
         restart_due(supervisor);
+        supervisor_tell_last(supervisor);
         if (supervisor->kill_ns != 0 && supervisor_now_ns() >= supervisor->kill_ns)
             end_late(supervisor);
     }

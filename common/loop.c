@@ -137,24 +137,27 @@ static void on_uv_signal(uv_signal_t *signal, int signal_number)
     watch->on_signal(watch->state, signal_number);
 }
 
-int loop_add_signals(struct loop *loop, loop_signal_fn on_signal, void *state)
+int loop_add_signal(struct loop *loop, int signal_number, loop_signal_fn on_signal, void *state)
 {
-    const int numbers[] = {SIGINT, SIGTERM};
     sigset_t heard;
+    struct watch *watch = watch_create(state);
+    if (!watch)
+        return -ENOMEM;
+    watch->on_signal = on_signal;
+    uv_signal_init(&loop->uv, &watch->uv.signal);
+    int result = uv_signal_start(&watch->uv.signal, on_uv_signal, signal_number);
+    if (result < 0)
+        return result;
     sigemptyset(&heard);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct watch *watch = watch_create(state);
-        if (!watch)
-            return -ENOMEM;
-        watch->on_signal = on_signal;
-        uv_signal_init(&loop->uv, &watch->uv.signal);
-        int result = uv_signal_start(&watch->uv.signal, on_uv_signal, numbers[i]);
-        if (result < 0)
-            return result;
-        sigaddset(&heard, numbers[i]);
-    }
+    sigaddset(&heard, signal_number);
     sigprocmask(SIG_UNBLOCK, &heard, NULL);
     return 0;
+}
+
+int loop_add_signals(struct loop *loop, loop_signal_fn on_signal, void *state)
+{
+    int result = loop_add_signal(loop, SIGINT, on_signal, state);
+    return result == 0 ? loop_add_signal(loop, SIGTERM, on_signal, state) : result;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)

@@ -28,9 +28,10 @@ void loop_stop(struct loop *loop);
 /* Calls 'on_tick' every 'interval_ms' of wall time. 0 or -errno. */
 int loop_add_timer(struct loop *loop, uint64_t interval_ms, loop_fn on_tick, void *state);
 
-/* Calls 'on_signal' when one of SIGINT, SIGTERM arrives, or has been held back so far (blocked by
- * who started us). 0 or -errno. */
+/* Calls 'on_signal' when one of SIGINT, SIGTERM (or that one) arrives, or has been held back so far
+ * (blocked by who started us). 0 or -errno. */
 int loop_add_signals(struct loop *loop, loop_signal_fn on_signal, void *state);
+int loop_add_signal(struct loop *loop, int signal_number, loop_signal_fn on_signal, void *state);
 
 /* Calls 'on_readable' when the descriptor is readable (level-triggered by epoll). 0 or -errno. */
 int loop_add_reader(struct loop *loop, int descriptor, loop_fn on_readable, void *state);

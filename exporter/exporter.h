@@ -49,6 +49,7 @@ struct exporter {
     struct high_water *resume; /* what the last welcome carried */
     uint64_t ended_ms;         /* when the last stream had ended; 0: one has not */
     bool is_corrupt;           /* the database */
+    bool is_last;              /* no tracker is there any more, nor comes */
     int n_signals;
     int status;
 };
@@ -62,5 +63,6 @@ void exporter_enter(struct exporter *exporter, enum exporter_phase phase);
 void exporter_on_turn(void *state);
 void exporter_on_tick(void *state);
 void exporter_on_signal(void *state, int signal_number);
+void exporter_on_last(void *state, int signal_number);
 
 #endif

@@ -281,6 +281,26 @@ bool ledger_has_ended(const struct ledger *ledger)
     return true;
 }
 
+void ledger_end_all(struct ledger *ledger)
+{
+    for (uint32_t i = 0; i < ledger->options.n_shards; i++) {
+        if (ledger->inputs[i].ended_seq != INT64_MAX)
+            continue;
+        log_warning("tracker-%u has ended, and its last batches are not here: that something is "
+                    "missing is declared",
+                    i);
+        ledger->inputs[i].ended_seq = -1;
+        ledger->has_lost_ends = true;
+    }
+}
+
+static int finish(struct ledger *ledger)
+{
+    struct store *store = ledger->options.store;
+    int result = ledger->has_lost_ends ? store_declare_unended(store) : 0;
+    return result == 0 ? store_finish_run(store, wall_time_ns()) : result;
+}
+
 int ledger_finish(struct ledger *ledger, uint64_t now_ms)
 {
     struct store *store = ledger->options.store;
@@ -292,7 +312,7 @@ int ledger_finish(struct ledger *ledger, uint64_t now_ms)
         ledger->pruned_after = INT64_MIN;
         return -EAGAIN;
     }
-    int result = store_finish_run(store, wall_time_ns());
+    int result = finish(ledger);
     if (result == 0 && ledger->is_in_trouble)
         ledger_end_trouble(ledger);
     if (result == 0)

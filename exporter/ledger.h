@@ -82,6 +82,10 @@ bool ledger_is_well(const struct ledger *ledger);
 /* Have all streams ended? */
 bool ledger_has_ended(const struct ledger *ledger);
 
+/* No sender comes any more. A stream whose end is not here has lost it, in a spool that was
+ * damaged: it counts as ended, and ledger_finish() declares what it may have had. */
+void ledger_end_all(struct ledger *ledger);
+
 /* Ends the run, once all streams have ended, and all of them is committed and what can be sealed
  * sealed. -EAGAIN: not yet (nothing is logged). */
 int ledger_finish(struct ledger *ledger, uint64_t now_ms);

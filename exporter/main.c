@@ -354,6 +354,8 @@ static int open_loop(struct exporter *exporter)
         result = loop_add_timer(exporter->loop, REPORT_MS, on_report_timer, exporter);
     if (result == 0)
         result = loop_add_signals(exporter->loop, exporter_on_signal, exporter);
+    if (result == 0)
+        result = loop_add_signal(exporter->loop, PROCESS_IS_LAST, exporter_on_last, exporter);
     if (result < 0)
         log_error("cannot start: %s", strerror(-result));
     return result;

@@ -77,6 +77,8 @@ static void run_input(struct exporter *exporter)
     }
     if (is_busy)
         loop_again(exporter->loop);
+    if (exporter->is_last)
+        ledger_end_all(exporter->ledger);
     if (!ledger_has_ended(exporter->ledger))
         return;
     result = ledger_finish(exporter->ledger, now_ms);
@@ -93,7 +95,7 @@ static void run_input(struct exporter *exporter)
 static void part(struct exporter *exporter)
 {
     uint64_t age_ms = phase_age_ms(exporter);
-    bool is_done = downlink_is_done(exporter->input) || age_ms >= GOODBYE_MS;
+    bool is_done = downlink_is_done(exporter->input) || exporter->is_last || age_ms >= GOODBYE_MS;
     bool is_heard = publisher_subscriptions(exporter->publisher) == 0 || age_ms >= UNSUBSCRIBE_MS;
     if (is_done && is_heard)
         loop_stop(exporter->loop);
@@ -130,4 +132,12 @@ void exporter_on_signal(void *state, int signal_number)
     else if (!exporter->arguments.is_live)
         log_warning("%s: going on until what was captured is in the database",
                     strsignal(signal_number));
+}
+
+/* A tracker ends once all that it sent is acknowledged: nothing is on its way. */
+void exporter_on_last(void *state, int signal_number)
+{
+    struct exporter *exporter = state;
+    (void)signal_number;
+    exporter->is_last = true;
 }

@@ -56,6 +56,10 @@ struct store_run {
 int store_start_run(struct store *store, const struct store_run *run);
 int store_finish_run(struct store *store, int64_t finished_ns);
 
+/* Before that, where the run's streams have lost their ends: a loss line that says so for each that
+ * has not ended (a transaction of its own; again: nothing more). 0 or -errno. */
+int store_declare_unended(struct store *store);
+
 /* Instead of store_start_run(), to seal only: as the run that was last. */
 int store_resume_run(struct store *store);
 

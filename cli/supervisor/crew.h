@@ -27,6 +27,7 @@ struct crew_member {
     bool has_standard_input;
     bool is_once;     /* its input cannot be read again: it is not started again */
     bool is_stopping; /* it was told to bring to its end what there is */
+    bool is_last;     /* it was told that nobody sends to it any more */
     size_t worker;    /* of a capture worker: its number */
 };
 

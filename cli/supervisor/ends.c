@@ -46,6 +46,21 @@ static bool has_upstream(const struct supervisor *supervisor, const struct proce
     return false;
 }
 
+void supervisor_tell_last(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->crew.n; i++) {
+        struct crew_member *member = &supervisor->crew.members[i];
+        if (member->process.role != PROCESS_EXPORTER || member->state != MEMBER_RUNNING ||
+            member->is_last || supervisor->is_failed)
+            continue;
+        member->is_last = supervisor->plan->role != NULL
+                              ? part_is_last(supervisor)
+                              : !has_upstream(supervisor, &member->process);
+        if (member->is_last)
+            process_signal(&member->process, PROCESS_IS_LAST);
+    }
+}
+
 static const struct process *find_left_early(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->crew.n; i++) {

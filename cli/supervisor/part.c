@@ -19,7 +19,7 @@
 #include "cli/supervisor/supervisor_internal.h"
 #include "common/log.h"
 
-enum { LOOK_MS = 100 };
+enum { LOOK_MS = 100, LOOK_LAST_MS = 1000 };
 
 static const int64_t NS_PER_MS = 1000000;
 static const int64_t PATIENCE_NS =
@@ -234,9 +234,30 @@ static bool is_waiting(const struct supervisor *supervisor)
            !joint_has(&part->joint, part->upstream, JOINT_ENDED);
 }
 
+bool part_is_last(const struct supervisor *supervisor)
+{
+    const struct part *part = supervisor->part;
+    return part != NULL && part->upstream != NULL && part->is_in &&
+           joint_has(&part->joint, part->upstream, JOINT_ENDED);
+}
+
+/* Is the exporter still to be told that it is the last? */
+static bool is_to_tell(const struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->crew.n; i++) {
+        const struct crew_member *member = &supervisor->crew.members[i];
+        if (member->process.role == PROCESS_EXPORTER && member->state == MEMBER_RUNNING &&
+            !member->is_last)
+            return supervisor->part != NULL && supervisor->part->is_in;
+    }
+    return false;
+}
+
 int64_t part_due_ns(const struct supervisor *supervisor)
 {
-    return is_waiting(supervisor) ? supervisor_now_ns() + LOOK_MS * NS_PER_MS : INT64_MAX;
+    if (is_waiting(supervisor))
+        return supervisor_now_ns() + LOOK_MS * NS_PER_MS;
+    return is_to_tell(supervisor) ? supervisor_now_ns() + LOOK_LAST_MS * NS_PER_MS : INT64_MAX;
 }
 
 void part_turn(struct supervisor *supervisor)

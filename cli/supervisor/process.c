@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/process_status.h"
 
 static const char *const role_names[PROCESS_ROLES] = {
     [PROCESS_EXPORTER] = "exporter",
@@ -106,17 +107,16 @@ static void leave_service(void)
 }
 
 /* Signals that come before it listens (common/loop.h) wait until it does. */
-static void hold_signals(void)
+static void set_held(sigset_t *held)
 {
-    sigset_t held;
-    sigemptyset(&held);
-    sigaddset(&held, SIGINT);
-    sigaddset(&held, SIGTERM);
-    sigprocmask(SIG_SETMASK, &held, NULL);
+    sigemptyset(held);
+    sigaddset(held, SIGINT);
+    sigaddset(held, SIGTERM);
+    sigaddset(held, PROCESS_IS_LAST);
 }
 
 /* In the child. Does not return. */
-static void become(const struct command_line *command_line, pid_t parent,
+static void become(const struct command_line *command_line, pid_t parent, const sigset_t *held,
                    const struct process_descriptors *descriptors)
 {
     setpgid(0, 0);
@@ -125,7 +125,7 @@ static void become(const struct command_line *command_line, pid_t parent,
         _exit(EXIT_FAILURE);
     take_descriptors(descriptors);
     leave_service();
-    hold_signals();
+    sigprocmask(SIG_SETMASK, held, NULL);
     execv(command_line->items[0], command_line->items);
     log_error("%s: %s", command_line->items[0], strerror(errno));
     _exit(EXIT_FAILURE);
@@ -136,11 +136,15 @@ int process_start(struct process *process, const struct command_line *command_li
 {
     pid_t parent = getpid();
     fflush(NULL); /* nothing buffered may be written twice */
+    sigset_t held, before;
+    set_held(&held);
+    sigprocmask(SIG_BLOCK, &held, &before); /* none may come between fork() and execv() */
     pid_t pid = fork();
     if (pid == 0)
-        become(command_line, parent, descriptors);
+        become(command_line, parent, &held, descriptors);
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0) {
-        int error = errno;
         log_error("%s: fork: %s", process->name, strerror(error));
         return -error;
     }

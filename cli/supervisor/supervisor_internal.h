@@ -57,6 +57,10 @@ void supervisor_kill_all(struct supervisor *supervisor);
 /* A process has ended: its member is waiting to be started again, or not. */
 void supervisor_note_end(struct supervisor *supervisor, struct crew_member *member, int status);
 
+/* An exporter whose trackers have all ended is told so: what it still waits for, it waits for in
+ * vain. */
+void supervisor_tell_last(struct supervisor *supervisor);
+
 /* ---- part.c ---- */
 
 /* All of a supervisor with a role. 0, or -1: failed. '*is_left': the run goes on without it. */
@@ -68,6 +72,9 @@ void part_interrupt(struct supervisor *supervisor);
 /* At part_due_ns() (INT64_MAX: never) at the latest, and after every wait. */
 int64_t part_due_ns(const struct supervisor *supervisor);
 void part_turn(struct supervisor *supervisor);
+
+/* Has the role that sends to ours ended, wherever it was? */
+bool part_is_last(const struct supervisor *supervisor);
 
 /* The run goes on without us: what ends now was ended by us. */
 bool part_has_left(const struct supervisor *supervisor);

@@ -35,6 +35,8 @@ struct ledger {
     bool has_pruned_at_end;
     int64_t pruned_after; /* as store_prune() has it */
 
+    bool has_lost_ends; /* of streams: nobody sends them any more */
+
     enum ledger_mode mode;
     int trouble;        /* -errno of the last one */
     bool is_in_trouble; /* since trouble_ms, until a commit goes well; its error was logged */

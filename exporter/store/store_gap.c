@@ -5,12 +5,15 @@
  * its place, that is a gap: counted, and in no record. A capture stream that another takes the
  * place of before it has ended may have had more: a loss line that says so. A stream that goes on
  * (its worker's ring outlives it) leaves nothing. A run that was stopped before anything of its
- * streams was committed has its row, and gets such a line too. */
+ * streams was committed has its row, and gets such a line too; and so do the streams of this run
+ * when their ends were acknowledged out of a spool, and lost with it. */
 #include "exporter/store/store_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { NO_RUN = 0 };
 
 /* ---- what is open ---- */
 
@@ -169,7 +172,9 @@ struct unended {
     int64_t clock_ns;
 };
 
-static int find_unended(struct store *store, const struct stream_id *id, struct unended *unended)
+/* 'but_run': is left out, where no 'id' is given. */
+static int find_unended(struct store *store, const struct stream_id *id, int64_t but_run,
+                        struct unended *unended)
 {
     sqlite3_stmt *find = store->statements[STATEMENT_UNENDED_FIND];
     if (id) {
@@ -180,7 +185,7 @@ static int find_unended(struct store *store, const struct stream_id *id, struct 
         for (int i = 1; i <= 3; i++)
             store_bind_null(find, i);
     }
-    store_bind_integer(find, 4, store->run_id);
+    store_bind_integer(find, 4, but_run);
     int step = sqlite3_step(find);
     if (step == SQLITE_ROW)
         *unended = (struct unended){sqlite3_column_int64(find, 0), sqlite3_column_int64(find, 1),
@@ -212,11 +217,11 @@ static int add_unended(struct store *store, const struct unended *unended)
     return store_add_loss(store, unended->stream_id, &loss);
 }
 
-static int close_captures(struct store *store, const struct stream_id *id)
+static int close_captures(struct store *store, const struct stream_id *id, int64_t but_run)
 {
     struct unended unended = {0};
     int result;
-    while ((result = find_unended(store, id, &unended)) > 0) {
+    while ((result = find_unended(store, id, but_run, &unended)) > 0) {
         result = add_unended(store, &unended);
         if (result < 0)
             return result;
@@ -232,10 +237,10 @@ struct unheard {
     int64_t last_slot_ns; /* of any run; 0: none */
 };
 
-static int find_unheard(struct store *store, struct unheard *unheard)
+static int find_unheard(struct store *store, int64_t but_run, struct unheard *unheard)
 {
     sqlite3_stmt *find = store->statements[STATEMENT_UNHEARD_FIND];
-    store_bind_integer(find, 1, store->run_id);
+    store_bind_integer(find, 1, but_run);
     int step = sqlite3_step(find);
     if (step == SQLITE_ROW)
         *unheard = (struct unheard){sqlite3_column_int64(find, 0), sqlite3_column_int64(find, 1),
@@ -271,11 +276,11 @@ static int add_unheard(struct store *store, const struct unheard *unheard, bool 
     return result == 0 ? store_add_loss(store, stream_id, &loss) : result;
 }
 
-static int close_runs(struct store *store, bool is_live)
+static int close_runs(struct store *store, int64_t but_run, bool is_live)
 {
     struct unheard unheard = {0};
     int result;
-    while ((result = find_unheard(store, &unheard)) > 0) {
+    while ((result = find_unheard(store, but_run, &unheard)) > 0) {
         result = add_unheard(store, &unheard, is_live);
         if (result < 0)
             return result;
@@ -286,7 +291,7 @@ static int close_runs(struct store *store, bool is_live)
 int store_gap_begin(struct store *store)
 {
     int result = store_seals_know(store);
-    return result == 0 ? close_runs(store, true) : result;
+    return result == 0 ? close_runs(store, store->run_id, true) : result;
 }
 
 /* ---- all ---- */
@@ -296,7 +301,8 @@ int store_gap_replace(struct store *store, const struct stream_id *id, const cha
     int result = store_seals_know(store);
     if (result < 0)
         return result;
-    return strcmp(kind, "tracker") == 0 ? close_trackers(store, id) : close_captures(store, id);
+    return strcmp(kind, "tracker") == 0 ? close_trackers(store, id)
+                                        : close_captures(store, id, store->run_id);
 }
 
 int store_gap_finish(struct store *store)
@@ -305,6 +311,22 @@ int store_gap_finish(struct store *store)
     if (result == 0)
         result = close_trackers(store, NULL);
     if (result == 0)
-        result = close_captures(store, NULL);
-    return result == 0 ? close_runs(store, false) : result;
+        result = close_captures(store, NULL, store->run_id);
+    return result == 0 ? close_runs(store, store->run_id, false) : result;
+}
+
+int store_declare_unended(struct store *store)
+{
+    int result = store_begin(store);
+    if (result == 0)
+        result = store_seals_know(store);
+    if (result == 0)
+        result = close_captures(store, NULL, NO_RUN);
+    if (result == 0)
+        result = close_runs(store, NO_RUN, false);
+    if (result == 0)
+        result = store_commit(store);
+    if (result < 0)
+        store_rollback(store);
+    return result;
 }

@@ -32,11 +32,39 @@ def test_a_damaged_spool_is_declared(case, kind):
         outcome.judge(case, f"spool {kind}", 1, load.usage(), database=database, verdicts=("exact", "bounded"))
 
 
-def start(case, database="wanmeter.db"):
+@each(["torn", "flipped", "gone"])
+def test_a_last_batch_that_went_with_the_spool_is_declared_and_the_run_ends(case, kind):
+    """All trackers have said goodbye, since the spool had all that they sent: nobody sends the ends of their streams again."""
+    random_ = suite.options().random("last batch", kind)
+    load, run = start(case, sets=("tracker.shards=2",))
+    with held(case, run, "wanmeter.db"):
+        spool = wait_for_spool(case, run, "wanmeter.db")
+        wait_until_only_the_exporter_is_left(run)
+        run.send("wanmeter", signal.SIGSTOP)
+        assert run.kill("exporter")
+        if kind == "gone":
+            spool.unlink()
+        else:
+            damage(spool, kind, random_)
+    run.send("wanmeter", signal.SIGCONT)
+    run.finish({3}, timeout=60)
+    assert ("capture", "not_ended", "unknown") in case.query("SELECT DISTINCT stage, reason, certainty FROM loss")
+    assert case.query("SELECT count(*) FROM run WHERE finished_ns IS NULL") == [(0,)]
+    outcome.judge(case, f"last batches in a spool, {kind}", 1, load.usage(), verdicts=("bounded",))
+
+
+def wait_until_only_the_exporter_is_left(run):
+    deadline = time.monotonic() + crew.WAIT_S
+    while set(run.processes()) != {"wanmeter", "exporter"}:
+        assert run.is_running() and time.monotonic() < deadline, f"others go on: {run.processes()} {run.said()}"
+        time.sleep(0.01)
+
+
+def start(case, database="wanmeter.db", sets=()):
     options = suite.options()
     load = Load(options.seed, n_packets=10_000, repeats=options.choose(30, 100))
     load.write(case.directory / "in.pcap")
-    run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=STEADY, options=["--database", database])
+    run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=(*STEADY, *sets), options=["--database", database])
     outcome.wait_for_usage(case, database)
     return load, run
 

@@ -8,7 +8,8 @@
  *
  *   - what was acknowledged is there after each restart, unless its spool was damaged;
  *   - then the usage is exactly what the packets come to, the flow records are the usage, and the
- *     audit says exact; else it says bounded, and counted and lost are what was captured;
+ *     audit says exact; else it says bounded, and counted and lost are what was captured, or, where
+ *     the end of a stream went with the spool, not more, and a line says that nobody knows;
  *   - marks and rows agree; every stream ends.
  *
  * Two bytes say what kind of run it is; then each two bytes are an operation and its argument. */
@@ -348,34 +349,43 @@ static void send_the_rest(struct world *world, uint32_t shard)
     reply(world, shard);
 }
 
-/* A last batch was acknowledged out of the spool, and went with it: nobody has it any more, and the
- * exporter waits for it (docs/plan.md). */
-static bool is_end_lost(const struct world *world)
+/* Have all trackers ended, as their supervisor knows it: all that they sent is acknowledged? */
+static bool is_last(const struct world *world)
 {
-    bool is_lost = world->is_damaged && ledger_is_well(world->ledger);
+    bool is_last = true;
     for (uint32_t i = 0; i < world->n_shards; i++)
-        is_lost = is_lost && world->ends[i].has_ended && sender_is_empty(&world->ends[i].sender);
-    return is_lost;
+        is_last = is_last && world->ends[i].has_ended && sender_is_empty(&world->ends[i].sender);
+    return is_last;
 }
 
-/* False: the end of a stream is nowhere. */
-static bool run_to_the_end(struct world *world)
+static void run_to_the_end(struct world *world)
 {
     limit_files(RLIM_INFINITY);
     for (int n = 0;; n++) {
-        assert(n < ROUNDS_MAX || is_end_lost(world));
-        if (n >= ROUNDS_MAX)
-            return false;
+        assert(n < ROUNDS_MAX);
         for (uint32_t i = 0; i < world->n_shards; i++)
             send_the_rest(world, i);
         turn(world, TURN_MS);
+        if (is_last(world))
+            ledger_end_all(world->ledger);
         int result = -EAGAIN;
         if (ledger_has_ended(world->ledger))
             result = ledger_finish(world->ledger, world->now_ms);
         if (result == 0)
-            return true;
+            return;
         assert(result == -EAGAIN);
     }
+}
+
+/* Where the end of a stream was acknowledged out of the spool, and went with it, nobody knows how
+ * much is missing; that something is must be said. */
+static void check_damaged(uint64_t packets, const struct truth *truth)
+{
+    uint64_t made = truth->packets + truth->lost_packets;
+    bool is_known = ask("SELECT count(*) FROM loss WHERE reason = 'not_ended'") == 0;
+    assert(is_known ? packets == made : packets <= made);
+    assert(ask("SELECT verdict IN ('exact', 'bounded') FROM audit") == 1);
+    assert(is_known || ask("SELECT verdict = 'bounded' FROM audit") == 1);
 }
 
 static void check_end(const struct world *world)
@@ -384,14 +394,16 @@ static void check_end(const struct world *world)
     for (uint32_t i = 0; i < world->n_shards; i++)
         truth_of(i, world->captured[i], &truth);
     check_rows_agree();
-    assert(ask("SELECT count(*) FROM stream WHERE closed = 0 AND kind = 'capture'") == 0);
+    assert(
+        ask("SELECT count(*) FROM stream AS s WHERE closed = 0 AND kind = 'capture' AND NOT EXISTS"
+            " (SELECT 1 FROM loss_line WHERE stream_id = s.id AND reason = 'not_ended')") == 0);
     int64_t packets = ask("SELECT coalesce(sum(packets), 0) FROM usage_slot");
     int64_t lost = ask("SELECT lost_packets FROM audit");
-    assert((uint64_t)(packets + lost) == truth.packets + truth.lost_packets);
     if (world->is_damaged) {
-        assert(ask("SELECT verdict IN ('exact', 'bounded') FROM audit") == 1);
+        check_damaged((uint64_t)(packets + lost), &truth);
         return;
     }
+    assert((uint64_t)(packets + lost) == truth.packets + truth.lost_packets);
     assert((uint64_t)packets == truth.packets);
     assert((uint64_t)ask("SELECT coalesce(sum(l2_bytes), 0) FROM usage_slot") == truth.l2_bytes);
     assert((uint64_t)ask("SELECT coalesce(sum(l3_bytes), 0) FROM usage_slot") == truth.l3_bytes);
@@ -414,13 +426,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     world_begin(&world, 1 + bytes[0] % SHARDS, spool_bytes[bytes[0] >> 6]);
     for (size_t i = 2; i + 1 < size && i < 2 * OPERATIONS_MAX; i += 2)
         happen(&world, bytes[i] % OPERATIONS_N, bytes[i + 1]);
-    bool has_ended = run_to_the_end(&world);
+    run_to_the_end(&world);
     world_end(&world);
     open_reader();
-    if (has_ended)
-        check_end(&world);
-    else
-        check_rows_agree();
+    check_end(&world);
     close_reader();
     return 0;
 }
