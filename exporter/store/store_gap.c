@@ -197,11 +197,12 @@ static int find_unended(struct store *store, const struct stream_id *id, int64_t
     return result;
 }
 
-static int add_unended(struct store *store, const struct unended *unended)
+/* What a worker had captured that nothing is known of. Without its evidence. */
+static struct loss not_ended(int64_t first_ns, int64_t last_ns)
 {
-    struct loss loss = {
-        .first_ns = unended->clock_ns,
-        .last_ns = unended->clock_ns,
+    return (struct loss){
+        .first_ns = first_ns < last_ns ? first_ns : last_ns, /* the wall clock may have stepped */
+        .last_ns = last_ns,
         .packets = LOSS_AMOUNT_UNKNOWN,
         .l2_bytes = LOSS_AMOUNT_UNKNOWN,
         .l3_bytes = LOSS_AMOUNT_UNKNOWN,
@@ -209,6 +210,11 @@ static int add_unended(struct store *store, const struct unended *unended)
         .certainty = LOSS_UNKNOWN,
         .reason = "not_ended",
     };
+}
+
+static int add_unended(struct store *store, const struct unended *unended)
+{
+    struct loss loss = not_ended(unended->clock_ns, unended->clock_ns);
     snprintf(
         loss.evidence, sizeof loss.evidence,
         "run %lld stopped without the end of this worker's streams: what it had captured after "
@@ -256,18 +262,8 @@ static int find_unheard(struct store *store, int64_t but_run, struct unheard *un
 static int add_unheard(struct store *store, const struct unheard *unheard, bool is_live)
 {
     int64_t stream_id;
-    struct loss loss = {
-        .first_ns = is_live ? unheard->started_ns : unheard->last_slot_ns,
-        .last_ns = is_live ? store->run_started_ns : unheard->last_slot_ns,
-        .packets = LOSS_AMOUNT_UNKNOWN,
-        .l2_bytes = LOSS_AMOUNT_UNKNOWN,
-        .l3_bytes = LOSS_AMOUNT_UNKNOWN,
-        .stage = LOSS_CAPTURE,
-        .certainty = LOSS_UNKNOWN,
-        .reason = "not_ended",
-    };
-    if (loss.first_ns > loss.last_ns)
-        loss.first_ns = loss.last_ns; /* the wall clock has stepped */
+    struct loss loss = not_ended(is_live ? unheard->started_ns : unheard->last_slot_ns,
+                                 is_live ? store->run_started_ns : unheard->last_slot_ns);
     snprintf(loss.evidence, sizeof loss.evidence,
              "run %lld stopped before anything of it was committed: what it had captured is not "
              "here",
