@@ -10,7 +10,6 @@ from support import traffic
 
 STEADY = ("tracker.commit_volume=256KiB", "exporter.commit_interval=20ms", "tracker.shards=2")
 SET_ASIDE = "exporter.on_corrupt=set_aside"
-PAGE_BYTES = 8192
 
 
 def make_database(case):
@@ -21,10 +20,15 @@ def make_database(case):
     return (case.directory / "wanmeter.db").read_bytes()
 
 
+def page_bytes_of(database):
+    """As its first bytes say (https://www.sqlite.org/fileformat2.html, 1.3.2)."""
+    return int.from_bytes(database[16:18], "big")
+
+
 def damaged(whole, random_):
     """A page with a head of noise, somewhere: its b-tree makes no sense any more."""
-    page = random_.randrange(1, len(whole) // PAGE_BYTES)
-    at = page * PAGE_BYTES
+    page_bytes = page_bytes_of(whole)
+    at = random_.randrange(1, len(whole) // page_bytes) * page_bytes
     return whole[:at] + random_.randbytes(200) + whole[at + 200:]
 
 
@@ -115,8 +119,9 @@ def test_damage_in_a_running_database_costs_what_it_had_and_the_run_goes_on(case
     run.send("exporter", signal.SIGSTOP)
     path = case.directory / "wanmeter.db"
     with open(path, "r+b") as out:
-        for page in range(1, max(2, path.stat().st_size // PAGE_BYTES)):
-            out.seek(page * PAGE_BYTES)
+        page_bytes = page_bytes_of(out.read(100))
+        for at in range(page_bytes, max(2 * page_bytes, path.stat().st_size), page_bytes):
+            out.seek(at)
             out.write(b"\xff" * 64)
     os.truncate(case.directory / "wanmeter.db-wal", 0)  # where newer copies of the pages are
     run.kill("exporter")        # its successor looks before it goes on
