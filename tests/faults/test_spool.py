@@ -7,6 +7,7 @@ import time
 
 from faults import crew, outcome, suite
 from faults.load import Load
+from integration.test_roles import N_PACKETS, JointRun
 from support import traffic
 from support.case import each
 
@@ -51,6 +52,28 @@ def test_a_last_batch_that_went_with_the_spool_is_declared_and_the_run_ends(case
     assert ("capture", "not_ended", "unknown") in case.query("SELECT DISTINCT stage, reason, certainty FROM loss")
     assert case.query("SELECT count(*) FROM run WHERE finished_ns IS NULL") == [(0,)]
     outcome.judge(case, f"last batches in a spool, {kind}", 1, load.usage(), verdicts=("bounded",))
+
+
+def test_the_exporters_own_supervisor_hears_that_all_trackers_have_ended(case):
+    """`wanmeter run --role`: the trackers' supervisor has left when the exporter's successor misses their last batches."""
+    run = JointRun(case, "--set", "tracker.shards=2", "--set", "exporter.commit_interval=20ms")
+    run.start_all()
+    run.send(1)
+    run.wait_until_billed(N_PACKETS)
+    exporter = run.parts["exporter"]
+    with held(case, exporter):
+        run.send(2)
+        run.wait_until_captured()
+        run.end("capture", signal.SIGTERM)
+        run.end("tracker", signal.SIGTERM)
+        exporter.send("wanmeter", signal.SIGSTOP)
+        assert exporter.kill("exporter")
+        (case.directory / "wanmeter.db-spool").unlink()
+    exporter.send("wanmeter", signal.SIGCONT)
+    run.finish("exporter", {0, 3})
+    assert ("capture", "not_ended", "unknown") in case.query("SELECT DISTINCT stage, reason, certainty FROM loss")
+    assert case.query("SELECT count(*), count(finished_ns) FROM run") == [(1, 1)]
+    run.judge("bounded")
 
 
 def wait_until_only_the_exporter_is_left(run):
