@@ -369,6 +369,8 @@ static int tracker_open(struct tracker *tracker)
     if (result == 0)
         result = loop_add_signals(tracker->loop, tracker_on_signal, tracker);
     if (result == 0)
+        result = loop_add_signal(tracker->loop, PROCESS_IS_LAST, tracker_on_last, tracker);
+    if (result == 0)
         result = loop_add_turn(tracker->loop, tracker_on_turn, tracker);
     if (result == 0)
         result = loop_add_timer(tracker->loop, REPORT_MS, on_report_timer, tracker);

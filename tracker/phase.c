@@ -73,7 +73,7 @@ static void begin_parting(struct tracker *tracker)
 static void part(struct tracker *tracker)
 {
     bool is_late = loop_now_ms(tracker->loop) - tracker->parting_since_ms > GOODBYE_MS;
-    if (!downlink_is_done(tracker->input) && !is_late)
+    if (!downlink_is_done(tracker->input) && !tracker->is_last && !is_late)
         return;
     output_say_bye(tracker->output);
     loop_stop(tracker->loop);
@@ -118,6 +118,23 @@ void tracker_on_signal(void *state, int signal_number)
     (void)signal_number;
 }
 
+/* The workers have ended, so all that they sent was acknowledged, and we wait for it: it went with
+ * the exporter's spool, which says so. */
+static void miss_the_end(struct tracker *tracker)
+{
+    log_warning("the workers have ended, and their last batches came to nobody who is here");
+    begin_parting(tracker);
+}
+
+void tracker_on_last(void *state, int signal_number)
+{
+    struct tracker *tracker = state;
+    (void)signal_number;
+    tracker->is_last = true;
+    if (tracker->phase == PHASE_RUNNING)
+        miss_the_end(tracker);
+}
+
 /* ---- peers ---- */
 
 /* Had this shard's input ended, and all been committed, when this tracker's predecessor died? */
@@ -133,6 +150,8 @@ void tracker_start(struct tracker *tracker)
 {
     if (is_shard_done(tracker))
         begin_parting(tracker);
+    else if (tracker->is_last)
+        miss_the_end(tracker);
     else
         tracker->phase = PHASE_RUNNING;
     downlink_start(tracker->input);

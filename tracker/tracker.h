@@ -82,6 +82,7 @@ struct tracker {
     int64_t committed_ns; /* the last commit point's */
     bool is_commit_due;
     uint64_t parting_since_ms;
+    bool is_last; /* no worker is there any more, nor comes */
     int status;
     char name[32];
 };
@@ -129,6 +130,7 @@ void tracker_on_turn(void *state);
 void tracker_on_commit_timer(void *state);
 void tracker_on_parting_timer(void *state);
 void tracker_on_signal(void *state, int signal_number);
+void tracker_on_last(void *state, int signal_number);
 
 /* The exporter knows what of each capture stream is committed. */
 void tracker_on_welcome(void *state, const struct reply *reply);

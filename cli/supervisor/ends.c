@@ -50,7 +50,7 @@ void supervisor_tell_last(struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->crew.n; i++) {
         struct crew_member *member = &supervisor->crew.members[i];
-        if (member->process.role != PROCESS_EXPORTER || member->state != MEMBER_RUNNING ||
+        if (member->process.role == PROCESS_CAPTURE || member->state != MEMBER_RUNNING ||
             member->is_last || supervisor->is_failed)
             continue;
         member->is_last = supervisor->plan->role != NULL

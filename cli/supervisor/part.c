@@ -241,12 +241,12 @@ bool part_is_last(const struct supervisor *supervisor)
            joint_has(&part->joint, part->upstream, JOINT_ENDED);
 }
 
-/* Is the exporter still to be told that it is the last? */
+/* Is one of ours still to be told that it is the last? */
 static bool is_to_tell(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->crew.n; i++) {
         const struct crew_member *member = &supervisor->crew.members[i];
-        if (member->process.role == PROCESS_EXPORTER && member->state == MEMBER_RUNNING &&
+        if (member->process.role != PROCESS_CAPTURE && member->state == MEMBER_RUNNING &&
             !member->is_last)
             return supervisor->part != NULL && supervisor->part->is_in;
     }

@@ -57,8 +57,8 @@ void supervisor_kill_all(struct supervisor *supervisor);
 /* A process has ended: its member is waiting to be started again, or not. */
 void supervisor_note_end(struct supervisor *supervisor, struct crew_member *member, int status);
 
-/* An exporter whose trackers have all ended is told so: what it still waits for, it waits for in
- * vain. */
+/* An exporter whose trackers have all ended is told so, a tracker whose workers have: what it still
+ * waits for, it waits for in vain. */
 void supervisor_tell_last(struct supervisor *supervisor);
 
 /* ---- part.c ---- */

@@ -4,9 +4,11 @@ import contextlib
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
-from faults import crew, outcome, suite
+from faults import crew, outcome, suite, wrapped
 from faults.load import Load
+from faults.test_ended import wait_for_row
 from integration.test_roles import N_PACKETS, JointRun
 from support import traffic
 from support.case import each
@@ -74,6 +76,52 @@ def test_the_exporters_own_supervisor_hears_that_all_trackers_have_ended(case):
     assert ("capture", "not_ended", "unknown") in case.query("SELECT DISTINCT stage, reason, certainty FROM loss")
     assert case.query("SELECT count(*), count(finished_ns) FROM run") == [(1, 1)]
     run.judge("bounded")
+
+
+def test_trackers_that_died_before_their_goodbye_do_not_wait_for_workers_that_have_gone(case):
+    """The worker's last batches were acknowledged out of the spool: its trackers' successors will not see them again. (Or some
+    of them, or none, as far as the acknowledgements had come: then it sends them again.)"""
+    load = Load(suite.options().seed, n_packets=10_000)
+    load.write(case.directory / "in.pcap")
+    program = wrapped.programs(case, "capture", before="while [ ! -e go ]; do sleep 0.05; done")
+    run = crew.replay(case, "in.pcap", config=traffic.CONFIG, sets=(*STEADY, "tracker.shards=2"), program=program)
+    wait_for_row(case, run)
+    wait_until_idle(run)                                # the trackers have been welcomed
+    with held(case, run):
+        run.send("exporter", signal.SIGSTOP)
+        (case.directory / "go").touch()
+        run.wait_for("capture-0")
+        wait_until_idle(run)
+        run.send("capture-0", signal.SIGSTOP)           # its goodbye is waited for
+        run.send("exporter", signal.SIGCONT)
+        wait_until_idle(run)
+        run.send("wanmeter", signal.SIGSTOP)
+        for name in ("tracker-0", "tracker-1", "exporter"):
+            run.kill(name)
+        (case.directory / "wanmeter.db-spool").unlink(missing_ok=True)
+        run.send("capture-0", signal.SIGCONT)
+        wait_until_idle(run)
+    run.send("wanmeter", signal.SIGCONT)
+    run.finish({0, 3}, timeout=60)
+    outcome.judge(case, "spool gone, trackers killed before their goodbye", 1, load.usage(), verdicts=("exact", "bounded"))
+
+
+def wait_until_idle(run, seconds=0.5):
+    """None of the run's processes has taken time for so long."""
+    since, before = time.monotonic(), None
+    while time.monotonic() < since + seconds:
+        now = {pid: cpu_ticks(pid) for pid in run.processes().values()}
+        if now != before:
+            since, before = time.monotonic(), now
+        time.sleep(0.02)
+
+
+def cpu_ticks(pid):
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(fields[11]) + int(fields[12])
 
 
 def wait_until_only_the_exporter_is_left(run):
