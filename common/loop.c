@@ -29,6 +29,7 @@ struct loop {
     uv_prepare_t prepare;
     uv_idle_t idle; /* active: the loop does not block */
     struct turn *turns;
+    sigset_t heard;
     bool is_again;
 };
 
@@ -62,6 +63,7 @@ int loop_create(struct loop **out)
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_idle_init(&loop->uv, &loop->idle);
     loop->prepare.data = loop;
+    sigemptyset(&loop->heard);
     uv_prepare_start(&loop->prepare, on_prepare);
     *out = loop;
     return 0;
@@ -84,6 +86,7 @@ void loop_destroy(struct loop *loop)
 {
     if (!loop)
         return;
+    sigprocmask(SIG_BLOCK, &loop->heard, NULL);
     uv_walk(&loop->uv, close_handle, loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_loop_close(&loop->uv);
@@ -139,7 +142,6 @@ static void on_uv_signal(uv_signal_t *signal, int signal_number)
 
 int loop_add_signal(struct loop *loop, int signal_number, loop_signal_fn on_signal, void *state)
 {
-    sigset_t heard;
     struct watch *watch = watch_create(state);
     if (!watch)
         return -ENOMEM;
@@ -148,9 +150,8 @@ int loop_add_signal(struct loop *loop, int signal_number, loop_signal_fn on_sign
     int result = uv_signal_start(&watch->uv.signal, on_uv_signal, signal_number);
     if (result < 0)
         return result;
-    sigemptyset(&heard);
-    sigaddset(&heard, signal_number);
-    sigprocmask(SIG_UNBLOCK, &heard, NULL);
+    sigaddset(&loop->heard, signal_number);
+    sigprocmask(SIG_UNBLOCK, &loop->heard, NULL);
     return 0;
 }
 

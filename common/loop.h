@@ -29,7 +29,8 @@ void loop_stop(struct loop *loop);
 int loop_add_timer(struct loop *loop, uint64_t interval_ms, loop_fn on_tick, void *state);
 
 /* Calls 'on_signal' when one of SIGINT, SIGTERM (or that one) arrives, or has been held back so far
- * (blocked by who started us). 0 or -errno. */
+ * (blocked by who started us). What arrives after loop_destroy() is held back again: the process is
+ * about to end. 0 or -errno. */
 int loop_add_signals(struct loop *loop, loop_signal_fn on_signal, void *state);
 int loop_add_signal(struct loop *loop, int signal_number, loop_signal_fn on_signal, void *state);
 
