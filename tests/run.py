@@ -28,6 +28,7 @@ from support.case import EXIT_SKIP, Case, Skip, watch_descendants  # noqa: E402
 
 CASE_TIMEOUT_S = 300
 N_SLOWEST = 10
+JOBS_MAX = 8        # each case has processes of its own, and their memory
 WAITING_JOBS = 6    # cases that wait for the kernel's clock, beside the others
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
@@ -53,8 +54,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description="Runs the tests of a build.")
     parser.add_argument("--build", default=str(TESTS.parent / "build"), help="the build to test (default: build)")
     parser.add_argument("--sanitized", help="a second build, whose unit and fuzz suites are run too")
-    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1),
-                        help="cases at a time: most wait more than they work (default: two a processor)")
+    parser.add_argument("--jobs", type=int, default=min(2 * (os.cpu_count() or 1), JOBS_MAX),
+                        help=f"cases at a time: most wait more than they work (default: two a processor, at most {JOBS_MAX})")
     parser.add_argument("--list", action="store_true", help="print the names of the integration and conformance cases")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("patterns", nargs="*", metavar="PATTERN")
