@@ -263,7 +263,7 @@ static const struct config_option options[] = {
     SIZE_OPTION("exporter.checkpoint", exporter.checkpoint_bytes, "16MiB", 64 * KIB, 16 * GIB,
                 .help = "The write-ahead log is folded into the database at this size."),
     SIZE_OPTION("exporter.spool_bytes", exporter.spool_bytes, "1GiB", 0, 1024 * GIB,
-                .help = "What the database does not take for now (locked, disk full, …) is kept in "
+                .help = "What the database cannot take (locked, disk full, …) is kept in "
                         "a file of up to this size; 0B: there is none."),
     TEXT_OPTION("exporter.spool_directory", exporter.spool_directory, "", 0,
                 .help = "Where that file is; empty: beside the database. On another disk it helps "

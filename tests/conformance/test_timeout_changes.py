@@ -117,8 +117,8 @@ def some_change(chance):
 
 def trace(case, steps):
     """What the tracker says of each."""
-    frames = [Packet(START_NS + round(now * NANOSECONDS), bytes.fromhex("02000000000102000000000208 00") + packet)
-              for now, packet, *_ in steps]
+    frames = [Packet(START_NS + round(second * NANOSECONDS), bytes.fromhex("02000000000102000000000208 00") + packet)
+              for second, packet, *_ in steps]
     capture.write_pcap(case.directory / "a.pcap", frames)
     case.write("changes", "".join(step[2] + "\n" for step in steps))
     config = case.write("policies.yaml", test_kernel_policies.configuration(POLICIES))
