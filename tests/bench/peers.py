@@ -4,20 +4,24 @@
     ./dev bench --peers [--scale X] [--runs N] [--kinds mix,small,churn] [--programs WORD,…] [--directory DIR]
 
 Prints a table a capture: nanoseconds of CPU a packet (user and system, all threads and processes of a program, medians
-over the runs), how many times wanmeter's that is, the peak of its memory (proportional set size of all its processes)
-and whether its totals were those that the generator knows. At scale 1 the captures are of 2.86 M (mix), 10 M (small) and
-12 M packets (churn); the default takes some minutes. The programs take turns, so that other work on the machine meets all.
+over the runs), how many times wanmeter's and how many times the floor's that is, the peak of its memory (proportional set
+size of all its processes) and whether its totals were those that the generator knows. At scale 1 the captures are of
+2.86 M (mix), 10 M (small) and 12 M packets (churn); the default takes some minutes. The programs take turns, so that other
+work on the machine meets all.
 
 wanmeter: `wanmeter replay` with a WAN, an overhead model, a rule that sets a label; a flow row a connection (or usage rows
 alone), synchronous FULL; the audit at its end is in its figure. The others write what they usually do: pmacctd to SQLite
 and to text, nfpcapd to its files, softflowd NetFlow 9 to a collector on this machine (whose CPU does not count), argus to
-its file.
+its file. The floor (floor.c) is what no meter can be far below on the machine at hand: one process that reads with libpcap,
+parses, looks up, counts, and at the end writes a row of 20 columns a flow to SQLite. Two more rows are it without the
+database, and libpcap that only counts.
 """
 
 import argparse
 import ctypes
 import os
 import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -179,7 +183,41 @@ class Argus(Program):
         return int(fields[2]), int(fields[5])
 
 
-PROGRAMS = (Wanmeter(), WanmeterUsage(), PmacctSqlite(), PmacctPrint(), Nfpcapd(), Softflowd(), Argus())
+class Floor(Program):
+    name = "floor: one process to SQLite"
+
+    def prepare(self, build, capture):
+        return [build / "tests/bench/floor", capture, "out.db"]
+
+    def totals(self):
+        return query("SELECT sum(src_packets + dst_packets), sum(src_l3_bytes + dst_l3_bytes) FROM flow")
+
+
+class FloorWithoutRows(Program):
+    name = "floor, nothing written"
+
+    def prepare(self, build, capture):
+        return [build / "tests/bench/floor", capture]
+
+    def totals(self):
+        packets, _, l3_bytes, _ = map(int, Path("log").read_text(encoding="ascii").split())
+        return packets, l3_bytes
+
+
+class LibpcapCounting(Program):
+    name = "libpcap, counting only"
+    l2 = True
+
+    def prepare(self, build, capture):
+        return [build / "tests/bench/count_libpcap", capture]
+
+    def totals(self):
+        return tuple(map(int, Path("log").read_text(encoding="ascii").split()))
+
+
+PROGRAMS = (Wanmeter(), WanmeterUsage(), PmacctSqlite(), PmacctPrint(), Nfpcapd(), Softflowd(), Argus(), Floor(),
+            FloorWithoutRows(), LibpcapCounting())
+OURS = (Wanmeter, Floor, FloorWithoutRows, LibpcapCounting)     # whose totals must be right
 
 
 def is_udp_bound(port):
@@ -233,7 +271,9 @@ def run(command, directory, bystander):
         time.sleep(SAMPLE_INTERVAL_S)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    cpu_s, peak = usage.ru_utime + usage.ru_stime, max(peak, usage.ru_maxrss * 1024)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    if usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:    # else it is ours, of before exec()
+        peak = max(peak, usage.ru_maxrss * 1024)
     return cpu_s + wait_for_orphans(bystander), peak, process.returncode
 
 
@@ -290,19 +330,26 @@ def measure(kind, programs, arguments, directory):
             results[program].append(Result(program, arguments.build, capture, known, directory / "run"))
     capture.unlink()
     print(f"\n{kind}: {known[0]} packets, {known[3]} connections, {known[1]} bytes of frames, {known[2]} of IP")
-    print(f"{'program':28} {'ns a packet':>11} {'ratio':>6} {'MiB':>6}  totals")
     return results
 
 
 def show(results):
+    """Prints the table; whether wanmeter's and the yardsticks' totals were right."""
     median = {program: statistics.median(result.ns for result in runs) for program, runs in results.items()}
-    base = next(iter(median.values()))
+    print(f"{'':28} {'ns a':>7} {'times':>8} {'times':>9} {'peak':>6}\n"
+          f"{'program':28} {'packet':>7} {'wanmeter':>8} {'the floor':>9} {'MiB':>6}  totals")
     for program, runs in results.items():
         peak = max(result.peak_bytes for result in runs) / 2**20
         verdict = next((result.verdict() for result in runs if not result.is_right), "right")
-        print(f"{program.name:28} {median[program]:11.0f} {median[program] / base:6.2f} {peak:6.0f}  {verdict}", flush=True)
-    return all(result.is_right for program, runs in results.items() if isinstance(program, Wanmeter)
-               for result in runs)
+        print(f"{program.name:28} {median[program]:7.0f} {times(median, program, Wanmeter):>8} "
+              f"{times(median, program, Floor):>9} {peak:6.0f}  {verdict}", flush=True)
+    return all(result.is_right for program, runs in results.items() if isinstance(program, OURS) for result in runs)
+
+
+def times(median, program, kind):
+    """How many times what the one of class 'kind' takes: text."""
+    base = [ns for other, ns in median.items() if type(other) is kind]
+    return f"{median[program] / base[0]:.2f}" if base else "-"
 
 
 def main():
