@@ -117,9 +117,9 @@ static const struct config_option options[] = {
 
     INTEGER_OPTION("capture.workers", capture.workers, "1", 1, 64,
                    .help = "Capture processes of a replay."),
-    INTEGER_OPTION("capture.batch_packets", capture.batch_packets, "4096", 1, 65536,
+    INTEGER_OPTION("capture.batch_packets", capture.batch_packets, "16384", 1, 65536,
                    .help = "A batch is sent when it has this many packets."),
-    SIZE_OPTION("capture.batch", capture.batch_bytes, "128KiB", 4 * KIB, 8 * MIB,
+    SIZE_OPTION("capture.batch", capture.batch_bytes, "512KiB", 4 * KIB, 8 * MIB,
                 .help = "And when it has this many bytes."),
     DURATION_OPTION("capture.batch_interval", capture.batch_interval_ns, "1s", 1 * US, 1 * H,
                     .help = "And when it spans this much packet time."),

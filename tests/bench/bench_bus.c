@@ -18,8 +18,8 @@
 #include "proto/uplink.h"
 
 enum {
-    BATCHES = 2000,
-    PACKETS_A_BATCH = 2180,
+    BATCHES = 500,
+    PACKETS_A_BATCH = 8738,
     BATCH_BYTES_MAX = PACKETS_A_BATCH * PACKET_SIZE_MAX,
     WINDOW_BYTES = 16 * 1024 * 1024,
     RING_BYTES = WINDOW_BYTES + 2 * 1024 * 1024,

@@ -58,8 +58,8 @@ static void test_defaults_are_the_documented_ones(void **state)
     assert_int_equal(config.zone, 0);
     assert_int_equal(config.n_wans + config.n_accounts + config.n_sources, 0);
     assert_int_equal(config.capture.workers, 1);
-    assert_int_equal(config.capture.batch_packets, 4096);
-    assert_int_equal(config.capture.batch_bytes, 128 * 1024);
+    assert_int_equal(config.capture.batch_packets, 16384);
+    assert_int_equal(config.capture.batch_bytes, 512 * 1024);
     assert_int_equal(config.capture.flush_interval_ns, 20000000);
     assert_int_equal(config.capture.window_bytes, 64 * 1024 * 1024);
     assert_int_equal(config.capture.time_jump_max_ns, 600 * INT64_C(1000000000));

@@ -238,7 +238,7 @@ static void test_wans_that_can_not_work_are_refused(void **state)
                   "65536', expected one of 'wanmeter overhead list')\n");
     assert_errors("capture: {window: 64KiB}\n",
                   "f: capture.window: less than two of capture.batch (got '64KiB', expected at "
-                  "least 256KiB)\n");
+                  "least 1MiB)\n");
 }
 
 static void test_a_key_given_twice_is_refused(void **state)
