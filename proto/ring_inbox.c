@@ -8,6 +8,7 @@
 
 #include "common/bus.h"
 #include "proto/ring/ring_internal.h"
+#include "proto/ring/ring_view.h"
 
 enum { WAITING_AT_START = 64 };
 
@@ -18,7 +19,7 @@ struct waiting {
 
 struct ring_inbox {
     struct stream_id stream;
-    int descriptor;
+    struct ring_view file;
     struct waiting *waiting; /* a ring of n_places */
     size_t n_places;
     size_t first;
@@ -44,12 +45,13 @@ int ring_inbox_open(const char *path, const struct stream_id *stream, struct rin
     if (descriptor < 0)
         return descriptor;
     struct ring_inbox *inbox = calloc(1, sizeof *inbox);
-    if (!inbox) {
-        close(descriptor);
-        return -ENOMEM;
+    int result = inbox ? ring_view_open(descriptor, &inbox->file) : -ENOMEM;
+    close(descriptor);
+    if (result < 0) {
+        free(inbox);
+        return result;
     }
     inbox->stream = *stream;
-    inbox->descriptor = descriptor;
     *out = inbox;
     return 0;
 }
@@ -58,7 +60,7 @@ void ring_inbox_close(struct ring_inbox *inbox)
 {
     if (!inbox)
         return;
-    close(inbox->descriptor);
+    ring_view_close(&inbox->file);
     free(inbox->waiting);
     free(inbox);
 }
@@ -110,36 +112,20 @@ void ring_inbox_clear(struct ring_inbox *inbox)
 
 /* ---- taking ---- */
 
-static bool read_all(int descriptor, void *room, size_t size, off_t offset)
-{
-    size_t n_read = 0;
-    while (n_read < size) {
-        ssize_t n =
-            pread(descriptor, (uint8_t *)room + n_read, size - n_read, offset + (off_t)n_read);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        n_read += (size_t)n;
-    }
-    return true;
-}
-
 /* Our copy of a record that is what the sender said, malloc'ed; NULL: it is not. */
 static struct ring_record *copy_record(const struct ring_inbox *inbox,
                                        const struct batch_place *place)
 {
     if (place->size == 0 || place->size > BUS_MESSAGE_MAX || place->offset % RING_ALIGNMENT != 0 ||
-        place->offset > INT64_MAX - RING_HEADER_SIZE - 2 * (uint64_t)BUS_MESSAGE_MAX)
+        place->offset > UINT64_MAX - RING_HEADER_SIZE)
         return NULL;
     size_t size = sizeof(struct ring_record) + (size_t)place->size;
     struct ring_record *record = malloc(size);
     if (!record)
         return NULL;
-    bool is_right =
-        read_all(inbox->descriptor, record, size, (off_t)(RING_HEADER_SIZE + place->offset)) &&
-        record->magic == RING_RECORD_MAGIC && record->size == place->size &&
-        record->crc == place->crc && ring_record_crc(record) == place->crc;
+    bool is_right = ring_view_copy(&inbox->file, RING_HEADER_SIZE + place->offset, record, size) &&
+                    record->magic == RING_RECORD_MAGIC && record->size == place->size &&
+                    record->crc == place->crc && ring_record_crc(record) == place->crc;
     if (is_right)
         return record;
     free(record);

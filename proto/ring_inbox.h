@@ -7,11 +7,11 @@
  *     ring_inbox_close(inbox);
  *
  * The ring is another process's, which may write to it, cut it short or put another in its place at
- * any time: nothing in it is believed. A batch is read once, by pread(), into memory of our own
- * (what is cut from a file that is mapped would end the process), and only the copy is looked at:
- * its record's sum must be the one that the sender told, and that of the copy; its number and its
- * stream those of the place. A sender does not write over a batch before it is acknowledged, so one
- * that does not pass is damaged, or another's: it has to come by the socket.
+ * any time: nothing in it is believed. A batch is read once, from a mapping that may lose its end
+ * (ring/ring_view.h), into memory of our own, and only the copy is looked at: its record's sum must
+ * be the one that the sender told, and that of the copy; its number and its stream those of the
+ * place. A sender does not write over a batch before it is acknowledged, so one that does not pass
+ * is damaged, or another's: it has to come by the socket.
  *
  * The file is opened by the first batch and stays open: who has another ring has another stream.
  * Not thread-safe. */
@@ -28,7 +28,7 @@ enum { RING_INBOX_MAX = 4096 };
 
 struct ring_inbox;
 
-/* 0 or -errno: there is no such file, or it may not be read, or it is no file. */
+/* 0 or -errno: there is no such file, or it may not be read or mapped, or it is no file. */
 int ring_inbox_open(const char *path, const struct stream_id *stream, struct ring_inbox **out);
 void ring_inbox_close(struct ring_inbox *inbox); /* accepts NULL */
 
