@@ -1,55 +1,13 @@
 #include "capture/wan.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "capture/wan/pppoe_sessions.h"
-#include "capture/wan/wan_index.h"
-#include "capture/wan/wan_prefixes.h"
-#include "proto/filter.h"
-
-/* A match of a WAN, in the order of the file over all WANs. */
-struct rule {
-    const struct config_wan_match *match;
-    struct wan_prefixes local;
-    struct frame_filter *filter; /* NULL: none */
-    int32_t zone;
-    uint16_t wan;
-    uint8_t number;    /* among its WAN's, from 0; WAN_MATCH_MAX: that or a later one */
-    uint8_t direction; /* DIRECTION_NONE: to be found out */
-};
-
-struct source_rule {
-    const char *interface;
-    int32_t zone;
-    uint8_t direction;
-};
-
-struct wan_table {
-    struct rule *rules;
-    size_t n_rules;
-    struct wan_index rule_index; /* each rule under its first exact key */
-    uint32_t *keyless;           /* rules without one, in order */
-    size_t n_keyless;
-    struct source_rule *sources;
-    size_t n_sources;
-    struct wan_index source_index;
-    struct wan_index account_index;
-    struct wan_prefixes local;
-    uint16_t zone;
-    struct pppoe_sessions *sessions; /* NULL: none of the matches asks */
-    bool closes_sessions;
-    bool needs_interface; /* some key is of the kind */
-    bool needs_macs;
-    bool is_empty; /* nothing is configured: all frames get the same */
-};
+#include "capture/wan/wan_table.h"
 
 /* What a frame is looked up by. */
 struct keys {
     const struct layers *layers;
     const char *interface;
-    uint64_t interface_hash;
     uint64_t source_mac;
     uint64_t destination_mac;
     const struct packet *packet;
@@ -57,213 +15,10 @@ struct keys {
     enum direction local; /* by the prefixes of the last rule that held, if it has some */
 };
 
-/* In two loads: six bytes copied into a number and read back as eight make the processor wait. */
-static uint64_t mac_value(const uint8_t *bytes)
-{
-    uint32_t first;
-    uint16_t last;
-    memcpy(&first, bytes, sizeof first);
-    memcpy(&last, bytes + sizeof first, sizeof last);
-    return first | (uint64_t)last << 32;
-}
-
-/* FNV-1a: names are short. */
-static uint64_t name_value(const char *name)
-{
-    uint32_t hash = 2166136261;
-    for (; *name; name++)
-        hash = (hash ^ (uint8_t)*name) * 16777619;
-    return hash;
-}
-
-/* ---- compiling ---- */
-
-static uint8_t fixed_direction(const char *text)
-{
-    if (text && strcmp(text, direction_name(DIRECTION_UP)) == 0)
-        return DIRECTION_UP;
-    if (text && strcmp(text, direction_name(DIRECTION_DOWN)) == 0)
-        return DIRECTION_DOWN;
-    return DIRECTION_NONE;
-}
-
-static size_t count_keys(const struct config *config, size_t *n_rules)
-{
-    size_t n_keys = 0;
-    *n_rules = 0;
-    for (size_t i = 0; i < config->n_wans; i++) {
-        *n_rules += config->wans[i].n_matches;
-        for (size_t k = 0; k < config->wans[i].n_matches; k++)
-            n_keys += 1 + config->wans[i].matches[k].n_gateway_macs;
-    }
-    return n_keys;
-}
-
-static bool has_exact_key(const struct config_wan_match *match)
-{
-    return match->pppoe_session >= 0 || match->inner_vlan >= 0 || match->vlan >= 0 ||
-           match->mpls_label >= 0 || match->n_gateway_macs || match->interface;
-}
-
-/* Files the rule under one of its exact keys, the most selective kind first. */
-static void index_rule(struct wan_index *index, const struct config_wan_match *match,
-                       uint32_t place)
-{
-    if (match->pppoe_session >= 0)
-        wan_index_add(index, WAN_KEY_PPPOE_SESSION, (uint64_t)match->pppoe_session, place);
-    else if (match->inner_vlan >= 0)
-        wan_index_add(index, WAN_KEY_INNER_VLAN, (uint64_t)match->inner_vlan, place);
-    else if (match->vlan >= 0)
-        wan_index_add(index, WAN_KEY_VLAN, (uint64_t)match->vlan, place);
-    else if (match->mpls_label >= 0)
-        wan_index_add(index, WAN_KEY_MPLS_LABEL, (uint64_t)match->mpls_label, place);
-    else if (match->n_gateway_macs)
-        for (size_t i = 0; i < match->n_gateway_macs; i++)
-            wan_index_add(index, WAN_KEY_MAC, mac_value(match->gateway_macs[i].bytes), place);
-    else if (match->interface)
-        wan_index_add(index, WAN_KEY_INTERFACE, name_value(match->interface), place);
-}
-
-static int add_rule(struct wan_table *table, const struct config_wan *wan, uint16_t wan_number,
-                    const struct config_wan_match *match)
-{
-    struct rule *rule = &table->rules[table->n_rules];
-    rule->match = match;
-    rule->wan = wan_number;
-    size_t number = (size_t)(match - wan->matches);
-    rule->number = (uint8_t)(number < WAN_MATCH_MAX ? number : WAN_MATCH_MAX);
-    rule->zone = wan->zone;
-    rule->direction = fixed_direction(wan->direction);
-    if (!has_exact_key(match))
-        table->keyless[table->n_keyless++] = (uint32_t)table->n_rules;
-    table->n_rules++;
-    char error[FILTER_ERROR_SIZE];
-    if (match->filter && frame_filter_create(match->filter, &rule->filter, error) < 0)
-        return -ENOMEM; /* that it compiles was checked with the configuration */
-    return wan_prefixes_create(match->local_prefixes, match->n_local_prefixes, &rule->local);
-}
-
-static int compile_rules(struct wan_table *table, const struct config *config)
-{
-    size_t n_rules;
-    size_t n_keys = count_keys(config, &n_rules);
-    table->rules = calloc(n_rules + 1, sizeof *table->rules);
-    table->keyless = calloc(n_rules + 1, sizeof *table->keyless);
-    if (!table->rules || !table->keyless || wan_index_create(n_keys, &table->rule_index) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < config->n_wans; i++) {
-        const struct config_wan *wan = &config->wans[i];
-        for (size_t k = 0; k < wan->n_matches; k++)
-            if (add_rule(table, wan, (uint16_t)(i + 1), &wan->matches[k]) < 0)
-                return -ENOMEM;
-    }
-    for (size_t i = table->n_rules; i-- > 0;) /* the index gives the last one first */
-        index_rule(&table->rule_index, table->rules[i].match, (uint32_t)i);
-    return 0;
-}
-
-static int compile_sources(struct wan_table *table, const struct config *config)
-{
-    table->sources = calloc(config->n_sources + 1, sizeof *table->sources);
-    if (!table->sources || wan_index_create(config->n_sources, &table->source_index) < 0)
-        return -ENOMEM;
-    table->n_sources = config->n_sources;
-    for (size_t i = config->n_sources; i-- > 0;) {
-        const struct config_source *source = &config->sources[i];
-        table->sources[i] = (struct source_rule){.interface = source->interface,
-                                                 .zone = source->zone,
-                                                 .direction = fixed_direction(source->direction)};
-        wan_index_add(&table->source_index, WAN_KEY_INTERFACE, name_value(source->interface),
-                      (uint32_t)i);
-    }
-    return 0;
-}
-
-static int compile_accounts(struct wan_table *table, const struct config *config)
-{
-    size_t n_keys = 0;
-    for (size_t i = 0; i < config->n_accounts; i++)
-        n_keys += config->accounts[i].n_macs + config->accounts[i].n_vlans +
-                  config->accounts[i].n_pppoe_sessions;
-    struct wan_index *index = &table->account_index;
-    if (wan_index_create(n_keys, index) < 0)
-        return -ENOMEM;
-    for (size_t i = config->n_accounts; i-- > 0;) {
-        const struct config_account *account = &config->accounts[i];
-        uint32_t number = (uint32_t)i + 1;
-        for (size_t k = 0; k < account->n_macs; k++)
-            wan_index_add(index, WAN_KEY_MAC, mac_value(account->macs[k].bytes), number);
-        for (size_t k = 0; k < account->n_vlans; k++)
-            wan_index_add(index, WAN_KEY_VLAN, (uint64_t)account->vlans[k], number);
-        for (size_t k = 0; k < account->n_pppoe_sessions; k++)
-            wan_index_add(index, WAN_KEY_PPPOE_SESSION, (uint64_t)account->pppoe_sessions[k],
-                          number);
-    }
-    return 0;
-}
-
-static int create_sessions(struct wan_table *table, const struct config *config)
-{
-    bool is_wanted = false;
-    for (size_t i = 0; i < table->n_rules; i++)
-        is_wanted |= table->rules[i].match->n_pppoe_concentrators > 0;
-    table->needs_macs |= is_wanted;
-    table->closes_sessions = config->capture.pppoe_padt;
-    return is_wanted ? pppoe_sessions_create(&table->sessions) : 0;
-}
-
-int wan_table_create(const struct config *config, struct wan_table **out)
-{
-    struct wan_table *table = calloc(1, sizeof *table);
-    if (!table)
-        return -ENOMEM;
-    table->zone = (uint16_t)config->zone;
-    if (wan_prefixes_create(config->local_prefixes, config->n_local_prefixes, &table->local) < 0 ||
-        compile_rules(table, config) < 0 || compile_sources(table, config) < 0 ||
-        compile_accounts(table, config) < 0) {
-        wan_table_destroy(table);
-        return -ENOMEM;
-    }
-    table->needs_interface =
-        table->n_sources || wan_index_has(&table->rule_index, WAN_KEY_INTERFACE);
-    table->needs_macs = wan_index_has(&table->account_index, WAN_KEY_MAC);
-    for (size_t i = 0; i < table->n_rules; i++)
-        table->needs_macs |= table->rules[i].match->n_gateway_macs > 0;
-    if (create_sessions(table, config) < 0) {
-        wan_table_destroy(table);
-        return -ENOMEM;
-    }
-    table->is_empty = !table->n_rules && !table->n_sources && !table->account_index.kinds &&
-                      !wan_prefixes_has_any(&table->local);
-    *out = table;
-    return 0;
-}
-
-void wan_table_destroy(struct wan_table *table)
-{
-    if (!table)
-        return;
-    for (size_t i = 0; i < table->n_rules; i++) {
-        wan_prefixes_destroy(&table->rules[i].local);
-        frame_filter_destroy(table->rules[i].filter);
-    }
-    wan_prefixes_destroy(&table->local);
-    pppoe_sessions_destroy(table->sessions);
-    wan_index_destroy(&table->rule_index);
-    wan_index_destroy(&table->source_index);
-    wan_index_destroy(&table->account_index);
-    free(table->rules);
-    free(table->keyless);
-    free(table->sources);
-    free(table);
-}
-
-/* ---- matching ---- */
-
 static bool has_mac(const struct config_wan_match *match, uint64_t mac)
 {
     for (size_t i = 0; i < match->n_gateway_macs; i++)
-        if (mac_value(match->gateway_macs[i].bytes) == mac)
+        if (wan_mac_value(match->gateway_macs[i].bytes) == mac)
             return true;
     return false;
 }
@@ -278,7 +33,7 @@ static enum direction concentrator_direction(const struct wan_table *table,
         return DIRECTION_NONE;
     uint16_t id = (uint16_t)layers->pppoe_session;
     for (size_t i = 0; i < match->n_pppoe_concentrators; i++) {
-        uint64_t mac = mac_value(match->pppoe_concentrators[i].bytes);
+        uint64_t mac = wan_mac_value(match->pppoe_concentrators[i].bytes);
         if (!pppoe_sessions_has(table->sessions, mac, id))
             continue;
         if (mac == keys->destination_mac)
@@ -289,7 +44,9 @@ static enum direction concentrator_direction(const struct wan_table *table,
     return DIRECTION_NONE;
 }
 
-static bool holds(const struct wan_table *table, const struct rule *rule, struct keys *keys)
+/* Does what the link layer says fit the rule? */
+static bool link_holds(const struct wan_table *table, const struct wan_rule *rule,
+                       const struct keys *keys)
 {
     const struct config_wan_match *match = rule->match;
     const struct layers *layers = keys->layers;
@@ -303,8 +60,13 @@ static bool holds(const struct wan_table *table, const struct rule *rule, struct
     if (match->n_gateway_macs && !(layers->source_mac && has_mac(match, keys->source_mac)) &&
         !(layers->destination_mac && has_mac(match, keys->destination_mac)))
         return false;
-    if (match->n_pppoe_concentrators &&
-        concentrator_direction(table, match, keys) == DIRECTION_NONE)
+    return !match->n_pppoe_concentrators ||
+           concentrator_direction(table, match, keys) != DIRECTION_NONE;
+}
+
+static bool holds(const struct wan_table *table, const struct wan_rule *rule, struct keys *keys)
+{
+    if (rule->has_link_keys && !link_holds(table, rule, keys))
         return false;
     if (wan_prefixes_has_any(&rule->local)) {
         keys->local = wan_prefixes_direction(&rule->local, keys->packet);
@@ -348,11 +110,11 @@ static uint32_t find_by_key(const struct wan_table *table, struct keys *keys)
         best = best_under(table, WAN_KEY_MAC, keys->source_mac, keys, best);
     if (layers->destination_mac)
         best = best_under(table, WAN_KEY_MAC, keys->destination_mac, keys, best);
-    return best_under(table, WAN_KEY_INTERFACE, keys->interface_hash, keys, best);
+    return best_under(table, WAN_KEY_INTERFACE, table->interface_hash, keys, best);
 }
 
 /* NULL: none holds. */
-static const struct rule *find_rule(const struct wan_table *table, struct keys *keys)
+static const struct wan_rule *find_rule(const struct wan_table *table, struct keys *keys)
 {
     uint32_t best = table->rule_index.kinds ? find_by_key(table, keys) : (uint32_t)table->n_rules;
     for (size_t i = 0; i < table->n_keyless && table->keyless[i] < best; i++)
@@ -361,19 +123,29 @@ static const struct rule *find_rule(const struct wan_table *table, struct keys *
     return best < table->n_rules ? &table->rules[best] : NULL;
 }
 
-static const struct source_rule *find_source(const struct wan_table *table, const struct keys *keys)
+static const struct wan_source_rule *find_source(const struct wan_table *table,
+                                                 const char *interface)
 {
     const struct wan_index *index = &table->source_index;
     const struct wan_index_entry *entry =
-        wan_index_first(index, WAN_KEY_INTERFACE, keys->interface_hash);
+        wan_index_first(index, WAN_KEY_INTERFACE, table->interface_hash);
     for (; entry; entry = wan_index_next(index, entry))
-        if (strcmp(table->sources[entry->place].interface, keys->interface) == 0)
+        if (strcmp(table->sources[entry->place].interface, interface) == 0)
             return &table->sources[entry->place];
     return NULL;
 }
 
-static enum direction find_direction(const struct wan_table *table, const struct rule *rule,
-                                     const struct source_rule *source, const struct keys *keys)
+/* A name stays at its place as long as its source is open, so the same place is the same name: most
+ * frames come from where the last one came. */
+static void look_at_interface(struct wan_table *table, const char *interface)
+{
+    table->interface = interface;
+    table->interface_hash = wan_name_value(interface);
+    table->source = table->n_sources ? find_source(table, interface) : NULL;
+}
+
+static enum direction find_direction(const struct wan_table *table, const struct wan_rule *rule,
+                                     const struct wan_source_rule *source, const struct keys *keys)
 {
     if (rule && rule->direction != DIRECTION_NONE)
         return rule->direction;
@@ -415,21 +187,49 @@ static uint16_t find_account(const struct wan_table *table, const struct keys *k
     return best == UINT32_MAX ? 0 : (uint16_t)best;
 }
 
+static void set_zone(const struct wan_table *table, const struct wan_rule *rule,
+                     struct packet *packet)
+{
+    if (rule && rule->zone >= 0)
+        packet->zone = (uint16_t)rule->zone;
+    else if (table->source && table->source->zone >= 0)
+        packet->zone = (uint16_t)table->source->zone;
+}
+
 static void apply(const struct wan_table *table, struct keys *keys, struct packet *packet)
 {
-    const struct rule *rule = table->n_rules ? find_rule(table, keys) : NULL;
-    const struct source_rule *source = table->n_sources ? find_source(table, keys) : NULL;
+    const struct wan_rule *rule = table->n_rules ? find_rule(table, keys) : NULL;
     if (rule) {
         packet->wan = rule->wan;
         packet->wan_match = rule->number;
     }
-    if (rule && rule->zone >= 0)
-        packet->zone = (uint16_t)rule->zone;
-    else if (source && source->zone >= 0)
-        packet->zone = (uint16_t)source->zone;
-    packet->direction = (uint8_t)find_direction(table, rule, source, keys);
+    set_zone(table, rule, packet);
+    packet->direction = (uint8_t)find_direction(table, rule, table->source, keys);
     if (table->account_index.kinds)
         packet->l2_account = find_account(table, keys);
+}
+
+/* The same in a sixth of the instructions, where is_by_prefixes. */
+static inline void apply_prefixes(const struct wan_table *table, struct packet *packet)
+{
+    const struct wan_rule *rule = table->rules, *end = table->rules + table->n_rules;
+    enum direction direction = DIRECTION_NONE;
+    for (; rule < end; rule++)
+        if ((direction = wan_prefixes_direction(&rule->local, packet)) != DIRECTION_NONE)
+            break;
+    uint8_t fixed = DIRECTION_NONE;
+    if (rule == end) {
+        rule = NULL;
+        direction = wan_prefixes_direction(&table->local, packet);
+    } else {
+        packet->wan = rule->wan;
+        packet->wan_match = rule->number;
+        fixed = rule->direction;
+    }
+    if (fixed == DIRECTION_NONE && table->source)
+        fixed = table->source->direction;
+    packet->direction = fixed != DIRECTION_NONE ? fixed : (uint8_t)direction;
+    set_zone(table, rule, packet);
 }
 
 /* Whoever of the two ends a session: one of them is the concentrator. */
@@ -447,6 +247,20 @@ static void note_sessions(struct wan_table *table, const struct keys *keys)
     }
 }
 
+static __attribute__((noinline)) void apply_all(struct wan_table *table, const struct frame *frame,
+                                                const struct layers *layers, struct packet *packet)
+{
+    struct keys keys = {
+        .layers = layers, .interface = frame->interface, .packet = packet, .frame = frame};
+    if (table->needs_macs && layers->source_mac)
+        keys.source_mac = wan_mac_value(layers->source_mac);
+    if (table->needs_macs && layers->destination_mac)
+        keys.destination_mac = wan_mac_value(layers->destination_mac);
+    if (table->sessions)
+        note_sessions(table, &keys);
+    apply(table, &keys, packet);
+}
+
 void wan_table_apply(struct wan_table *table, const struct frame *frame,
                      const struct layers *layers, struct packet *packet)
 {
@@ -457,15 +271,10 @@ void wan_table_apply(struct wan_table *table, const struct frame *frame,
     packet->l2_account = 0;
     if (table->is_empty)
         return;
-    struct keys keys = {
-        .layers = layers, .interface = frame->interface, .packet = packet, .frame = frame};
-    if (table->needs_interface)
-        keys.interface_hash = name_value(frame->interface);
-    if (table->needs_macs && layers->source_mac)
-        keys.source_mac = mac_value(layers->source_mac);
-    if (table->needs_macs && layers->destination_mac)
-        keys.destination_mac = mac_value(layers->destination_mac);
-    if (table->sessions)
-        note_sessions(table, &keys);
-    apply(table, &keys, packet);
+    if (table->needs_interface && frame->interface != table->interface)
+        look_at_interface(table, frame->interface);
+    if (table->is_by_prefixes)
+        apply_prefixes(table, packet);
+    else
+        apply_all(table, frame, layers, packet);
 }

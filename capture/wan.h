@@ -21,9 +21,9 @@
  * session. Frames that are not IP get all of this too, by their link layer.
  *
  * A frame is looked up by its keys (wan_index.h), not tried against each WAN: the cost grows only
- * with the matches that share a key, and with those that have nothing but prefixes. Not
- * thread-safe.
- */
+ * with the matches that share a key, and with those that have nothing but prefixes; where no match
+ * and no account has a key, none is looked up. A frame whose interface is named at the same place
+ * as the last one's is of the same interface. Not thread-safe. */
 #ifndef WANMETER_CAPTURE_WAN_H
 #define WANMETER_CAPTURE_WAN_H
 

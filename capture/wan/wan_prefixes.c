@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct prefix4 {
-    uint32_t network; /* as it lies in memory, both */
-    uint32_t mask;
-};
-
 struct prefix6 {
     uint64_t network[2];
     uint64_t mask[2];
@@ -43,17 +38,7 @@ int wan_prefixes_create(const struct config_prefix *items, size_t n, struct wan_
     return 0;
 }
 
-static inline bool is_inside4(const struct wan_prefixes *prefixes, const uint8_t *bytes)
-{
-    uint32_t address;
-    memcpy(&address, bytes, sizeof address);
-    for (size_t i = 0; i < prefixes->n4; i++)
-        if ((address & prefixes->v4[i].mask) == prefixes->v4[i].network)
-            return true;
-    return false;
-}
-
-static inline bool is_inside6(const struct wan_prefixes *prefixes, const uint8_t *bytes)
+bool wan_prefixes_has6(const struct wan_prefixes *prefixes, const uint8_t *bytes)
 {
     uint64_t address[2];
     memcpy(address, bytes, sizeof address);
@@ -64,24 +49,6 @@ static inline bool is_inside6(const struct wan_prefixes *prefixes, const uint8_t
             return true;
     }
     return false;
-}
-
-enum direction wan_prefixes_direction(const struct wan_prefixes *prefixes,
-                                      const struct packet *packet)
-{
-    if (!wan_prefixes_has_any(prefixes) || !packet_is_ip(packet))
-        return DIRECTION_NONE;
-    bool source, destination;
-    if (packet->marks & PACKET_MARK_IPV6) {
-        source = is_inside6(prefixes, packet->source_address);
-        destination = is_inside6(prefixes, packet->destination_address);
-    } else {
-        source = is_inside4(prefixes, packet->source_address);
-        destination = is_inside4(prefixes, packet->destination_address);
-    }
-    if (source == destination)
-        return DIRECTION_NONE;
-    return source ? DIRECTION_UP : DIRECTION_DOWN;
 }
 
 void wan_prefixes_destroy(struct wan_prefixes *prefixes)

@@ -11,11 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/config.h"
 #include "proto/packet.h"
 
-struct prefix4;
+struct prefix4 {
+    uint32_t network; /* as it lies in memory, both */
+    uint32_t mask;
+};
+
 struct prefix6;
 
 struct wan_prefixes {
@@ -34,8 +39,32 @@ static inline bool wan_prefixes_has_any(const struct wan_prefixes *prefixes)
     return prefixes->n4 + prefixes->n6 > 0;
 }
 
+static inline bool wan_prefixes_has4(const struct wan_prefixes *prefixes, const uint8_t *bytes)
+{
+    uint32_t address;
+    memcpy(&address, bytes, sizeof address);
+    for (size_t i = 0; i < prefixes->n4; i++)
+        if ((address & prefixes->v4[i].mask) == prefixes->v4[i].network)
+            return true;
+    return false;
+}
+
+bool wan_prefixes_has6(const struct wan_prefixes *prefixes, const uint8_t *bytes);
+
 /* Up: from inside to outside; down: the reverse; none: both ends on one side, or no IP packet. */
-enum direction wan_prefixes_direction(const struct wan_prefixes *prefixes,
-                                      const struct packet *packet);
+static inline enum direction wan_prefixes_direction(const struct wan_prefixes *prefixes,
+                                                    const struct packet *packet)
+{
+    if (!wan_prefixes_has_any(prefixes) || !packet_is_ip(packet))
+        return DIRECTION_NONE;
+    bool is_ipv6 = packet->marks & PACKET_MARK_IPV6;
+    bool source = is_ipv6 ? wan_prefixes_has6(prefixes, packet->source_address)
+                          : wan_prefixes_has4(prefixes, packet->source_address);
+    bool destination = is_ipv6 ? wan_prefixes_has6(prefixes, packet->destination_address)
+                               : wan_prefixes_has4(prefixes, packet->destination_address);
+    if (source == destination)
+        return DIRECTION_NONE;
+    return source ? DIRECTION_UP : DIRECTION_DOWN;
+}
 
 #endif
