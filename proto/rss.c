@@ -119,74 +119,87 @@ uint32_t rss_hash_bytes(const struct rss *rss, const uint8_t *bytes, size_t size
     return hash;
 }
 
-static inline __attribute__((always_inline)) uint32_t
-hash_address(const struct rss *rss, size_t at, const uint8_t *address, size_t size)
+/* Of 'n' bytes, the last of which is the lowest of 'word'. A port of 0 adds nothing: so without
+ * ports the hash is that of the addresses alone. */
+static inline __attribute__((always_inline)) uint32_t hash_word(const uint32_t table[][256],
+                                                                uint64_t word, unsigned n)
 {
     uint32_t hash = 0;
-#pragma GCC unroll 16
-    for (size_t i = 0; i < size; i++)
-        hash ^= rss->table[at + i][address[i]];
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++)
+        hash ^= table[i][word >> 8 * (n - 1 - i) & 0xff];
     return hash;
 }
 
-/* 'size' is a constant wherever this is called: the loops are unrolled. */
-static inline __attribute__((always_inline)) uint32_t hash_endpoints(const struct rss *rss,
-                                                                     const struct endpoint *low,
-                                                                     const struct endpoint *high,
-                                                                     size_t size, bool has_ports)
+static inline uint64_t read_word(const uint8_t *bytes)
 {
-    uint32_t hash = hash_address(rss, 0, low->address, size);
-    hash ^= hash_address(rss, size, high->address, size);
-    if (!has_ports)
-        return hash;
-    const uint32_t(*table)[256] = rss->table + 2 * size;
-    return hash ^ table[0][low->port >> 8] ^ table[1][low->port & 0xff] ^
-           table[2][high->port >> 8] ^ table[3][high->port & 0xff];
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return __builtin_bswap64(word);
 }
 
-static inline uint64_t ipv4_order(const struct endpoint *end)
+static inline uint64_t ipv4_end(const struct endpoint *end)
 {
     uint32_t address;
     memcpy(&address, end->address, sizeof address);
     return (uint64_t)__builtin_bswap32(address) << 16 | end->port;
 }
 
-static inline __attribute__((always_inline)) bool
-orders_after(const struct endpoint *a, const struct endpoint *b, bool is_ipv6)
+static inline __attribute__((always_inline)) uint32_t
+tag_of_ipv4(const struct rss *rss, const struct endpoint *source,
+            const struct endpoint *destination, bool *source_is_high)
 {
-    if (!is_ipv6)
-        return ipv4_order(a) > ipv4_order(b);
+    uint64_t a = ipv4_end(source), b = ipv4_end(destination);
+    *source_is_high = a > b;
+    uint64_t low = a > b ? b : a;
+    uint64_t high = a > b ? a : b;
+    const uint32_t(*table)[256] = rss->table;
+    return hash_word(table, low >> 16, IPV4_SIZE) ^
+           hash_word(table + IPV4_SIZE, high >> 16, IPV4_SIZE) ^
+           hash_word(table + 2 * IPV4_SIZE, low, PORT_SIZE) ^
+           hash_word(table + 2 * IPV4_SIZE + PORT_SIZE, high, PORT_SIZE);
+}
+
+static bool ipv6_orders_after(const struct endpoint *a, const struct endpoint *b)
+{
     int order = memcmp(a->address, b->address, IPV6_SIZE);
     return order > 0 || (order == 0 && a->port > b->port);
 }
 
-static inline __attribute__((always_inline)) uint32_t
-hash_canonical(const struct rss *rss, const struct endpoint *source,
-               const struct endpoint *destination, bool is_ipv6, bool has_ports,
-               bool *source_is_high)
+static __attribute__((noinline)) uint32_t tag_of_ipv6(const struct rss *rss,
+                                                      const struct endpoint *source,
+                                                      const struct endpoint *destination,
+                                                      bool *source_is_high)
 {
-    *source_is_high = orders_after(source, destination, is_ipv6);
+    enum { HALF = IPV6_SIZE / 2 };
+    *source_is_high = ipv6_orders_after(source, destination);
     const struct endpoint *low = *source_is_high ? destination : source;
     const struct endpoint *high = *source_is_high ? source : destination;
-    return hash_endpoints(rss, low, high, is_ipv6 ? IPV6_SIZE : IPV4_SIZE, has_ports);
+    const uint32_t(*table)[256] = rss->table;
+    return hash_word(table, read_word(low->address), HALF) ^
+           hash_word(table + HALF, read_word(low->address + HALF), HALF) ^
+           hash_word(table + 2 * HALF, read_word(high->address), HALF) ^
+           hash_word(table + 3 * HALF, read_word(high->address + HALF), HALF) ^
+           hash_word(table + 4 * HALF, low->port, PORT_SIZE) ^
+           hash_word(table + 4 * HALF + PORT_SIZE, high->port, PORT_SIZE);
 }
 
-static uint32_t tag_of_ends(const struct rss *rss, const struct endpoint *source,
-                            const struct endpoint *destination, bool is_ipv6, bool has_ports,
-                            bool *source_is_high)
+static inline uint32_t tag_of_ends(const struct rss *rss, const struct endpoint *source,
+                                   const struct endpoint *destination, bool is_ipv6,
+                                   bool *source_is_high)
 {
-    if (is_ipv6)
-        return hash_canonical(rss, source, destination, true, has_ports, source_is_high);
-    return hash_canonical(rss, source, destination, false, has_ports, source_is_high);
+    return is_ipv6 ? tag_of_ipv6(rss, source, destination, source_is_high)
+                   : tag_of_ipv4(rss, source, destination, source_is_high);
 }
 
-static uint32_t tag_of_inner(const struct rss *rss, const struct packet_inner *inner, bool is_ipv6)
+static __attribute__((noinline)) uint32_t
+tag_of_inner(const struct rss *rss, const struct packet_inner *inner, bool is_ipv6)
 {
     bool source_is_high;
     struct endpoint source = {inner->source_address, inner->has_ports ? inner->source_port : 0};
     struct endpoint destination = {inner->destination_address,
                                    inner->has_ports ? inner->destination_port : 0};
-    return tag_of_ends(rss, &source, &destination, is_ipv6, inner->has_ports, &source_is_high);
+    return tag_of_ends(rss, &source, &destination, is_ipv6, &source_is_high);
 }
 
 uint32_t rss_tag(const struct rss *rss, struct packet *packet)
@@ -199,7 +212,7 @@ uint32_t rss_tag(const struct rss *rss, struct packet *packet)
     struct endpoint source = {packet->source_address, has_ports ? packet->source_port : 0};
     struct endpoint destination = {packet->destination_address,
                                    has_ports ? packet->destination_port : 0};
-    uint32_t tag = tag_of_ends(rss, &source, &destination, is_ipv6, has_ports, &source_is_high);
+    uint32_t tag = tag_of_ends(rss, &source, &destination, is_ipv6, &source_is_high);
     packet->marks = (uint8_t)(packet->marks & ~PACKET_MARK_SOURCE_IS_HIGH);
     if (source_is_high)
         packet->marks |= PACKET_MARK_SOURCE_IS_HIGH;
