@@ -98,26 +98,23 @@ size_t packet_encoded_size(const uint8_t *base)
     return size + size_of_extension(header_bytes, payload_bytes);
 }
 
-static bool has_extension(const struct packet *packet)
+static inline bool has_extension(const struct packet *packet)
 {
-    return packet->extra || packet->payload_bytes || packet->datagram_bytes ||
-           packet->header_bytes || packet->fingerprint;
+    return (packet->extra | packet->payload_bytes | packet->datagram_bytes | packet->header_bytes |
+            packet->fingerprint) != 0;
 }
 
-/* The parts that a packet's fields ask for. */
-static uint8_t needed_parts(const struct packet *packet)
+/* The parts that a packet's fields ask for. Without branches: most ask for none of these. */
+static inline uint8_t needed_parts(const struct packet *packet)
 {
-    uint8_t parts =
+    bool has_clock = packet->clock_ns != packet->time_ns;
+    bool has_label = packet->flow_label != 0;
+    bool has_l2 = (packet->l2_account | packet->malformed_cause | packet->wan_match) != 0;
+    unsigned is_asked =
         packet->parts & (PACKET_PART_TCP | PACKET_PART_ICMP | PACKET_PART_INNER | PACKET_PART_SCTP);
-    if (packet->marks & PACKET_MARK_IPV6)
-        parts |= PACKET_PART_IPV6;
-    if (packet->clock_ns != packet->time_ns)
-        parts |= PACKET_PART_CLOCK;
-    if (packet->flow_label)
-        parts |= PACKET_PART_LABEL;
-    if (packet->l2_account || packet->malformed_cause || packet->wan_match)
-        parts |= PACKET_PART_L2;
-    return parts;
+    return (uint8_t)(is_asked | (packet->marks & PACKET_MARK_IPV6 ? PACKET_PART_IPV6 : 0) |
+                     (has_clock ? PACKET_PART_CLOCK : 0) | (has_label ? PACKET_PART_LABEL : 0) |
+                     (has_l2 ? PACKET_PART_L2 : 0));
 }
 
 static uint8_t *put(uint8_t *room, const void *field, size_t size)
@@ -173,13 +170,9 @@ static bool get_extension(const uint8_t *bytes, struct packet *packet)
            !(packet->extra & ~(unsigned)PACKET_EXTRA_ALL) && has_extension(packet);
 }
 
-size_t packet_encode(const struct packet *packet, uint8_t *room)
+/* What every packet has; the addresses are IPv4's. */
+static inline uint8_t *put_base(uint8_t *room, const struct packet *packet, uint8_t parts)
 {
-    uint8_t parts = needed_parts(packet);
-    uint8_t class_and_direction =
-        (uint8_t)(packet->class_index | (unsigned)packet->direction << DIRECTION_SHIFT |
-                  (unsigned)packet->is_invalid << INVALID_SHIFT);
-
     uint8_t *at = room;
     at = put(at, &packet->time_ns, 8);
     at = put(at, &packet->l2_bytes, 4);
@@ -190,16 +183,21 @@ size_t packet_encode(const struct packet *packet, uint8_t *room)
     *at++ = parts;
     *at++ = packet->marks;
     *at++ = packet->protocol;
-    *at++ = class_and_direction;
+    *at++ = (uint8_t)(packet->class_index | (unsigned)packet->direction << DIRECTION_SHIFT |
+                      (unsigned)packet->is_invalid << INVALID_SHIFT);
     at = put(at, &packet->zone, 2);
     at = put(at, &packet->wan, 2);
-    if (parts & PACKET_PART_IPV6) {
-        memset(at, 0, 8);
-        at += 8;
-    } else {
-        at = put(at, packet->source_address, 4);
-        at = put(at, packet->destination_address, 4);
-    }
+    at = put(at, packet->source_address, 4);
+    return put(at, packet->destination_address, 4);
+}
+
+/* What only some packets have. */
+static __attribute__((noinline)) uint8_t *put_rest(uint8_t *room, const struct packet *packet,
+                                                   uint8_t parts)
+{
+    uint8_t *at = room + PACKET_BASE_SIZE;
+    if (parts & PACKET_PART_IPV6)
+        memset(at - 8, 0, 8);
     if (has_extension(packet)) {
         room[OFFSET_CLASS] |= EXTENSION_MARK;
         at = put_extension(at, packet);
@@ -229,6 +227,17 @@ size_t packet_encode(const struct packet *packet, uint8_t *room)
     }
     if (parts & PACKET_PART_SCTP)
         at = put(at, &packet->sctp, SCTP_SIZE);
+    return at;
+}
+
+size_t packet_encode(const struct packet *packet, uint8_t *room)
+{
+    uint8_t parts = needed_parts(packet);
+    uint8_t *at = put_base(room, packet, parts);
+    if ((parts & ~PACKET_PART_TCP) || has_extension(packet))
+        at = put_rest(room, packet, parts);
+    else if (parts)
+        at = put(at, &packet->tcp, TCP_SIZE); /* as most packets are */
     return (size_t)(at - room);
 }
 
