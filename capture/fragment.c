@@ -362,9 +362,8 @@ void fragment_table_add(struct fragment_table *table, struct packet *packet,
         keep_waiting(table, packet, &key);
 }
 
-void fragment_table_expire(struct fragment_table *table, int64_t clock_ns)
+static __attribute__((noinline)) void expire_due(struct fragment_table *table, int64_t now_ns)
 {
-    int64_t now_ns = clock_ns > table->clock_ns ? clock_ns : table->clock_ns;
     while (table->waiting.head != INDEX_NONE &&
            table->waitings[table->waiting.head].expires_ns < now_ns) {
         table->clock_ns = table->waitings[table->waiting.head].expires_ns;
@@ -374,6 +373,15 @@ void fragment_table_expire(struct fragment_table *table, int64_t clock_ns)
     while (table->resolved.head != INDEX_NONE &&
            table->datagrams[table->resolved.head].expires_ns < table->clock_ns)
         forget_datagram(table, table->resolved.head);
+}
+
+void fragment_table_expire(struct fragment_table *table, int64_t clock_ns)
+{
+    int64_t now_ns = clock_ns > table->clock_ns ? clock_ns : table->clock_ns;
+    if (table->waiting.head == INDEX_NONE && table->resolved.head == INDEX_NONE)
+        table->clock_ns = now_ns;
+    else
+        expire_due(table, now_ns);
 }
 
 void fragment_table_flush(struct fragment_table *table)

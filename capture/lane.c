@@ -27,7 +27,9 @@ struct lane {
     struct totals *gathered;   /* live: what was given, ever; it outlives us. NULL: nowhere */
 
     size_t batch_bytes; /* of packets: the batch is full */
-    uint8_t *packets;   /* the batch being gathered */
+    uint32_t batch_packets;
+    int64_t batch_interval_ns; /* between the clocks of its first and last packet */
+    uint8_t *packets;          /* the batch being gathered */
     size_t packets_size;
     size_t packets_room;
     uint32_t n_packets;
@@ -89,6 +91,8 @@ int lane_open(struct bus *bus, const struct lane_options *options, struct lane *
     if (options->ring)
         resume(lane);
     lane->batch_bytes = batch_bytes(options);
+    lane->batch_packets = (uint32_t)options->config->capture.batch_packets;
+    lane->batch_interval_ns = options->config->capture.batch_interval_ns;
     lane->packets_room = lane->batch_bytes + PACKET_SIZE_MAX;
     lane->packets = malloc(lane->packets_room);
     lane->sources = calloc(SOURCES_MAX, sizeof *lane->sources);
@@ -247,33 +251,32 @@ static int push(struct lane *lane, int64_t clock_ns, bool end_of_stream)
 
 /* ---- gathering ---- */
 
-static bool is_full(const struct lane *lane)
+static void add_totals(struct totals *totals, const struct packet *packet)
 {
-    return lane->n_packets >= lane->options.config->capture.batch_packets ||
-           lane->packets_size >= lane->batch_bytes;
+    totals->packets++;
+    totals->l2_bytes += packet->l2_bytes;
+    totals->l3_bytes += packet->l3_bytes;
 }
 
-static void put(struct lane *lane, const struct packet *packet)
+static inline void put(struct lane *lane, const struct packet *packet)
 {
+    int64_t time_ns = packet->time_ns;
     if (lane->n_packets == 0) {
         lane->first_clock_ns = packet->clock_ns;
-        lane->first_ns = packet->time_ns;
-        lane->last_ns = packet->time_ns;
+        lane->first_ns = time_ns;
+        lane->last_ns = time_ns;
     }
     lane->packets_size += packet_encode(packet, lane->packets + lane->packets_size);
     lane->n_packets++;
     lane->last_clock_ns = packet->clock_ns;
-    lane->first_ns = packet->time_ns < lane->first_ns ? packet->time_ns : lane->first_ns;
-    lane->last_ns = packet->time_ns > lane->last_ns ? packet->time_ns : lane->last_ns;
+    if (time_ns > lane->last_ns)
+        lane->last_ns = time_ns;
+    else if (time_ns < lane->first_ns)
+        lane->first_ns = time_ns;
     if (packet_is_counted(packet)) {
-        lane->added.packets++;
-        lane->added.l2_bytes += packet->l2_bytes;
-        lane->added.l3_bytes += packet->l3_bytes;
-        if (lane->gathered) {
-            lane->gathered->packets++;
-            lane->gathered->l2_bytes += packet->l2_bytes;
-            lane->gathered->l3_bytes += packet->l3_bytes;
-        }
+        add_totals(&lane->added, packet);
+        if (lane->gathered)
+            add_totals(lane->gathered, packet);
     }
 }
 
@@ -283,14 +286,15 @@ int lane_add(struct lane *lane, const struct packet *packet)
         lane->n_dropped--;
         return 0;
     }
-    int64_t interval_ns = lane->options.config->capture.batch_interval_ns;
-    if (lane->n_packets && packet->clock_ns - lane->first_clock_ns >= interval_ns) {
+    if (packet->clock_ns - lane->first_clock_ns >= lane->batch_interval_ns && lane->n_packets) {
         int result = lane_send(lane, lane->last_clock_ns, false);
         if (result < 0)
             return result;
     }
     put(lane, packet);
-    return is_full(lane) ? lane_send(lane, packet->clock_ns, false) : 0;
+    bool is_full =
+        lane->n_packets >= lane->batch_packets || lane->packets_size >= lane->batch_bytes;
+    return is_full ? lane_send(lane, packet->clock_ns, false) : 0;
 }
 
 int lane_add_change(struct lane *lane, const struct packet *change)
