@@ -25,6 +25,7 @@ struct source {
     struct source_live *live; /* or: */
     struct source_file **files;
     size_t n_files;
+    struct source_file *only; /* the one file, while it is read; NULL: several, live, stopped */
     struct head *heads;
     size_t n_heads;
     size_t n_begun; /* files of which the first frame was asked for */
@@ -79,6 +80,7 @@ int source_open_files(const char *const *paths, size_t n_paths, uint32_t first_i
         source_close(source);
         return result;
     }
+    source->only = n_paths == 1 ? source->files[0] : NULL;
     *out = source;
     return 0;
 }
@@ -128,6 +130,7 @@ void source_close(struct source *source)
 void source_stop(struct source *source)
 {
     source->is_stopped = true;
+    source->only = NULL;
     if (source->live)
         source_live_stop(source->live);
 }
@@ -228,36 +231,46 @@ static enum source_result merge_next(struct source *source, struct frame *frame,
 
 /* ---- reading ---- */
 
-static void count(struct source_total *total, const struct frame *frame)
+static inline void count(struct source_total *total, const struct frame *frame)
 {
     if (!frame->is_bad_time) {
         /* A file's first frame is never a bad one: it comes here before any other. */
-        if (frame->time_ns < total->first_ns || !total->packets)
-            total->first_ns = frame->time_ns;
-        if (frame->time_ns > total->last_ns)
+        if (!total->packets)
+            total->first_ns = total->last_ns = frame->time_ns;
+        else if (frame->time_ns > total->last_ns)
             total->last_ns = frame->time_ns;
+        else if (frame->time_ns < total->first_ns)
+            total->first_ns = frame->time_ns;
     }
     total->packets++;
     total->l2_bytes += frame->wire_bytes;
 }
 
-enum source_result source_next(struct source *source, struct frame *frame, struct loss *loss)
+/* Several files, an interface, or nothing any more. */
+static __attribute__((noinline)) enum source_result
+next_of_many(struct source *source, struct frame *frame, struct loss *loss)
 {
     if (source->live)
         return source_live_next(source->live, frame, loss);
     if (source->is_stopped)
         return SOURCE_END;
-    struct source_file *file = source->files[0];
-    enum source_result result;
-    if (source->n_files == 1) {
-        result = source_file_next(file, frame);
-        if (result == SOURCE_LOSS)
-            *loss = file->loss;
-    } else {
-        result = merge_next(source, frame, &file, loss);
-    }
+    struct source_file *file;
+    enum source_result result = merge_next(source, frame, &file, loss);
     if (result == SOURCE_FRAME)
         count(&file->total, frame);
+    return result;
+}
+
+enum source_result source_next(struct source *source, struct frame *frame, struct loss *loss)
+{
+    struct source_file *file = source->only;
+    if (!file)
+        return next_of_many(source, frame, loss);
+    enum source_result result = source_file_next(file, frame);
+    if (result == SOURCE_FRAME)
+        count(&file->total, frame);
+    else if (result == SOURCE_LOSS)
+        *loss = file->loss;
     return result;
 }
 

@@ -201,30 +201,39 @@ void source_file_destroy(struct source_file *file)
 
 /* ---- reading ---- */
 
-/* What the format's reader gives next, whether it was read before or not. The file is over at its
- * end and at its first loss. */
-static enum source_result take_next(struct source_file *file, struct frame *frame)
+/* The file is over at its end and at its first loss. */
+static __attribute__((noinline)) enum source_result stop_reading(struct source_file *file,
+                                                                 enum source_result result)
 {
-    if (file->has_next) {
-        file->has_next = false;
-        *frame = file->next;
-        return file->next_result;
-    }
-    if (file->is_over)
-        return SOURCE_END;
-    enum source_result result = file->next_record(file, frame);
-    if (result == SOURCE_FRAME) {
-        frame->source_index = file->total.source_index;
-        frame->is_bad_time = false;
-        return result;
-    }
     if (result == SOURCE_NOTHING)
         return result;
-    file->is_over = true;
+    file->pending |= PENDING_END;
     file->is_cut_short = result == SOURCE_LOSS;
     identify(file);
     source_input_close(&file->input); /* of a thousand merged files, those read need no memory */
     return result;
+}
+
+/* What the format's reader gives next. */
+static inline enum source_result read_next(struct source_file *file, struct frame *frame)
+{
+    enum source_result result = file->next_record(file, frame);
+    if (result != SOURCE_FRAME)
+        return stop_reading(file, result);
+    frame->source_index = file->total.source_index;
+    frame->is_bad_time = false;
+    return result;
+}
+
+/* The same, whether it was read before or not. */
+static enum source_result take_next(struct source_file *file, struct frame *frame)
+{
+    if (file->pending & PENDING_NEXT) {
+        file->pending &= ~(unsigned)PENDING_NEXT;
+        *frame = file->next;
+        return file->next_result;
+    }
+    return file->pending & PENDING_END ? SOURCE_END : read_next(file, frame);
 }
 
 /* The doubtful frame may lie in the input's buffer, and the next record may need the place. */
@@ -233,7 +242,7 @@ static void hold(struct source_file *file, const struct frame *frame)
     file->held = *frame;
     file->held.bytes = file->held_bytes;
     memcpy(file->held_bytes, frame->bytes, frame->captured_bytes);
-    file->is_holding = true;
+    file->pending |= PENDING_HELD;
 }
 
 /* Gives the held frame as soon as it is known what follows it. */
@@ -243,10 +252,10 @@ static enum source_result judge_held(struct source_file *file, struct frame *fra
     enum source_result result = take_next(file, &next);
     if (result == SOURCE_NOTHING)
         return result;
-    file->has_next = true;
+    file->pending &= ~(unsigned)PENDING_HELD;
+    file->pending |= PENDING_NEXT;
     file->next_result = result;
     file->next = next;
-    file->is_holding = false;
     *frame = file->held;
     frame->is_bad_time = result == SOURCE_FRAME && time_check_is_near(&file->check, next.time_ns);
     if (frame->is_bad_time)
@@ -260,7 +269,7 @@ static enum source_result judge_held(struct source_file *file, struct frame *fra
 static enum source_result end(struct source_file *file)
 {
     if (file->pcapng && pcapng_drops_take(file, true)) {
-        file->has_next = true;
+        file->pending |= PENDING_NEXT;
         file->next_result = SOURCE_END;
         return SOURCE_LOSS;
     }
@@ -268,21 +277,38 @@ static enum source_result end(struct source_file *file)
     return SOURCE_END;
 }
 
-enum source_result source_file_next(struct source_file *file, struct frame *frame)
+static __attribute__((noinline)) enum source_result
+judge(struct source_file *file, struct frame *frame, enum source_result result)
 {
-    if (file->is_holding)
-        return judge_held(file, frame);
-    if (file->pcapng && !file->has_next && pcapng_drops_take(file, false))
-        return SOURCE_LOSS;
-    enum source_result result = take_next(file, frame);
     if (result == SOURCE_END)
         return end(file);
     if (result != SOURCE_FRAME)
         return result;
-    if (__builtin_expect(time_check_is_near(&file->check, frame->time_ns), 1)) {
+    if (time_check_is_near(&file->check, frame->time_ns)) {
         frame->clock_ns = time_check_accept(&file->check, frame->time_ns);
         return SOURCE_FRAME;
     }
     hold(file, frame);
     return judge_held(file, frame);
+}
+
+static __attribute__((noinline)) enum source_result next_pending(struct source_file *file,
+                                                                 struct frame *frame)
+{
+    if (file->pending & PENDING_HELD)
+        return judge_held(file, frame);
+    if (file->pcapng && !(file->pending & PENDING_NEXT) && pcapng_drops_take(file, false))
+        return SOURCE_LOSS;
+    return judge(file, frame, take_next(file, frame));
+}
+
+enum source_result source_file_next(struct source_file *file, struct frame *frame)
+{
+    if (file->pending || file->pcapng)
+        return next_pending(file, frame);
+    enum source_result result = read_next(file, frame);
+    if (result != SOURCE_FRAME || !time_check_is_near(&file->check, frame->time_ns))
+        return judge(file, frame, result);
+    frame->clock_ns = time_check_accept(&file->check, frame->time_ns);
+    return SOURCE_FRAME;
 }

@@ -26,13 +26,20 @@ struct pcapng;
 
 typedef enum source_result (*source_file_fn)(struct source_file *file, struct frame *frame);
 
+/* Why the next record is not what comes next. */
+enum source_file_pending {
+    PENDING_HELD = 1 << 0, /* 'held' waits for what comes behind it */
+    PENDING_NEXT = 1 << 1, /* 'next' was read before */
+    PENDING_END = 1 << 2,  /* nothing more is read */
+};
+
 struct source_file {
     struct source_input input;
     source_file_fn next_record; /* of the file's format; sets all of a frame but the clock */
     bool is_swapped;            /* numbers are in the other byte order (of this section) */
 
     /* pcap */
-    bool has_nanoseconds;
+    uint32_t fraction_ns; /* of one unit of a timestamp's fraction */
     uint8_t record_header_bytes;
     int32_t link_type;
 
@@ -47,13 +54,11 @@ struct source_file {
     /* A doubtful frame, and what was read behind it. */
     struct frame held;
     uint8_t *held_bytes;
-    bool is_holding;
-    bool has_next;
+    unsigned pending; /* enum source_file_pending; 0: the next record is the next frame */
     enum source_result next_result;
     struct frame next;
 
     struct loss loss;  /* with SOURCE_LOSS */
-    bool is_over;      /* nothing more is read */
     bool is_cut_short; /* by a loss */
 };
 

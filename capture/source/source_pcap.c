@@ -29,15 +29,41 @@ static bool is_magic_here(uint32_t magic)
            magic == (uint32_t)MAGIC_MODIFIED;
 }
 
+static inline uint32_t read_u32(const uint8_t *bytes, bool is_swapped)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof value);
+    return is_swapped ? __builtin_bswap32(value) : value;
+}
+
 bool source_pcap_is_magic(uint32_t magic)
 {
     return is_magic_here(magic) || is_magic_here(__builtin_bswap32(magic));
 }
 
-/* A length above the snap length is taken as it is: several programs write such files. Only what no
- * program writes is damage. The wire length is never taken below the captured one: so many bytes
- * were there. */
-static enum source_result next_record(struct source_file *file, struct frame *frame)
+/* Takes a record that is all there. The wire length is never taken below the captured one: so many
+ * bytes were there. */
+static inline enum source_result take_record(struct source_file *file, const uint8_t *header,
+                                             uint32_t captured, struct frame *frame)
+{
+    bool is_swapped = file->is_swapped;
+    uint32_t wire = read_u32(header + 12, is_swapped);
+    uint64_t seconds = read_u32(header, is_swapped);
+    uint64_t fraction = read_u32(header + 4, is_swapped);
+    frame->bytes = header + file->record_header_bytes;
+    frame->captured_bytes = captured;
+    frame->wire_bytes = wire > captured ? wire : captured;
+    frame->time_ns = (int64_t)(seconds * 1000000000 + fraction * file->fraction_ns);
+    frame->link_type = file->link_type;
+    frame->interface = file->interface;
+    file->input.at = frame->bytes + captured;
+    return SOURCE_FRAME;
+}
+
+/* What is left in the buffer is not a record, or not all of it. A length above the snap length is
+ * taken as it is: several programs write such files. Only what no program writes is damage. */
+static __attribute__((noinline)) enum source_result fetch_record(struct source_file *file,
+                                                                 struct frame *frame)
 {
     struct source_input *input = &file->input;
     size_t header_size = file->record_header_bytes;
@@ -54,19 +80,19 @@ static enum source_result next_record(struct source_file *file, struct frame *fr
     result = source_input_need(input, header_size + captured);
     if (result != INPUT_READY)
         return source_file_starved(file, result, "a record", header_size + captured);
+    return take_record(file, input->at, captured, frame);
+}
 
-    const uint8_t *header = input->at;
-    uint32_t wire = source_file_u32(file, header + 12);
-    int64_t fraction = source_file_u32(file, header + 4);
-    frame->bytes = header + header_size;
-    frame->captured_bytes = captured;
-    frame->wire_bytes = wire > captured ? wire : captured;
-    frame->time_ns = source_file_u32(file, header) * INT64_C(1000000000) +
-                     (file->has_nanoseconds ? fraction : fraction * 1000);
-    frame->link_type = file->link_type;
-    frame->interface = file->interface;
-    source_input_take(input, header_size + captured);
-    return SOURCE_FRAME;
+static enum source_result next_record(struct source_file *file, struct frame *frame)
+{
+    const uint8_t *header = file->input.at;
+    size_t left = (size_t)(file->input.end - header);
+    if (left < MODIFIED_RECORD_HEADER_SIZE)
+        return fetch_record(file, frame);
+    uint32_t captured = read_u32(header + 8, file->is_swapped);
+    if (captured > FRAME_BYTES_MAX || left < (size_t)file->record_header_bytes + captured)
+        return fetch_record(file, frame);
+    return take_record(file, header, captured, frame);
 }
 
 int source_pcap_open(struct source_file *file, char error[SOURCE_ERROR_MAX])
@@ -78,7 +104,7 @@ int source_pcap_open(struct source_file *file, char error[SOURCE_ERROR_MAX])
     const uint8_t *header = file->input.at;
     file->is_swapped = !is_magic_here(source_file_u32(file, header));
     uint32_t magic = source_file_u32(file, header);
-    file->has_nanoseconds = magic == (uint32_t)MAGIC_NANOSECONDS;
+    file->fraction_ns = magic == (uint32_t)MAGIC_NANOSECONDS ? 1 : 1000;
     file->record_header_bytes =
         magic == (uint32_t)MAGIC_MODIFIED ? MODIFIED_RECORD_HEADER_SIZE : RECORD_HEADER_SIZE;
 
