@@ -33,6 +33,7 @@ struct decoder {
     bool unwrap_erspan, unwrap_tzsp, unwrap_vxlan, unwrap_gre;
     uint16_t tzsp_port, vxlan_port;
     bool verifies_checksums; /* conntrack.checksum */
+    bool may_go_straight;    /* neither looks inside a packet nor verifies */
 };
 
 /* A fragment: its place in its datagram, and what it brings. */

@@ -6,7 +6,6 @@
 enum {
     IPV4_MORE_FRAGMENTS = 0x2000,
     IPV4_OFFSET_MASK = 0x1fff,
-    FLOW_LABEL_MASK = 0xfffff,
     FRAGMENT_MORE = 0x0001,
     FRAGMENT_OFFSET_MASK = 0xfff8,
     EXTENSION_MIN = 8,
@@ -73,10 +72,7 @@ static enum malformed_cause ipv4_decode(struct walk *walk)
     if (l3_bytes < header_bytes)
         return MALFORMED_IP_LENGTH;
 
-    packet->marks |= PACKET_MARK_IPV4;
-    packet->protocol = header[9];
-    memcpy(packet->source_address, header + 12, 4);
-    memcpy(packet->destination_address, header + 16, 4);
+    ipv4_read(header, packet);
     set_ip_end(walk, l3_bytes);
 
     uint32_t captured = walk->ip_end - walk->at;
@@ -238,10 +234,7 @@ static enum malformed_cause ipv6_decode(struct walk *walk)
 
     struct packet *packet = walk->packet;
     uint8_t next_header = header[6];
-    packet->marks |= PACKET_MARK_IPV6;
-    packet->flow_label = read_be32(header) & FLOW_LABEL_MASK;
-    memcpy(packet->source_address, header + 8, 16);
-    memcpy(packet->destination_address, header + 24, 16);
+    ipv6_read(header, packet);
     uint16_t payload_bytes = read_be16(header + 4);
     set_ip_end(walk, ipv6_length(walk, payload_bytes, next_header));
     packet->is_invalid |= payload_bytes == 0 && needs_payload(next_header);

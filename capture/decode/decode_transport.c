@@ -92,6 +92,20 @@ static void read_tcp_options(const uint8_t *options, uint32_t size, struct packe
     }
 }
 
+static inline void set_tcp_payload(struct packet_tcp *tcp, uint32_t bytes)
+{
+    tcp->payload_bytes = bytes < UINT16_MAX ? (uint16_t)bytes : UINT16_MAX;
+}
+
+/* The fixed part, all of it. */
+static inline void read_tcp(const uint8_t *header, struct packet_tcp *tcp)
+{
+    tcp->sequence = read_be32(header + 4);
+    tcp->acknowledgment = read_be32(header + 8);
+    tcp->flags = header[13] & TCP_FLAGS_MASK;
+    tcp->window = read_be16(header + 14);
+}
+
 /* What is captured of a TCP header whose fixed part is cut. */
 static void read_cut_tcp(const uint8_t *header, uint32_t size, struct packet_tcp *tcp)
 {
@@ -105,13 +119,12 @@ static void read_cut_tcp(const uint8_t *header, uint32_t size, struct packet_tcp
         tcp->window = read_be16(header + 14);
 }
 
-/* 'captured': bytes from the header on that are captured; 'length': that the IP length says. A
- * fragment may hold less than the header without being wrong. */
-static void tcp_decode(struct packet *packet, const uint8_t *header, uint32_t captured,
-                       uint32_t length)
+/* One whose header is cut, or says that it is shorter or longer than it can be. A fragment may hold
+ * less than the header without being wrong. */
+static __attribute__((noinline)) void odd_tcp_decode(const struct packet *packet,
+                                                     const uint8_t *header, uint32_t captured,
+                                                     uint32_t length, struct packet_tcp *tcp)
 {
-    struct packet_tcp *tcp = &packet->tcp;
-    packet->parts |= PACKET_PART_TCP;
     uint32_t header_bytes = captured > 12 ? (header[12] >> 4) * 4u : TCP_HEADER_MIN;
     bool is_short = length < TCP_HEADER_MIN || length < header_bytes;
     if (header_bytes < TCP_HEADER_MIN ||
@@ -119,22 +132,34 @@ static void tcp_decode(struct packet *packet, const uint8_t *header, uint32_t ca
         tcp->options |= TCP_HEADER_INVALID;
     if (header_bytes < TCP_HEADER_MIN)
         header_bytes = TCP_HEADER_MIN;
-    uint32_t payload = length > header_bytes ? length - header_bytes : 0;
-    tcp->payload_bytes = payload < UINT16_MAX ? (uint16_t)payload : UINT16_MAX;
-
+    set_tcp_payload(tcp, length > header_bytes ? length - header_bytes : 0);
     if (captured < TCP_HEADER_MIN) {
         tcp->options |= TCP_HEADER_CUT;
         read_cut_tcp(header, captured, tcp);
         return;
     }
-    tcp->sequence = read_be32(header + 4);
-    tcp->acknowledgment = read_be32(header + 8);
-    tcp->flags = header[13] & TCP_FLAGS_MASK;
-    tcp->window = read_be16(header + 14);
+    read_tcp(header, tcp);
     if (captured < header_bytes) {
         tcp->options |= TCP_HEADER_CUT;
         header_bytes = captured;
     }
+    if (header_bytes > TCP_HEADER_MIN)
+        read_tcp_options(header + TCP_HEADER_MIN, header_bytes - TCP_HEADER_MIN, tcp);
+}
+
+/* 'captured': bytes from the header on that are captured; 'length': that the IP length says. */
+static inline void tcp_decode(struct packet *packet, const uint8_t *header, uint32_t captured,
+                              uint32_t length)
+{
+    struct packet_tcp *tcp = &packet->tcp;
+    packet->parts |= PACKET_PART_TCP;
+    uint32_t header_bytes = captured < TCP_HEADER_MIN ? 0 : (header[12] >> 4) * 4u;
+    if (header_bytes < TCP_HEADER_MIN || header_bytes > captured || header_bytes > length) {
+        odd_tcp_decode(packet, header, captured, length, tcp);
+        return;
+    }
+    set_tcp_payload(tcp, length - header_bytes);
+    read_tcp(header, tcp);
     if (header_bytes > TCP_HEADER_MIN)
         read_tcp_options(header + TCP_HEADER_MIN, header_bytes - TCP_HEADER_MIN, tcp);
 }
@@ -278,32 +303,10 @@ static void icmp_decode(struct packet *packet, const uint8_t *header, uint32_t s
     }
 }
 
-void transport_decode(struct walk *walk)
+/* Of a protocol without ports, or with what stands for them. */
+static __attribute__((noinline)) void portless_decode(struct packet *packet, const uint8_t *header,
+                                                      uint32_t captured)
 {
-    struct packet *packet = walk->packet;
-    if (packet->marks & PACKET_MARK_LATER_FRAGMENT)
-        return;
-    const uint8_t *header = walk->bytes + walk->at;
-    uint32_t captured = walk->ip_end - walk->at;
-    uint32_t length = packet->l3_bytes - (walk->at - walk->ip_at);
-    walk->layers->transport = header;
-    walk->layers->transport_bytes = captured;
-    if (has_ports(packet->protocol)) {
-        if (captured < PORTS_SIZE) {
-            packet->class_index = CLASS_NO_PORTS;
-            return;
-        }
-        packet->source_port = read_be16(header);
-        packet->destination_port = read_be16(header + 2);
-        packet->marks |= PACKET_MARK_PORTS;
-        if (packet->protocol == PROTOCOL_TCP)
-            tcp_decode(packet, header, captured, length);
-        else if (packet->protocol == PROTOCOL_SCTP)
-            sctp_decode(packet, header, captured, length);
-        else if (packet->protocol != PROTOCOL_DCCP)
-            packet->is_invalid |= udp_is_invalid(packet, header, captured, length);
-        return;
-    }
     bool is_ipv6 = packet->marks & PACKET_MARK_IPV6;
     if (packet->protocol == (is_ipv6 ? PROTOCOL_ICMPV6 : PROTOCOL_ICMP))
         icmp_decode(packet, header, captured, is_ipv6);
@@ -311,4 +314,38 @@ void transport_decode(struct walk *walk)
         gre_decode(packet, header, captured);
     else
         packet->is_invalid |= is_ipv6 && packet->protocol == PROTOCOL_NO_NEXT_HEADER;
+}
+
+void transport_decode_at(struct packet *packet, const uint8_t *header, uint32_t captured,
+                         uint32_t length)
+{
+    if (!has_ports(packet->protocol)) {
+        portless_decode(packet, header, captured);
+        return;
+    }
+    if (captured < PORTS_SIZE) {
+        packet->class_index = CLASS_NO_PORTS;
+        return;
+    }
+    packet->source_port = read_be16(header);
+    packet->destination_port = read_be16(header + 2);
+    packet->marks |= PACKET_MARK_PORTS;
+    if (packet->protocol == PROTOCOL_TCP)
+        tcp_decode(packet, header, captured, length);
+    else if (packet->protocol == PROTOCOL_SCTP)
+        sctp_decode(packet, header, captured, length);
+    else if (packet->protocol != PROTOCOL_DCCP)
+        packet->is_invalid |= udp_is_invalid(packet, header, captured, length);
+}
+
+void transport_decode(struct walk *walk)
+{
+    struct packet *packet = walk->packet;
+    if (packet->marks & PACKET_MARK_LATER_FRAGMENT)
+        return;
+    const uint8_t *header = walk->bytes + walk->at;
+    uint32_t captured = walk->ip_end - walk->at;
+    walk->layers->transport = header;
+    walk->layers->transport_bytes = captured;
+    transport_decode_at(packet, header, captured, packet->l3_bytes - (walk->at - walk->ip_at));
 }

@@ -105,6 +105,32 @@ static inline const uint8_t *walk_take(struct walk *walk, uint32_t size)
     return header;
 }
 
+/* What the fixed headers say for themselves, whatever their frame says: 20 and 40 bytes. */
+static inline void ipv4_read(const uint8_t *header, struct packet *packet)
+{
+    packet->marks |= PACKET_MARK_IPV4;
+    packet->protocol = header[9];
+    memcpy(packet->source_address, header + 12, 4);
+    memcpy(packet->destination_address, header + 16, 4);
+}
+
+static inline void ipv6_read(const uint8_t *header, struct packet *packet)
+{
+    enum { FLOW_LABEL_MASK = 0xfffff };
+    packet->marks |= PACKET_MARK_IPV6;
+    packet->protocol = header[6];
+    packet->flow_label = read_be32(header) & FLOW_LABEL_MASK;
+    memcpy(packet->source_address, header + 8, 16);
+    memcpy(packet->destination_address, header + 24, 16);
+}
+
+/* The two ways of a frame to a packet, of which decode_frame() takes the one that it may: the
+ * straight one is for what most frames are (true), and gives what the long one gives, which is for
+ * every frame. */
+bool decode_straight(const struct frame *frame, struct packet *packet, struct layers *layers);
+void decode_long(const struct decoder *decoder, const struct frame *frame, struct packet *packet,
+                 struct layers *layers);
+
 /* Steps over all link-layer headers of a frame of 'link_type', and notes them in walk->layers. */
 enum network link_decode(struct walk *walk, int32_t link_type);
 
@@ -122,6 +148,11 @@ bool ipv6_skip_extensions(const uint8_t *bytes, uint32_t end, uint32_t *at, uint
 /* Reads ports, TCP, SCTP and ICMP fields of what begins at walk->at and ends at walk->ip_end; sets
  * the class. */
 void transport_decode(struct walk *walk);
+
+/* The same of what begins at 'header'. 'captured': bytes from there on that are captured; 'length':
+ * that the IP length says. */
+void transport_decode_at(struct packet *packet, const uint8_t *header, uint32_t captured,
+                         uint32_t length);
 
 /* 'captured': bytes from the SCTP header on that are captured; 'length': that the IP length says.
  */

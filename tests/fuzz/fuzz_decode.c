@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "capture/decode.h"
+#include "capture/decode/decode_walk.h"
 #include "capture/fragment.h"
 #include "capture/frame.h"
 #include "proto/rss.h"
@@ -71,12 +72,28 @@ static void check_packet(const struct fuzz *fuzz, const struct frame *frame,
         assert(!(packet->marks & PACKET_MARK_PORTS));
 }
 
+/* The straight way comes to what the long one comes to. */
+static void check_both_ways(const struct frame *frame)
+{
+    static const struct decoder plain;
+    struct packet straight, packet;
+    struct layers straight_layers, layers;
+    memset(&straight_layers, 0, sizeof straight_layers);
+    memset(&layers, 0, sizeof layers);
+    if (!decode_straight(frame, &straight, &straight_layers))
+        return;
+    decode_long(&plain, frame, &packet, &layers);
+    assert(memcmp(&straight, &packet, sizeof packet) == 0);
+    assert(memcmp(&straight_layers, &layers, sizeof layers) == 0);
+}
+
 static void count_frame(struct fuzz *fuzz, const struct frame *frame, struct fragment_table *table)
 {
     struct packet packet;
     struct layers layers;
     decode_frame(&fuzz->decoder, frame, &packet, &layers);
     check_packet(fuzz, frame, &packet);
+    check_both_ways(frame);
     packet.clock_ns = frame->time_ns;
     if (layers.is_fragment)
         fragment_table_add(table, &packet, &layers, 0);

@@ -186,6 +186,62 @@ static void test_unknown_link_types_are_non_ip(void **state)
     }
 }
 
+static unsigned n_straight;
+
+/* Every byte of the headers takes every value. */
+static void check_both_ways(const struct made *made, const struct link *link,
+                            const struct payload *payload)
+{
+    enum { HEADERS = 80 };
+    (void)payload;
+    if (link->link_type != LINK_ETHERNET)
+        return;
+    struct made other = *made;
+    struct frame frame = {.bytes = other.bytes,
+                          .captured_bytes = made->size,
+                          .wire_bytes = made->size,
+                          .time_ns = 1234567890,
+                          .link_type = LINK_ETHERNET,
+                          .interface = "test"};
+    for (uint32_t at = 0; at < made->size && at < HEADERS; at++) {
+        for (unsigned value = 0; value < 256; value++) {
+            struct packet packet;
+            struct layers layers;
+            memset(&packet, 0xa5, sizeof packet);
+            memset(&layers, 0xa5, sizeof layers);
+            other.bytes[at] = (uint8_t)value;
+            decode_long(&plain, &frame, &packet, &layers);
+            n_straight += is_straight(&frame, &packet, &layers);
+        }
+        other.bytes[at] = made->bytes[at];
+    }
+}
+
+static void test_the_straight_way_comes_to_what_the_long_way_comes_to(void **state)
+{
+    (void)state;
+    for_every_frame(check_both_ways);
+    assert_true(n_straight > 100000);
+}
+
+static void test_only_a_decoder_that_looks_no_further_lets_frames_go_straight(void **state)
+{
+    (void)state;
+    static struct config config;
+    char *carriers[] = {(char *)"gre"};
+    struct decoder decoder;
+    decode_init(&decoder, &config);
+    assert_true(decoder.may_go_straight);
+    config.conntrack.checksum = true;
+    decode_init(&decoder, &config);
+    assert_false(decoder.may_go_straight);
+    config.conntrack.checksum = false;
+    config.capture.decapsulate.items = carriers;
+    config.capture.decapsulate.n = 1;
+    decode_init(&decoder, &config);
+    assert_false(decoder.may_go_straight);
+}
+
 static void test_configured_carriers_and_ports_reach_the_decoder(void **state)
 {
     (void)state;
@@ -212,6 +268,8 @@ int main(void)
         cmocka_unit_test(test_every_decoded_packet_survives_packing),
         cmocka_unit_test(test_padding_changes_the_frame_length_only),
         cmocka_unit_test(test_unknown_link_types_are_non_ip),
+        cmocka_unit_test(test_the_straight_way_comes_to_what_the_long_way_comes_to),
+        cmocka_unit_test(test_only_a_decoder_that_looks_no_further_lets_frames_go_straight),
         cmocka_unit_test(test_configured_carriers_and_ports_reach_the_decoder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "capture/decode.h"
+#include "capture/decode/decode_walk.h"
 #include "capture/frame.h"
 
 enum { MADE_MAX = 4096 };
@@ -405,6 +406,21 @@ static inline void make_ethernet(struct made *made, const char *hex)
     add_hex(made, hex);
 }
 
+/* Every frame that may go straight comes to what the long way made of it. True: it may. */
+static inline bool is_straight(const struct frame *frame, const struct packet *packet,
+                               const struct layers *layers)
+{
+    struct packet straight;
+    struct layers straight_layers;
+    memset(&straight, 0xa5, sizeof straight);
+    memset(&straight_layers, 0xa5, sizeof straight_layers);
+    if (!decode_straight(frame, &straight, &straight_layers))
+        return false;
+    assert_memory_equal(&straight, packet, sizeof straight);
+    assert_memory_equal(&straight_layers, layers, sizeof straight_layers);
+    return true;
+}
+
 static inline void decode_cut(const struct decoder *decoder, const struct made *made,
                               uint32_t captured_bytes, uint32_t wire_bytes, struct packet *packet,
                               struct layers *layers)
@@ -421,6 +437,9 @@ static inline void decode_cut(const struct decoder *decoder, const struct made *
     memset(packet, 0xa5, sizeof *packet); /* what decoding leaves out shows */
     memset(layers, 0xa5, sizeof *layers);
     decode_frame(decoder, &frame, packet, layers);
+    struct decoder nothing = {0};
+    if (memcmp(decoder, &nothing, sizeof nothing) == 0)
+        is_straight(&frame, packet, layers);
     free(copy);
 }
 
