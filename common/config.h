@@ -224,6 +224,7 @@ struct config {
         int64_t interim_interval_ns; /* packet time */
         int64_t commit_interval_ns;  /* wall time between commit points when live */
         int64_t commit_bytes;        /* and the input that makes one in any case */
+        int64_t window_bytes;        /* rows that are not committed yet, at most */
         bool flow_records;           /* off: usage rows only */
         bool connection_events;      /* NEW, UPDATE, DESTROY */
     } tracker;

@@ -25,7 +25,6 @@
 
 enum {
     OUTPUT_BYTES_MAX = 2 * 1024 * 1024, /* rows that make a commit point */
-    OUTPUT_WINDOW_BYTES = 32 * 1024 * 1024,
     GOODBYE_TURN_MS = 50,
     REPORT_MS = 500,
 };
@@ -264,7 +263,7 @@ static int open_output(struct tracker *tracker)
         .endpoint = endpoint,
         .stream = {.epoch = tracker->epoch, .shard = tracker->arguments.shard},
         .predecessor = hand_predecessor(tracker->hand),
-        .window_bytes = OUTPUT_WINDOW_BYTES,
+        .window_bytes = (size_t)tracker->arguments.config.tracker.window_bytes,
         .on_committed = tracker_on_committed,
         .on_welcome = tracker_on_welcome,
         .on_restored = tracker_on_restored,

@@ -150,6 +150,7 @@ static void settle_memory(struct replay_options *options)
     struct config *config = &options->settings.config;
     config->capture.window_bytes = at_most(config->capture.window_bytes, WINDOW_BYTES_MAX);
     config->tracker.commit_bytes = at_most(config->tracker.commit_bytes, WINDOW_BYTES_MAX / 4);
+    config->tracker.window_bytes = at_most(config->tracker.window_bytes, WINDOW_BYTES_MAX / 2);
 }
 
 static enum exit_code check(const struct replay_options *options)

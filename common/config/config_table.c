@@ -178,6 +178,9 @@ static const struct config_option options[] = {
     SIZE_OPTION("tracker.commit_volume", tracker.commit_bytes, "16MiB", 64 * KIB, 1 * GIB,
                 .help = "This much input makes a commit point in any case. In a replay 4MiB at "
                         "most."),
+    SIZE_OPTION("tracker.window", tracker.window_bytes, "32MiB", 1 * MIB, 1 * GIB,
+                .help = "What a tracker keeps until it is committed; beyond it waits for the "
+                        "exporter. A replay takes 8MiB at most."),
     BOOL_OPTION("tracker.flow_records", tracker.flow_records, "yes", .is_billing = true,
                 .help = "Keep a row a connection; no: usage sums only."),
     BOOL_OPTION("tracker.connection_events", tracker.connection_events, "yes",

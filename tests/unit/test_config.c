@@ -66,6 +66,7 @@ static void test_defaults_are_the_documented_ones(void **state)
     assert_string_equal(config.capture.rss_key, "random");
     assert_int_equal(config.capture.tzsp_port, 37008);
     assert_int_equal(config.tracker.shards, 1);
+    assert_int_equal(config.tracker.window_bytes, 32 * 1024 * 1024);
     assert_true(config.tracker.flow_records);
     assert_int_equal(config.timeouts.tcp_established_ns, 432000 * INT64_C(1000000000));
     assert_int_equal(config.timeouts.sctp_established_ns, 210 * INT64_C(1000000000));
