@@ -13,7 +13,7 @@ static void test_an_unknown_key_is_named_with_the_nearest(void **state)
     assert_errors("wans:\n  - name: a\n    match:\n      vlna: 3\n",
                   "f:4:7: wans[0].match: unknown option (got 'vlna'; did you mean vlan?)\n");
     assert_errors("zebra: 1\n", "f:1:1: unknown option (got 'zebra')\n");
-    assert_errors("tracker:\n  window: 1MiB\n", "f:2:3: tracker: unknown option (got 'window')\n");
+    assert_errors("tracker:\n  ring: 1MiB\n", "f:2:3: tracker: unknown option (got 'ring')\n");
     assert_errors("capture.window: 1MiB\n",
                   "f:1:1: levels are maps in a file, not dots (got 'capture.window')\n");
     assert_errors("\"a\\eb\": 1\n", "f:1:1: unknown option (got 'a\\x1bb')\n");
