@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "exporter/store/store_page.h"
 #include "exporter/store/store_quota.h"
 #include "exporter/store/store_restore.h"
 
@@ -153,6 +154,8 @@ static int open_all(struct store *store)
     if (result == 0)
         result = load_protocol_names(store);
     if (result == 0)
+        result = store_page_attach(store);
+    if (result == 0)
         result = store_prepare(store);
     return result;
 }
@@ -192,7 +195,8 @@ static void checkpoint_at_close(struct store *store)
     if (!store->statements[STATEMENT_COMMIT] || store->is_damaged)
         return; /* it was never opened in full */
     sqlite3_busy_timeout(store->db, CLOSE_TIMEOUT_MS);
-    int result = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int result =
+        sqlite3_wal_checkpoint_v2(store->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     if (result != SQLITE_OK && result != SQLITE_BUSY) /* busy: a reader, no fault of anybody's */
         log_warning("%s: %s; what is committed stays in %s-wal, which is part of the database",
                     store->path, sqlite3_errmsg(store->db), store->path);
@@ -209,6 +213,7 @@ void store_close(struct store *store)
     store_restore_close(store);
     store_finalize(store);
     sqlite3_close(store->db);
+    store_page_destroy(store->page);
     store_unlock(store);
     for (int i = 0; i < STORE_PROTOCOLS; i++)
         free(store->protocol_names[i]);
@@ -258,7 +263,7 @@ static void checkpoint_if_due(struct store *store)
     if (grown < store->checkpoint_bytes)
         return;
     store->wal_pages_at_try = store->wal_pages;
-    sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    sqlite3_wal_checkpoint_v2(store->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 int store_commit(struct store *store)

@@ -34,7 +34,6 @@ enum store_statement {
     STATEMENT_UNENDED_FIND,
     STATEMENT_UNHEARD_FIND,
     STATEMENT_USAGE_ADD,
-    STATEMENT_FLOW_ADD,
     STATEMENT_FLOWS_ADD,
     STATEMENT_FLOW_EXTRA_ADD,
     STATEMENT_FLOW_DELETE,
@@ -58,23 +57,6 @@ enum store_statement {
     STATEMENT_TRACKER_MEMORY_END,
     STATEMENT_RESTORE_FIND,
     STATEMENT_N,
-};
-
-enum {
-    STORE_FLOW_COLUMNS = 22, /* besides the record_id */
-    STORE_FLOW_ROWS = 16,    /* of STATEMENT_FLOWS_ADD */
-};
-
-/* What a parameter of a statement was bound to; it keeps that from one record to the next. */
-struct store_bound {
-    enum { BOUND_UNKNOWN, BOUND_NULL, BOUND_INTEGER } kind;
-    int64_t integer;
-};
-
-/* By position, from 1. */
-struct store_flow_bounds {
-    struct store_bound one[STORE_FLOW_COLUMNS + 2];
-    struct store_bound many[STORE_FLOW_ROWS * STORE_FLOW_COLUMNS + 1];
 };
 
 /* What usage of flows has, and flow records do not. */
@@ -112,7 +94,6 @@ struct store_seals {
     struct seal_name_list names; /* of WANs, accounts and classes */
     int64_t flow_through;        /* flow records up to here are sealed */
     int64_t last_record_id;
-    bool is_last_there; /* the table's last row has last_record_id */
     uint8_t previous[SEAL_HASH_SIZE];
     struct seal_reader reader; /* of the first open one, while it closes */
     bool is_reading;
@@ -135,7 +116,7 @@ enum { STORE_CLASSES_MAX = CONFIG_CLASS_FIRST + CONFIG_CLASSES_MAX };
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_N];
-    struct store_flow_bounds flow_bounds;
+    struct store_page *page; /* store_page.h */
     char *path;
     char *lock_path;
     int lock_descriptor; /* -1: none */
@@ -225,10 +206,8 @@ int store_stream_close(struct store *store, const struct message *last);
 int store_stream_own(struct store *store, int64_t run_id, int64_t *stream_id);
 void store_streams_forget(struct store *store);
 
-/* store_flow.c: the flow records of a batch; and the statement that inserts one with its record_id,
- * or 'n_rows' with those that SQLite gives them: malloc'ed, or NULL without memory. */
+/* store_flow.c: the flow records of a batch. */
 int store_add_flows(struct store *store, const struct message *message);
-char *store_flow_sql(size_t n_rows);
 
 /* store_rows.c: a loss line, within the open transaction. */
 int store_add_loss(struct store *store, int64_t stream_id, const struct loss *loss);
@@ -261,9 +240,8 @@ int store_seals_know(struct store *store);
 void store_seals_forget(struct store *store);
 int store_seal_of_row(struct store *store, int32_t number, struct store_open_seal **out);
 
-/* The record_id of the next flow record: none that was ever sealed is used again. 'is_implied': it
- * is one above that of the table's last row, which SQLite gives to a row without. */
-int64_t store_seal_next_record(const struct store *store, bool *is_implied);
+/* The record_id of the next flow record: none that was ever sealed is used again. */
+int64_t store_seal_next_record(const struct store *store);
 
 /* A flow record that is inserted as that. */
 void store_seal_flow(struct store *store, struct store_open_seal *open, int64_t record_id,

@@ -106,8 +106,6 @@ static int collect(struct store *store, const struct store_prune *prune, int64_t
 static int delete_rows(struct store *store, const struct portion *portion)
 {
     int result = 0;
-    if (portion->n > 0)
-        store->seals.is_last_there = false; /* maybe */
     for (size_t i = 0; result == 0 && i < portion->n; i++) {
         store_bind_integer(store->statements[STATEMENT_FLOW_DELETE], 1, portion->record_ids[i]);
         store_bind_integer(store->statements[STATEMENT_FLOW_EXTRA_DELETE], 1,

@@ -71,12 +71,10 @@ static void add_flow(struct store_seals *seals, struct store_open_seal *open, in
     if (record_id < open->first_record_id)
         open->first_record_id = record_id;
     seals->last_record_id = record_id;
-    seals->is_last_there = true;
 }
 
-int64_t store_seal_next_record(const struct store *store, bool *is_implied)
+int64_t store_seal_next_record(const struct store *store)
 {
-    *is_implied = store->seals.is_last_there;
     return store->seals.last_record_id + 1;
 }
 
@@ -171,11 +169,6 @@ static int read_flows(struct store *store)
     if (result == 0 && step != SQLITE_DONE)
         result = store_fail_sqlite(store, "cannot read the flow records");
     seal_flows_close(&flows);
-    int64_t last_record_id = 0;
-    if (result == 0)
-        result = store_select_number(store, "SELECT coalesce(max(record_id), 0) FROM flow_record",
-                                     &last_record_id);
-    seals->is_last_there = last_record_id == seals->last_record_id;
     return result;
 }
 

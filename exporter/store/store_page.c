@@ -1,0 +1,259 @@
+#include "exporter/store/store_page.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "exporter/store/store_internal.h"
+
+enum {
+    PAGE_BYTES = 65536, /* as large as SQLite's are: some 500 records */
+    N_PAGES = 2,
+    TABLE_LEAF = 13,
+    LEAF_HEADER_SIZE = 8,
+    POINTER_SIZE = 2,
+    VARINT_MAX = 9,
+    PAYLOAD_HEADER_SIZE = 1 + STORE_ROW_COLUMNS,
+    CELL_MAX = 2 * VARINT_MAX + PAYLOAD_HEADER_SIZE + STORE_ROW_VALUES,
+};
+
+struct store_page {
+    uint8_t *image; /* N_PAGES */
+    uint8_t *leaf;  /* its last */
+    size_t n_rows;
+    size_t content; /* where in the leaf the cell that was added last begins: they grow downwards */
+    int64_t last_record_id;
+};
+
+static_assert(PAYLOAD_HEADER_SIZE < 0x80, "its own size is one byte of it");
+
+/* ---- bytes ---- */
+
+/* Seven bits a byte, the highest first; a ninth byte has eight. */
+static uint8_t *put_varint(uint8_t *to, uint64_t value)
+{
+    if (value < 0x80) {
+        *to = (uint8_t)value;
+        return to + 1;
+    }
+    uint8_t bytes[VARINT_MAX];
+    size_t from = VARINT_MAX;
+    if (value >> 56 != 0) {
+        bytes[--from] = (uint8_t)value;
+        for (value >>= 8; from > 0; value >>= 7)
+            bytes[--from] = (uint8_t)(value | 0x80);
+    } else {
+        bytes[--from] = value & 0x7f;
+        for (value >>= 7; value != 0; value >>= 7)
+            bytes[--from] = (uint8_t)(value | 0x80);
+    }
+    memcpy(to, bytes + from, VARINT_MAX - from);
+    return to + VARINT_MAX - from;
+}
+
+static void put_16_bits(uint8_t *to, size_t value)
+{
+    to[0] = (uint8_t)(value >> 8);
+    to[1] = (uint8_t)value;
+}
+
+/* Of PAGE_BYTES, an empty leaf's begin of its cells, there are only the lower 16 bits: so SQLite
+ * has it. */
+static void put_header(struct store_page *page)
+{
+    memset(page->leaf, 0, LEAF_HEADER_SIZE);
+    page->leaf[0] = TABLE_LEAF;
+    put_16_bits(page->leaf + 3, page->n_rows);
+    put_16_bits(page->leaf + 5, page->content);
+}
+
+/* ---- rows ---- */
+
+void store_page_clear(struct store_page *page)
+{
+    page->n_rows = 0;
+    page->content = PAGE_BYTES;
+}
+
+bool store_page_add(struct store_page *page, int64_t record_id, const struct store_row *row)
+{
+    assert(row->n_types == STORE_ROW_COLUMNS - 1);
+    size_t pointers_end = LEAF_HEADER_SIZE + (page->n_rows + 1) * POINTER_SIZE;
+    if (page->content - pointers_end < CELL_MAX)
+        return false;
+    uint8_t head[2 * VARINT_MAX];
+    uint8_t *head_end = put_varint(head, PAYLOAD_HEADER_SIZE + row->values_size);
+    head_end = put_varint(head_end, (uint64_t)record_id);
+    size_t head_size = (size_t)(head_end - head);
+
+    page->content -= head_size + PAYLOAD_HEADER_SIZE + row->values_size;
+    uint8_t *cell = page->leaf + page->content;
+    memcpy(cell, head, head_size);
+    cell += head_size;
+    *cell++ = PAYLOAD_HEADER_SIZE;
+    memcpy(cell, row->types, STORE_ROW_COLUMNS - 1);
+    cell += STORE_ROW_COLUMNS - 1;
+    *cell++ = ROW_NULL; /* the record_id is the cell's own */
+    memcpy(cell, row->values, row->values_size);
+    put_16_bits(page->leaf + pointers_end - POINTER_SIZE, page->content);
+    page->n_rows++;
+    page->last_record_id = record_id;
+    return true;
+}
+
+int store_page_insert(struct store *store)
+{
+    struct store_page *page = store->page;
+    if (page->n_rows == 0)
+        return 0;
+    put_header(page);
+    int result = store_run_statement(store, STATEMENT_FLOWS_ADD, "cannot add flow records");
+    assert(result < 0 || ((size_t)sqlite3_changes(store->db) == page->n_rows &&
+                          sqlite3_last_insert_rowid(store->db) == page->last_record_id));
+    store_page_clear(page);
+    return result;
+}
+
+/* ---- the database of two pages ---- */
+
+static const char *const columns[STORE_ROW_COLUMNS] = {"packets",        "l2_bytes",
+                                                       "l3_bytes",       "billed_bytes",
+                                                       "reply_packets",  "reply_l2_bytes",
+                                                       "reply_l3_bytes", "reply_billed_bytes",
+                                                       "seal",           "id",
+                                                       "start_ns",       "first_after_ns",
+                                                       "last_after_ns",  "src_address",
+                                                       "dst_address",    "tuple",
+                                                       "traits",         "owner",
+                                                       "status",         "labels",
+                                                       "flow_labels",    "resume",
+                                                       "record_id"};
+
+static int fail_schema(struct store *store)
+{
+    return store_fail_sqlite(store, "its schema is not what it says it is");
+}
+
+/* Rows are copied by place, not by name. */
+static int check_columns(struct store *store)
+{
+    sqlite3_stmt *all = NULL;
+    if (sqlite3_prepare_v2(store->db, "SELECT * FROM main.flow_record", -1, &all, NULL) !=
+        SQLITE_OK)
+        return fail_schema(store);
+    bool is_same = sqlite3_column_count(all) == STORE_ROW_COLUMNS;
+    for (int i = 0; is_same && i < STORE_ROW_COLUMNS; i++)
+        is_same = strcmp(sqlite3_column_name(all, i), columns[i]) == 0;
+    sqlite3_finalize(all);
+    return is_same ? 0
+                   : store_fail(store, -EUCLEAN, "%s: flow_record has other columns than it should",
+                                store->path);
+}
+
+/* One statement only, whatever text a database has there. */
+static int run_first(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (result == SQLITE_OK)
+        result = sqlite3_step(statement) == SQLITE_DONE ? SQLITE_OK : SQLITE_ERROR;
+    sqlite3_finalize(statement);
+    return result;
+}
+
+/* SQLite makes them: an empty table of that definition. NULL: it has not. */
+static uint8_t *make_image(const char *definition)
+{
+    sqlite3 *db = NULL;
+    sqlite3_int64 size = 0;
+    uint8_t *image = NULL;
+    char page_size[32];
+    sqlite3_snprintf(sizeof page_size, page_size, "PRAGMA page_size = %d", PAGE_BYTES);
+    if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
+            SQLITE_OK &&
+        run_first(db, page_size) == SQLITE_OK && run_first(db, definition) == SQLITE_OK) {
+        unsigned char *made = sqlite3_serialize(db, "main", &size, 0);
+        image = made && size == N_PAGES * PAGE_BYTES ? malloc((size_t)size) : NULL;
+        if (image)
+            memcpy(image, made, (size_t)size);
+        sqlite3_free(made);
+    }
+    sqlite3_close(db);
+    return image;
+}
+
+static int load_image(struct store *store, struct store_page *page)
+{
+    sqlite3_stmt *definition = NULL;
+    int result = sqlite3_prepare_v2(store->db,
+                                    "SELECT sql FROM main.sqlite_schema WHERE name = 'flow_record'",
+                                    -1, &definition, NULL);
+    if (result == SQLITE_OK && sqlite3_step(definition) == SQLITE_ROW)
+        page->image = make_image((const char *)sqlite3_column_text(definition, 0));
+    sqlite3_finalize(definition);
+    if (!page->image)
+        return store_fail(store, -EUCLEAN, "%s: flow_record is not as it should be", store->path);
+    page->leaf = page->image + (N_PAGES - 1) * PAGE_BYTES;
+    store_page_clear(page);
+    return 0;
+}
+
+/* What SQLite reads of the page when there is one row in it. */
+static int read_row(struct store *store, int64_t record_id, int64_t *found)
+{
+    struct store_row row;
+    store_row_begin(&row);
+    for (int i = 0; i < STORE_ROW_COLUMNS - 1; i++)
+        store_row_put_null(&row);
+    store_page_clear(store->page);
+    store_page_add(store->page, record_id, &row);
+    put_header(store->page);
+    store_page_clear(store->page);
+    return store_select_number(store, "SELECT max(record_id) FROM batch.flow_record", found);
+}
+
+/* Does SQLite see, within one transaction, what changes in the page? */
+static int check_page(struct store *store)
+{
+    int64_t first = 0, second = 0;
+    if (sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+        return store_fail_sqlite(store, "cannot be opened");
+    int result = read_row(store, 1, &first);
+    if (result == 0)
+        result = read_row(store, 2, &second);
+    sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
+    if (result == 0 && (first != 1 || second != 2))
+        result = store_fail(store, -ENOTSUP, "%s: this SQLite (%s) does not map memory",
+                            store->path, sqlite3_libversion());
+    return result;
+}
+
+static int attach(struct store *store)
+{
+    sqlite3_int64 size = N_PAGES * PAGE_BYTES;
+    if (sqlite3_exec(store->db, "ATTACH ':memory:' AS batch", NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_deserialize(store->db, "batch", store->page->image, size, size, 0) != SQLITE_OK ||
+        sqlite3_exec(store->db, "PRAGMA batch.mmap_size = 131072", NULL, NULL, NULL) != SQLITE_OK)
+        return store_fail_sqlite(store, "cannot be opened");
+    return 0;
+}
+
+int store_page_attach(struct store *store)
+{
+    store->page = calloc(1, sizeof *store->page);
+    if (!store->page)
+        return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
+    int result = check_columns(store);
+    if (result == 0)
+        result = load_image(store, store->page);
+    if (result == 0)
+        result = attach(store);
+    return result == 0 ? check_page(store) : result;
+}
+
+void store_page_destroy(struct store_page *page)
+{
+    if (!page)
+        return;
+    free(page->image);
+    free(page);
+}
