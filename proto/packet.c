@@ -6,6 +6,7 @@
 enum {
     OFFSET_PARTS = 24,
     OFFSET_CLASS = 27,
+    OFFSET_ADDRESSES = 32, /* up to here, the base and struct packet are the same */
     CLASS_MASK = 0xf,
     EXTENSION_MARK = 1 << 4,
     DIRECTION_SHIFT = 5,
@@ -19,6 +20,8 @@ enum {
     CLOCK_SIZE = 8,
     LABEL_SIZE = 4,
     L2_SIZE = 4,
+    SELDOM_PARTS = PACKET_PART_ICMP | PACKET_PART_INNER | PACKET_PART_CLOCK | PACKET_PART_LABEL |
+                   PACKET_PART_L2 | PACKET_PART_SCTP,
     PARTS_SIZE_MAX = PACKET_BASE_SIZE + IPV6_SIZE + TCP_SIZE + SCTP_SIZE + ICMP_SIZE + INNER_SIZE +
                      CLOCK_SIZE + LABEL_SIZE + L2_SIZE,
 };
@@ -26,6 +29,13 @@ enum {
 static_assert(sizeof(struct packet_tcp) == TCP_SIZE, "packed as it is");
 static_assert(sizeof(struct packet_sctp) == SCTP_SIZE, "packed as it is");
 static_assert(sizeof(struct packet_inner) == INNER_SIZE, "packed as it is");
+static_assert(offsetof(struct packet, time_ns) == 0 && offsetof(struct packet, l2_bytes) == 8 &&
+                  offsetof(struct packet, source_port) == 20 &&
+                  offsetof(struct packet, parts) == OFFSET_PARTS &&
+                  offsetof(struct packet, class_index) == OFFSET_CLASS &&
+                  offsetof(struct packet, wan) == 30 &&
+                  offsetof(struct packet, source_address) == OFFSET_ADDRESSES,
+              "begins as the base does");
 static_assert(CLASS_N <= CLASS_MASK + 1, "the class has four bits");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fields are copied as they are");
 
@@ -261,11 +271,41 @@ static bool is_valid_sctp(const struct packet_sctp *sctp)
     return true;
 }
 
-/* What only some packets have, in the order of their bits but for the addresses. NULL: invalid. */
-static inline const uint8_t *get_parts(const uint8_t *at, struct packet *packet)
+/* Of the base, as it is in 'bytes'. */
+static inline void get_base(const uint8_t *bytes, struct packet *packet)
 {
-    if (packet->parts & PACKET_PART_TCP)
-        at = get(at, &packet->tcp, TCP_SIZE);
+    const size_t seldom = offsetof(struct packet, clock_ns);
+    memset((uint8_t *)packet + seldom, 0, offsetof(struct packet, tcp) - seldom);
+    memcpy(packet, bytes, OFFSET_ADDRESSES);
+    uint8_t shared = bytes[OFFSET_CLASS];
+    packet->class_index = shared & CLASS_MASK;
+    packet->direction = (shared >> DIRECTION_SHIFT) & DIRECTION_MASK;
+    packet->is_invalid = shared >> INVALID_SHIFT;
+    packet->clock_ns = packet->time_ns;
+}
+
+/* The address and what is behind it in one store: a tuple is made of both at once. */
+static inline void get_ipv4(const uint8_t *bytes, uint8_t *address)
+{
+    uint8_t whole[16] = {0};
+    memcpy(whole, bytes, 4);
+    memcpy(address, whole, sizeof whole);
+}
+
+static const uint8_t *get_addresses(const uint8_t *bytes, const uint8_t *at, struct packet *packet)
+{
+    if (packet->parts & PACKET_PART_IPV6) {
+        at = get(at, packet->source_address, 16);
+        return get(at, packet->destination_address, 16);
+    }
+    get_ipv4(bytes + OFFSET_ADDRESSES, packet->source_address);
+    get_ipv4(bytes + OFFSET_ADDRESSES + 4, packet->destination_address);
+    return at;
+}
+
+/* In the order of their bits. NULL: invalid. */
+static const uint8_t *get_seldom(const uint8_t *at, struct packet *packet)
+{
     if (packet->parts & PACKET_PART_ICMP) {
         packet->icmp_type = at[0];
         packet->icmp_code = at[1];
@@ -301,43 +341,22 @@ enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struc
     if ((is_extended || size < PARTS_SIZE_MAX) && size < packet_encoded_size(bytes))
         return PACKET_TRUNCATED;
 
-    memset(packet, 0, sizeof *packet);
-    const uint8_t *at = bytes;
-    at = get(at, &packet->time_ns, 8);
-    at = get(at, &packet->l2_bytes, 4);
-    at = get(at, &packet->l3_bytes, 4);
-    at = get(at, &packet->rss, 4);
-    at = get(at, &packet->source_port, 2);
-    at = get(at, &packet->destination_port, 2);
-    packet->parts = *at++;
-    packet->marks = *at++;
-    packet->protocol = *at++;
-    packet->class_index = *at & CLASS_MASK;
-    packet->direction = (*at >> DIRECTION_SHIFT) & DIRECTION_MASK;
-    packet->is_invalid = *at >> INVALID_SHIFT;
-    at++;
-    at = get(at, &packet->zone, 2);
-    at = get(at, &packet->wan, 2);
-    packet->clock_ns = packet->time_ns;
+    get_base(bytes, packet);
     if (!is_valid_base(packet))
         return PACKET_INVALID;
-
-    if (packet->parts & PACKET_PART_IPV6) {
-        at += 8;
-    } else {
-        at = get(at, packet->source_address, 4);
-        at = get(at, packet->destination_address, 4);
-    }
+    const uint8_t *at = bytes + PACKET_BASE_SIZE;
     if (is_extended) {
         if (!get_extension(at, packet))
             return PACKET_INVALID;
         at += size_of_extension(packet->header_bytes, packet->payload_bytes);
     }
-    if (packet->parts & PACKET_PART_IPV6) {
-        at = get(at, packet->source_address, 16);
-        at = get(at, packet->destination_address, 16);
-    }
-    at = get_parts(at, packet);
+    at = get_addresses(bytes, at, packet);
+    if (packet->parts & PACKET_PART_TCP)
+        at = get(at, &packet->tcp, TCP_SIZE);
+    else
+        memset(&packet->tcp, 0, sizeof packet->tcp);
+    if (packet->parts & SELDOM_PARTS)
+        at = get_seldom(at, packet);
     if (!at)
         return PACKET_INVALID;
     *used = (size_t)(at - bytes);

@@ -208,45 +208,49 @@ struct packet_inner {
 };
 
 struct packet {
+    /* The first 32 bytes are those of the base, but for what shares a byte with the class. */
     int64_t time_ns;   /* the capture's timestamp, since 1970 UTC */
-    int64_t clock_ns;  /* the stream's clock: the largest time_ns that it has had so far */
     uint32_t l2_bytes; /* on the wire, as the capture states it; never the captured length */
     uint32_t
         l3_bytes; /* IPv4 total length, 40 + IPv6 payload length; 0 without a usable IP header */
     uint32_t rss; /* Toeplitz hash of the canonical endpoints (proto/rss.h) */
-    uint32_t flow_label;
-    uint8_t source_address[16]; /* network order; IPv4: the first 4, the others 0 */
-    uint8_t destination_address[16];
     uint16_t source_port;      /* host order; ICMP with an id: the id, in both */
     uint16_t destination_port; /* GRE of PPTP: the call id, without PACKET_MARK_PORTS */
-    uint16_t zone;
-    uint16_t wan;        /* index into config.wans + 1; 0: none */
-    uint16_t l2_account; /* index into config.accounts + 1 that a MAC, VLAN or PPPoE session chose;
-                            0: none */
+    uint8_t parts;       /* enum packet_part; encode decides IPV6 and CLOCK, LABEL and L2 itself */
+    uint8_t marks;       /* enum packet_mark */
     uint8_t protocol;    /* IANA number; of IPv6 the first that is no extension header */
     uint8_t class_index; /* enum packet_class */
-    uint8_t direction;   /* enum direction */
-    uint8_t marks;       /* enum packet_mark */
-    uint8_t parts;       /* enum packet_part; encode decides IPV6 and CLOCK, LABEL and L2 itself */
+    uint16_t zone;
+    uint16_t wan; /* index into config.wans + 1; 0: none */
+
+    uint8_t source_address[16]; /* network order; IPv4: the first 4, the others 0 */
+    uint8_t destination_address[16];
+
+    int64_t clock_ns;   /* the stream's clock: the largest time_ns that it has had so far */
+    uint8_t direction;  /* enum direction */
+    uint8_t is_invalid; /* what follows the IP header cannot be right: INVALID to conntrack */
+    uint8_t icmp_type;  /* with PACKET_PART_ICMP */
+    uint8_t icmp_code;
+    uint32_t flow_label;
+    uint16_t l2_account; /* index into config.accounts + 1 that a MAC, VLAN or PPPoE session chose;
+                            0: none */
     uint8_t malformed_cause;
     uint8_t wan_match; /* which of the WAN's matches, from 0; 254: that or a later one */
-    uint8_t icmp_type; /* with PACKET_PART_ICMP */
-    uint8_t icmp_code;
-    uint8_t is_invalid; /* what follows the IP header cannot be right: INVALID to conntrack */
-    union {
-        struct packet_tcp tcp;   /* with PACKET_PART_TCP */
-        struct packet_sctp sctp; /* with PACKET_PART_SCTP */
-    };
-    struct packet_inner inner; /* with PACKET_PART_INNER */
 
     uint16_t extra; /* enum packet_extra */
     uint16_t payload_bytes;
     uint32_t datagram_bytes; /* L3 bytes of the datagram that fragments made; 0: no fragment */
-    uint64_t fingerprint;    /* its copies have the same; 0: not asked for */
     uint16_t header_bytes;
+    uint64_t fingerprint;   /* its copies have the same; 0: not asked for */
     const uint8_t *header;  /* IP and TCP header, where the link looks at it; borrowed */
     const uint8_t *payload; /* what follows the transport header, as far as it was asked for;
                                borrowed: of the frame, or of the bytes it was decoded from */
+
+    union {
+        struct packet_tcp tcp;   /* with PACKET_PART_TCP */
+        struct packet_sctp sctp; /* with PACKET_PART_SCTP */
+    };
+    struct packet_inner inner; /* with PACKET_PART_INNER; else anything */
 };
 
 enum {
@@ -266,7 +270,7 @@ enum packet_decode_result {
 };
 
 /* Reads the descriptor at 'bytes'. On PACKET_DECODED '*used' is its size. Fields of absent parts
- * are 0, clock_ns without its part is time_ns. */
+ * are 0 but for 'inner', which is left as it is; clock_ns without its part is time_ns. */
 enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struct packet *packet,
                                         size_t *used);
 
