@@ -43,7 +43,7 @@ static bool begin(struct tcp_step *step)
     return true;
 }
 
-static void remember_kind(const struct tcp_step *step)
+static inline void remember_kind(const struct tcp_step *step)
 {
     step->track->last_kind = step->kind & 7;
     step->track->last_direction = step->direction & 1;
@@ -239,7 +239,7 @@ static enum protocol_verdict refuse(struct tcp_step *step, const struct packet *
     return VERDICT_INVALID;
 }
 
-static int64_t choose_timeout(const struct tcp_step *step)
+static inline int64_t choose_timeout(const struct tcp_step *step)
 {
     const struct protocol_context *context = step->context;
     int64_t timeout_ns = tcp_timeout_ns(context, step->after);
@@ -259,6 +259,12 @@ static int64_t choose_timeout(const struct tcp_step *step)
     return timeout_ns;
 }
 
+static inline void set_state(struct connection *connection, enum tcp_state state)
+{
+    connection->protocol_state = (uint8_t)state;
+    connection->state = (uint8_t)(STATE_SYN_SENT + (state - TCP_SYN_SENT));
+}
+
 static void move_on(struct tcp_step *step, struct connection *connection)
 {
     remember_kind(step);
@@ -266,8 +272,21 @@ static void move_on(struct tcp_step *step, struct connection *connection)
         step->sender->mss = (uint16_t)step->header->sack_right_edge;
     if (step->before != step->after && step->after == TCP_FIN_WAIT)
         step->sender->flags |= TCP_SIDE_CLOSED_FIRST;
-    connection->protocol_state = (uint8_t)step->after;
-    connection->state = (uint8_t)(STATE_SYN_SENT + (step->after - TCP_SYN_SENT));
+    set_state(connection, step->after);
+}
+
+/* Of what goes on in ESTABLISHED, or comes there. Before a reply it has not long to live. */
+static inline void meet_open(const struct tcp_step *step, struct connection *connection,
+                             int64_t *timeout_ns)
+{
+    int64_t unacknowledged_ns = step->context->timeouts->tcp_unacknowledged_ns;
+    bool was_open = step->before == TCP_SYN_RECV || step->before == TCP_ESTABLISHED;
+    if (!(connection->status & STATUS_SEEN_REPLY)) {
+        if (timeout_is_longer(*timeout_ns, unacknowledged_ns))
+            *timeout_ns = unacknowledged_ns;
+    } else if (was_open) {
+        connection->status |= STATUS_ASSURED;
+    }
 }
 
 static enum protocol_verdict accept_segment(struct tcp_step *step, struct connection *connection,
@@ -275,53 +294,81 @@ static enum protocol_verdict accept_segment(struct tcp_step *step, struct connec
 {
     move_on(step, connection);
     *timeout_ns = choose_timeout(step);
-    if (connection->status & STATUS_SEEN_REPLY) {
-        bool was_open = step->before == TCP_SYN_RECV || step->before == TCP_ESTABLISHED;
-        if (was_open && step->after == TCP_ESTABLISHED)
-            connection->status |= STATUS_ASSURED;
-        return VERDICT_ACCEPT;
-    }
-    if (step->kind == TCP_KIND_RST) {
+    bool has_reply = connection->status & STATUS_SEEN_REPLY;
+    if (step->kind == TCP_KIND_RST && !has_reply) {
         *timeout_ns = 0;
         return VERDICT_CLOSE;
     }
-    if (step->kind == TCP_KIND_SYN && step->before == TCP_SYN_SENT) {
+    if (step->kind == TCP_KIND_SYN && step->before == TCP_SYN_SENT && !has_reply) {
         *timeout_ns = 0;
         return VERDICT_IGNORE;
     }
-    int64_t unacknowledged_ns = step->context->timeouts->tcp_unacknowledged_ns;
-    if (step->after == TCP_ESTABLISHED && timeout_is_longer(*timeout_ns, unacknowledged_ns))
-        *timeout_ns = unacknowledged_ns;
+    if (step->after == TCP_ESTABLISHED)
+        meet_open(step, connection, timeout_ns);
     return VERDICT_ACCEPT;
 }
 
-static enum protocol_verdict on_packet(const struct protocol_context *context,
-                                       struct connection *connection, unsigned direction,
-                                       const struct packet *packet, int64_t *timeout_ns)
+/* Does the segment acknowledge, carry data perhaps, and nothing else? */
+static bool is_plain_ack(const struct packet_tcp *header)
 {
-    const struct packet_tcp *header = &packet->tcp;
-    if (!tcp_is_possible(header))
-        return VERDICT_INVALID;
+    return (header->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK &&
+           !(header->options & (TCP_HEADER_INVALID | TCP_OPTION_MSS));
+}
+
+/* All but what the segment's flags and the state say. */
+static inline struct tcp_step make_step(const struct protocol_context *context,
+                                        struct connection *connection, unsigned direction,
+                                        const struct packet *packet)
+{
     struct tcp_track *track = &connection->track.tcp;
-    struct tcp_step step = {
+    return (struct tcp_step){
         .context = context,
         .connection = connection,
         .track = track,
-        .header = header,
+        .header = &packet->tcp,
         .sender = &track->sides[direction],
         .receiver = &track->sides[1 - direction],
         .direction = direction,
-        .kind = tcp_kind_of(header->flags),
-        .end = header->sequence + header->payload_bytes + !!(header->flags & TCP_SYN) +
-               !!(header->flags & TCP_FIN),
     };
+}
+
+/* A plain ACK that leads to ESTABLISHED or CLOSE_WAIT, or leaves it there: of all that a segment
+ * may be asked, the window and the timeout are left, which is half of the instructions. */
+static inline enum protocol_verdict go_on(struct tcp_step step, struct connection *connection,
+                                          int64_t *timeout_ns)
+{
+    step.kind = TCP_KIND_ACK;
+    step.end = step.header->sequence + step.header->payload_bytes;
+    enum tcp_window window = tcp_window_check_ack(&step);
+    if (window != TCP_WINDOW_GOOD)
+        return window == TCP_WINDOW_IGNORE ? VERDICT_IGNORE : VERDICT_INVALID;
+    remember_kind(&step);
+    set_state(connection, step.after);
+    *timeout_ns = choose_timeout(&step);
+    if (step.after == TCP_ESTABLISHED)
+        meet_open(&step, connection, timeout_ns);
+    return VERDICT_ACCEPT;
+}
+
+/* Any segment; out of line, so that go_on() has the registers. */
+static __attribute__((noinline)) enum protocol_verdict
+judge(const struct protocol_context *context, struct connection *connection, unsigned direction,
+      const struct packet *packet, int64_t *timeout_ns)
+{
+    const struct packet_tcp *header = &packet->tcp;
+    struct tcp_step step = make_step(context, connection, direction, packet);
+    if (!tcp_is_possible(header))
+        return VERDICT_INVALID;
+    step.kind = tcp_kind_of(header->flags);
+    step.end = header->sequence + header->payload_bytes + !!(header->flags & TCP_SYN) +
+               !!(header->flags & TCP_FIN);
     if (connection->state == STATE_NONE) {
         connection->protocol_state = TCP_NONE;
         if (!begin(&step))
             return VERDICT_INVALID;
     }
     step.before = connection->protocol_state;
-    step.after = tcp_next_state(direction, step.kind, step.before);
+    step.after = tcp_next_state(step.direction, step.kind, step.before);
     switch (look_closer(&step)) {
     case LOOK_REOPEN:
         return VERDICT_REOPEN;
@@ -342,6 +389,20 @@ static enum protocol_verdict on_packet(const struct protocol_context *context,
         }
     }
     return accept_segment(&step, connection, timeout_ns);
+}
+
+static enum protocol_verdict on_packet(const struct protocol_context *context,
+                                       struct connection *connection, unsigned direction,
+                                       const struct packet *packet, int64_t *timeout_ns)
+{
+    if (connection->state != STATE_NONE && is_plain_ack(&packet->tcp)) {
+        struct tcp_step step = make_step(context, connection, direction, packet);
+        step.before = connection->protocol_state;
+        step.after = tcp_next_state(direction, TCP_KIND_ACK, step.before);
+        if (step.after == TCP_ESTABLISHED || step.after == TCP_CLOSE_WAIT)
+            return go_on(step, connection, timeout_ns);
+    }
+    return judge(context, connection, direction, packet, timeout_ns);
 }
 
 const struct protocol protocol_tcp = {"tcp", on_packet};

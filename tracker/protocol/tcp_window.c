@@ -72,7 +72,7 @@ static bool meet_side(struct tcp_step *step, const struct numbers *numbers)
     return !(flags & TCP_ACK) && (is_first || step->direction == FLOW_REPLY);
 }
 
-static struct numbers read_numbers(const struct tcp_step *step)
+static inline struct numbers read_numbers(const struct tcp_step *step)
 {
     const struct packet_tcp *header = step->header;
     bool has_sack = (step->receiver->flags & TCP_SIDE_SACK) && (header->options & TCP_OPTION_SACK);
@@ -125,7 +125,7 @@ static enum tcp_window check_beyond(struct tcp_step *step, const struct numbers 
     return TCP_WINDOW_IGNORE;
 }
 
-static enum tcp_window check(struct tcp_step *step, const struct numbers *numbers)
+static inline enum tcp_window check(struct tcp_step *step, const struct numbers *numbers)
 {
     const struct tcp_side *receiver = step->receiver;
     if (tcp_is_after(numbers->sequence, step->sender->window_end))
@@ -137,7 +137,7 @@ static enum tcp_window check(struct tcp_step *step, const struct numbers *number
     return is_recent_ack(step, numbers) ? TCP_WINDOW_GOOD : TCP_WINDOW_IGNORE;
 }
 
-static void update_sender(struct tcp_step *step, const struct numbers *numbers)
+static inline void update_sender(struct tcp_step *step, const struct numbers *numbers)
 {
     struct tcp_side *sender = step->sender;
     uint32_t offered = numbers->window + (numbers->sack - numbers->acknowledgment);
@@ -147,15 +147,18 @@ static void update_sender(struct tcp_step *step, const struct numbers *numbers)
         sender->end = numbers->end;
         sender->flags |= TCP_SIDE_UNACKNOWLEDGED;
     }
-    if (!(step->header->flags & TCP_ACK))
-        return;
+}
+
+static inline void update_acknowledged(struct tcp_step *step, const struct numbers *numbers)
+{
+    struct tcp_side *sender = step->sender;
     if (!(sender->flags & TCP_SIDE_HAS_ACK_MAX) ||
         tcp_is_after(numbers->acknowledgment, sender->ack_max))
         sender->ack_max = numbers->acknowledgment;
     sender->flags |= TCP_SIDE_HAS_ACK_MAX;
 }
 
-static void update_receiver(struct tcp_step *step, const struct numbers *numbers)
+static inline void update_receiver(struct tcp_step *step, const struct numbers *numbers)
 {
     struct tcp_side *receiver = step->receiver;
     if (receiver->window_max && tcp_is_after(numbers->end, step->sender->window_end))
@@ -168,7 +171,7 @@ static void update_receiver(struct tcp_step *step, const struct numbers *numbers
 }
 
 /* The same acknowledgment once more is a retransmission's trace. */
-static void remember_ack(struct tcp_step *step, const struct numbers *numbers)
+static inline void remember_ack(struct tcp_step *step, const struct numbers *numbers)
 {
     struct tcp_track *track = step->track;
     if (track->last_direction == step->direction && track->last_sequence == numbers->sequence &&
@@ -185,6 +188,30 @@ static void remember_ack(struct tcp_step *step, const struct numbers *numbers)
     track->n_retransmissions = 0;
 }
 
+/* What is not good is, of a side that is not held to its window. */
+static enum tcp_window pardon(const struct tcp_step *step, enum tcp_window window)
+{
+    bool is_liberal =
+        (step->sender->flags & TCP_SIDE_LIBERAL) || step->context->config->conntrack.tcp_be_liberal;
+    return is_liberal ? TCP_WINDOW_GOOD : window;
+}
+
+enum tcp_window tcp_window_check_ack(struct tcp_step *step)
+{
+    struct numbers numbers = read_numbers(step);
+    if (step->sender->window_max == 0)
+        pick_up_side(step, &numbers);
+    enum tcp_window window = check(step, &numbers);
+    if (window != TCP_WINDOW_GOOD)
+        return pardon(step, window);
+    numbers.window <<= step->sender->scale;
+    update_sender(step, &numbers);
+    update_acknowledged(step, &numbers);
+    update_receiver(step, &numbers);
+    remember_ack(step, &numbers);
+    return TCP_WINDOW_GOOD;
+}
+
 enum tcp_window tcp_window_check(struct tcp_step *step)
 {
     struct numbers numbers = read_numbers(step);
@@ -192,14 +219,13 @@ enum tcp_window tcp_window_check(struct tcp_step *step)
         return TCP_WINDOW_GOOD;
     fill_numbers(step, &numbers);
     enum tcp_window window = check(step, &numbers);
-    if (window != TCP_WINDOW_GOOD) {
-        bool is_liberal = (step->sender->flags & TCP_SIDE_LIBERAL) ||
-                          step->context->config->conntrack.tcp_be_liberal;
-        return is_liberal ? TCP_WINDOW_GOOD : window;
-    }
+    if (window != TCP_WINDOW_GOOD)
+        return pardon(step, window);
     if (!(step->header->flags & TCP_SYN))
         numbers.window <<= step->sender->scale;
     update_sender(step, &numbers);
+    if (step->header->flags & TCP_ACK)
+        update_acknowledged(step, &numbers);
     update_receiver(step, &numbers);
     if (step->kind == TCP_KIND_ACK)
         remember_ack(step, &numbers);
