@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/seal.h"
 
@@ -10,30 +11,26 @@ enum {
     KEYS_MAX = 1 << 15, /* between two commit points */
     PLACES = KEYS_MAX * 2,
     PLACE_EMPTY = 0,
+    RECENT_BITS = 4,
 };
 
 static const int64_t slot_ns_length = SLOT_SECONDS * INT64_C(1000000000);
-
-/* What tells sums apart, made in registers: bytes just stored one by one must not be compared as a
- * whole, which waits for them. */
-struct key {
-    int64_t slot_ns;
-    uint64_t others; /* but for the seal */
-    int32_t seal;
-};
 
 struct meter {
     struct usage_delta *sums; /* n_sums of them, in order of appearance */
     uint32_t *places;         /* open addressing: index into sums + 1 */
     uint32_t *taken;          /* by sum: its place */
     uint32_t n_sums;
-    struct usage_delta *last; /* most packets have the key of the one before: 'last_key' */
-    struct key last_key;
     struct {
         int64_t slot_ns;
         int64_t until_ns; /* on the clock */
         int32_t number;
     } seal; /* of packets of that slot until then */
+    /* Most packets are of one of few sums of that slot and seal. */
+    struct recent {
+        uint64_t others;         /* its key, but for slot and seal */
+        struct usage_delta *sum; /* NULL: none */
+    } recent[1 << RECENT_BITS];
 };
 
 int meter_create(struct meter **out)
@@ -84,7 +81,8 @@ static uint32_t hash_of(const struct usage_delta *key)
     return (uint32_t)((hash * UINT64_C(0xff51afd7ed558ccd)) >> 40);
 }
 
-static struct usage_delta *find_or_add(struct meter *meter, const struct usage_delta *key)
+static __attribute__((noinline)) struct usage_delta *find_or_add(struct meter *meter,
+                                                                 const struct usage_delta *key)
 {
     uint32_t place = hash_of(key) % PLACES;
     while (meter->places[place] != PLACE_EMPTY) {
@@ -100,52 +98,51 @@ static struct usage_delta *find_or_add(struct meter *meter, const struct usage_d
     return &meter->sums[meter->n_sums - 1];
 }
 
-/* Asked for each packet, and nearly always with the answer of the one before. */
-static int32_t seal_in(struct meter *meter, int64_t slot_ns, int64_t clock_ns)
+/* Sees to it that 'seal' is of the packet's slot and clock. Nearly always it is, which is found out
+ * without the division that says in which slot a time is. */
+static void meet_seal(struct meter *meter, int64_t time_ns, int64_t clock_ns)
 {
-    if (slot_ns != meter->seal.slot_ns || clock_ns >= meter->seal.until_ns) {
-        meter->seal.slot_ns = slot_ns;
-        meter->seal.until_ns = seal_next_ns(clock_ns);
-        meter->seal.number = seal_for(slot_ns, clock_ns);
-    }
-    return meter->seal.number;
+    uint64_t into_ns = (uint64_t)time_ns - (uint64_t)meter->seal.slot_ns;
+    if (into_ns < (uint64_t)slot_ns_length && clock_ns < meter->seal.until_ns)
+        return;
+    meter->seal.slot_ns = slot_of(time_ns);
+    meter->seal.until_ns = seal_next_ns(clock_ns);
+    meter->seal.number = seal_for(meter->seal.slot_ns, clock_ns);
+    memset(meter->recent, 0, sizeof meter->recent);
 }
 
-static bool is_last(const struct meter *meter, const struct key *key)
+/* What tells sums apart but slot and seal, made in a register: bytes just stored one by one must
+ * not be compared as a whole, which waits for them. */
+static uint64_t others_of(const struct packet *packet, const struct charge *charge)
 {
-    return meter->last && meter->last_key.slot_ns == key->slot_ns &&
-           meter->last_key.others == key->others && meter->last_key.seal == key->seal;
+    return charge->account | (uint64_t)charge->wan << 16 | (uint64_t)packet->direction << 32 |
+           (uint64_t)charge->class_index << 40 | (uint64_t)packet->malformed_cause << 48;
 }
 
-static struct usage_delta *find_sum(struct meter *meter, const struct key *known,
+static struct usage_delta *find_sum(struct meter *meter, uint64_t others,
                                     const struct packet *packet, const struct charge *charge)
 {
+    struct recent *recent =
+        &meter->recent[others * UINT64_C(0x9e3779b97f4a7c15) >> (64 - RECENT_BITS)];
+    if (recent->sum && recent->others == others)
+        return recent->sum;
     struct usage_delta key = {
-        .slot_ns = known->slot_ns,
-        .seal = known->seal,
+        .slot_ns = meter->seal.slot_ns,
+        .seal = meter->seal.number,
         .account = charge->account,
         .wan = charge->wan,
         .direction = packet->direction,
         .class_index = charge->class_index,
         .cause = packet->malformed_cause,
     };
-    meter->last_key = *known;
-    meter->last = find_or_add(meter, &key);
-    return meter->last;
+    *recent = (struct recent){others, find_or_add(meter, &key)};
+    return recent->sum;
 }
 
 void meter_add(struct meter *meter, const struct packet *packet, const struct charge *charge)
 {
-    int64_t slot_ns = slot_of(packet->time_ns);
-    struct key key = {
-        .slot_ns = slot_ns,
-        .others = charge->account | (uint64_t)charge->wan << 16 |
-                  (uint64_t)packet->direction << 32 | (uint64_t)charge->class_index << 40 |
-                  (uint64_t)packet->malformed_cause << 48,
-        .seal = seal_in(meter, slot_ns, charge->clock_ns),
-    };
-    struct usage_delta *sum =
-        is_last(meter, &key) ? meter->last : find_sum(meter, &key, packet, charge);
+    meet_seal(meter, packet->time_ns, charge->clock_ns);
+    struct usage_delta *sum = find_sum(meter, others_of(packet, charge), packet, charge);
     sum->packets++;
     sum->l2_bytes += packet->l2_bytes;
     sum->l3_bytes += packet->l3_bytes;
@@ -164,5 +161,5 @@ void meter_take(struct meter *meter, usage_fn on_usage, void *state)
         meter->places[meter->taken[i]] = PLACE_EMPTY;
     }
     meter->n_sums = 0;
-    meter->last = NULL;
+    memset(meter->recent, 0, sizeof meter->recent);
 }
