@@ -199,17 +199,20 @@ static struct connection *flow_of(struct flow_table *flows, const struct flow_ke
 {
     struct connection *connection =
         connection_table_find_near(flows->connections, &key->tuple, key->hash, key->near);
-    return connection && flow_settle(flows, connection, packet->clock_ns) ? connection : NULL;
+    if (!connection)
+        return NULL;
+    bool may_be_due = connection_due_ns(connection) <= packet->clock_ns ||
+                      connection->tuple.protocol == PROTOCOL_GRE;
+    return may_be_due && !flow_settle(flows, connection, packet->clock_ns) ? NULL : connection;
 }
 
-/* What the packet costs: on some links that depends on what its flow has sent before. */
-static uint64_t charge_for(struct flow_table *flows, struct connection *connection,
-                           unsigned direction, const struct packet *packet)
+/* What the packet costs where that depends on more than its length and its link. */
+static __attribute__((noinline)) uint64_t
+charge_closely(struct flow_table *flows, struct connection *connection, unsigned direction,
+               const struct packet *packet, uint16_t receiver_mss)
 {
-    struct link_flow known = {0};
+    struct link_flow known = {.receiver_mss = receiver_mss};
     struct link_charge charge;
-    if (connection->tuple.protocol == IPPROTO_TCP)
-        known.receiver_mss = connection->track.tcp.sides[!direction].mss;
     if (link_table_remembers(flows->links, packet)) {
         struct connection_extra *extra = connection_table_extra(flows->connections, connection);
         known.n_before = extra->n_sent[direction]++;
@@ -221,8 +224,21 @@ static uint64_t charge_for(struct flow_table *flows, struct connection *connecti
     return charge.billed_bytes;
 }
 
+static uint64_t charge_for(struct flow_table *flows, struct connection *connection,
+                           unsigned direction, const struct packet *packet)
+{
+    uint16_t receiver_mss = 0;
+    uint64_t billed_bytes;
+    if (connection->tuple.protocol == IPPROTO_TCP)
+        receiver_mss = connection->track.tcp.sides[!direction].mss;
+    if (link_table_charge_plain(flows->links, packet, receiver_mss, &billed_bytes))
+        return billed_bytes;
+    return charge_closely(flows, connection, direction, packet, receiver_mss);
+}
+
 /* When the flow began is kept apart from now on. */
-static void set_first(struct flow_table *flows, struct connection *connection, int64_t time_ns)
+static __attribute__((noinline)) void set_first(struct flow_table *flows,
+                                                struct connection *connection, int64_t time_ns)
 {
     if (connection->first_ns == time_ns)
         return;
@@ -233,8 +249,8 @@ static void set_first(struct flow_table *flows, struct connection *connection, i
     connection->first_ns = time_ns;
 }
 
-static void begin_record(struct flow_table *flows, struct connection *connection,
-                         const struct packet *packet)
+static __attribute__((noinline)) void
+begin_record(struct flow_table *flows, struct connection *connection, const struct packet *packet)
 {
     uint64_t id = connection_table_id(flows->connections, connection);
     set_first(flows, connection, packet->time_ns);
@@ -274,28 +290,36 @@ static void tell_progress(const struct flow_table *flows, const struct step *ste
                          step->packet->clock_ns);
 }
 
-/* Finds or opens the packet's flow and judges it there; false: no room. */
-static bool enter(struct flow_table *flows, const struct flow_key *key, struct step *step)
+/* The packet begins a flow, or with 'connection' completes the datagram that began it; false: no
+ * room. */
+static __attribute__((noinline)) bool begin(struct flow_table *flows, const struct flow_key *key,
+                                            struct step *step, struct connection *connection)
 {
-    struct connection *connection = flow_of(flows, key, step->packet);
-    bool is_of_fragments = connection && flow_is_of_fragments(connection, step->packet);
-    if (connection && !is_of_fragments) {
-        if (flow_judge(flows, step, connection))
-            return true;
-        flow_end(flows, connection, END_REOPENED, step->packet->clock_ns);
-    }
-    if (!is_of_fragments)
+    if (!connection)
         connection = flow_open(flows, key, step->packet);
+    step->connection = connection;
     if (!connection)
         return false;
     step->is_opened = true;
-    step->connection = connection;
     flow_meet_expectation(flows, step);
     flow_meet_rules(flows, step, connection);
     bool is_judged = flow_judge(flows, step, connection);
     assert(is_judged);
     (void)is_judged;
     return true;
+}
+
+/* Finds or opens the packet's flow and judges it there; false: no room. */
+static bool enter(struct flow_table *flows, const struct flow_key *key, struct step *step)
+{
+    struct connection *connection = flow_of(flows, key, step->packet);
+    if (connection && !flow_is_of_fragments(connection, step->packet)) {
+        if (flow_judge(flows, step, connection))
+            return true;
+        flow_end(flows, connection, END_REOPENED, step->packet->clock_ns);
+        connection = NULL;
+    }
+    return begin(flows, key, step, connection);
 }
 
 void flow_table_key(const struct flow_table *flows, const struct packet *packet,
@@ -331,33 +355,45 @@ static void take_effect(struct flow_table *flows, struct step *step)
     flow_ask_helper(flows, step);
 }
 
+/* The table is full. */
+static __attribute__((noinline)) void
+charge_overflow(struct flow_table *flows, const struct packet *packet, struct flow_charge *charge)
+{
+    struct link_charge without_flow;
+    link_table_charge(flows->links, packet, NULL, &without_flow);
+    *charge = (struct flow_charge){
+        .account = account_of_packet(flows->accounts, packet),
+        .class_index = CLASS_OVERFLOW,
+        .billed_bytes = without_flow.billed_bytes,
+    };
+}
+
 enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
                                 const struct flow_key *key, struct flow_charge *charge)
 {
-    struct step step = {.packet = packet};
+    struct step *step = &flows->step;
     struct flow_key room;
+    *step = (struct step){.packet = packet};
     if (flows->helpers && packet->protocol == PROTOCOL_GRE)
         key = flow_key_of_call(flows, packet, key, &room);
-    if (!enter(flows, key, &step)) {
-        struct link_charge without_flow;
-        link_table_charge(flows->links, packet, NULL, &without_flow);
-        charge->billed_bytes = without_flow.billed_bytes;
-        charge->account = account_of_packet(flows->accounts, packet);
-        flows->judgement = (struct flow_judgement){0};
-        flows->judged = NULL;
+    if (!enter(flows, key, step)) {
+        charge_overflow(flows, packet, charge);
         return FLOW_OVERFLOW;
     }
-    if (step.connection->account_changes != flows->account_changes)
-        flow_renew_account(flows, step.connection, packet->clock_ns);
-    charge->billed_bytes = charge_for(flows, step.connection, step.direction, packet);
-    count(flows, step.connection, step.direction, packet, charge->billed_bytes);
-    take_effect(flows, &step);
+    struct connection *connection = step->connection;
+    if (connection->account_changes != flows->account_changes)
+        flow_renew_account(flows, connection, packet->clock_ns);
+    charge->billed_bytes = charge_for(flows, connection, step->direction, packet);
+    count(flows, connection, step->direction, packet, charge->billed_bytes);
+    take_effect(flows, step);
     if (flows->helpers)
         flow_use_up_expectation(flows, packet);
-    flow_note_judgement(flows, &step);
-    tell_progress(flows, &step);
-    charge->account = step.connection->account;
-    leave(flows, &step);
+    step->status_after = connection->status;
+    step->state_after = connection->state;
+    tell_progress(flows, step);
+    charge->account = connection->account;
+    charge->class_index = connection->class_index;
+    leave(flows, step);
     return FLOW_COUNTED;
 }
 
@@ -380,10 +416,6 @@ void flow_table_add_shadow(struct flow_table *flows, const struct packet *packet
 
 uint64_t flow_table_judged_id(const struct flow_table *flows)
 {
-    return flows->judged ? connection_table_id(flows->connections, flows->judged) : 0;
-}
-
-const struct flow_judgement *flow_table_judgement(const struct flow_table *flows)
-{
-    return &flows->judgement;
+    const struct connection *connection = flows->step.connection;
+    return connection ? connection_table_id(flows->connections, connection) : 0;
 }

@@ -86,6 +86,7 @@ void flow_table_prefetch(const struct flow_table *flows, struct flow_key *key);
 /* Who pays for a packet, and how much. */
 struct flow_charge {
     uint16_t account;
+    uint8_t class_index; /* in which its bytes are counted */
     uint64_t billed_bytes;
 };
 
@@ -119,8 +120,8 @@ struct flow_judgement {
     uint8_t class_index; /* in which its bytes are counted */
 };
 
-/* Of the packet that was added last. */
-const struct flow_judgement *flow_table_judgement(const struct flow_table *flows);
+/* Of the packet that was added last, worked out when it is asked for. */
+const struct flow_judgement *flow_table_judgement(struct flow_table *flows);
 
 /* The flow of that packet; 0: it has none. */
 uint64_t flow_table_judged_id(const struct flow_table *flows);

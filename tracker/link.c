@@ -12,16 +12,11 @@
 
 enum {
     PARTS = 64,
-    MEMOS = 64,
+    SHORT_MAX = 2048,
     IPV4_HEADER = 20,
     IPV6_HEADER = 40,
     TCP_HEADER = 20,
     UDP_HEADER = 8
-};
-
-/* A length that was billed lately; 0: none, and a packet of none costs nothing. */
-struct memo {
-    uint32_t l3_bytes, billed_bytes;
 };
 
 /* One direction of a WAN. */
@@ -32,7 +27,7 @@ struct link {
     uint32_t unit; /* 64ths of a byte that the model's parts are; 64: it costs whole bytes */
     const struct header_compression *estimate;
     struct vj *vj;
-    struct memo memos[MEMOS]; /* by the lowest bits of the length: packets have few */
+    uint16_t billed[SHORT_MAX]; /* bytes, by L3 bytes, of a plain link; 0: not reckoned yet */
 };
 
 struct link_table {
@@ -205,13 +200,31 @@ static uint64_t whole_bytes(const struct link *link, uint64_t parts, const struc
 /* By the model alone. */
 static uint64_t plain_bytes(struct link *link, uint32_t l3_bytes)
 {
-    struct memo *memo = &link->memos[l3_bytes % MEMOS];
-    if (memo->l3_bytes == l3_bytes)
-        return memo->billed_bytes;
+    if (l3_bytes < SHORT_MAX && link->billed[l3_bytes])
+        return link->billed[l3_bytes];
     uint64_t billed_bytes = overhead_billed_parts(&link->model, l3_bytes);
-    if (billed_bytes <= UINT32_MAX)
-        *memo = (struct memo){l3_bytes, (uint32_t)billed_bytes};
+    if (l3_bytes < SHORT_MAX && billed_bytes <= UINT16_MAX)
+        link->billed[l3_bytes] = (uint16_t)billed_bytes;
     return billed_bytes;
+}
+
+/* Longer than no packet of the link, or to the receiver, can be; without a look at its headers. */
+static bool may_be_merged(const struct link *link, const struct packet *packet,
+                          uint16_t receiver_mss)
+{
+    bool is_beyond_mtu = link->mtu && packet->l3_bytes > link->mtu;
+    return is_beyond_mtu ||
+           (receiver_mss && packet->l3_bytes > (uint32_t)IPV4_HEADER + TCP_HEADER + receiver_mss);
+}
+
+bool link_table_charge_plain(struct link_table *links, const struct packet *packet,
+                             uint16_t receiver_mss, uint64_t *billed_bytes)
+{
+    struct link *link = link_of(links, packet);
+    if (!link->is_plain || may_be_merged(link, packet, receiver_mss))
+        return false;
+    *billed_bytes = plain_bytes(link, packet->l3_bytes);
+    return true;
 }
 
 void link_table_charge(struct link_table *links, const struct packet *packet,

@@ -46,6 +46,11 @@ void link_table_destroy(struct link_table *links); /* accepts NULL */
 /* Whether what the packet costs depends on what its flow has sent before: n_before, rest_64ths. */
 bool link_table_remembers(const struct link_table *links, const struct packet *packet);
 
+/* True: the link's model alone decides, as it does for nearly all packets, and '*billed_bytes' is
+ * set. False: ask link_table_charge(). 'receiver_mss' as in struct link_flow. */
+bool link_table_charge_plain(struct link_table *links, const struct packet *packet,
+                             uint16_t receiver_mss, uint64_t *billed_bytes);
+
 /* 'flow' NULL: a packet of no flow. */
 void link_table_charge(struct link_table *links, const struct packet *packet,
                        const struct link_flow *flow, struct link_charge *charge);

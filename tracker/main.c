@@ -87,9 +87,10 @@ static void on_change(struct tracker *tracker, const struct packet *packet)
         warn_of_refused(&change, &result);
 }
 
-/* What is not counted here: a change, or a packet whose home is another shard. */
-static void on_aside(struct tracker *tracker, const struct packet *packet,
-                     const struct flow_key *key)
+/* What is not counted here: a change, or a packet whose home is another shard. Out of the way of
+ * what is, which needs no room for it; as are charge_class() and charge_copy(). */
+static __attribute__((noinline)) void on_aside(struct tracker *tracker, const struct packet *packet,
+                                               const struct flow_key *key)
 {
     if (packet->extra & PACKET_CHANGE)
         on_change(tracker, packet);
@@ -105,17 +106,15 @@ static void charge_flow(struct tracker *tracker, const struct packet *packet,
                         const struct flow_key *key, struct charge *charge)
 {
     struct flow_charge flow;
-    if (flow_table_add(tracker->flows, packet, key, &flow) == FLOW_OVERFLOW)
-        charge->class_index = CLASS_OVERFLOW;
-    else
-        charge->class_index = flow_table_judgement(tracker->flows)->class_index;
+    flow_table_add(tracker->flows, packet, key, &flow);
+    charge->class_index = flow.class_index;
     charge->account = flow.account;
     charge->billed_bytes = flow.billed_bytes;
 }
 
 /* A packet that is in no flow. */
-static void charge_class(struct tracker *tracker, const struct packet *packet,
-                         struct charge *charge)
+static __attribute__((noinline)) void
+charge_class(struct tracker *tracker, const struct packet *packet, struct charge *charge)
 {
     struct link_charge link;
     link_table_charge(tracker->links, packet, NULL, &link);
@@ -126,8 +125,8 @@ static void charge_class(struct tracker *tracker, const struct packet *packet,
 }
 
 /* A packet that was counted before: the mirror showed it twice. */
-static void charge_copy(const struct tracker *tracker, const struct packet *packet,
-                        struct charge *charge)
+static __attribute__((noinline)) void
+charge_copy(const struct tracker *tracker, const struct packet *packet, struct charge *charge)
 {
     charge->class_index = CLASS_DUPLICATE;
     charge->account = account_of_packet(tracker->accounts, packet);

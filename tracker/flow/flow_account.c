@@ -17,7 +17,8 @@ uint16_t flow_account_now(const struct flow_table *flows, const struct connectio
 }
 
 /* A record has one account: what was counted before goes into one of its own. */
-void flow_renew_account(struct flow_table *flows, struct connection *connection, int64_t clock_ns)
+__attribute__((noinline)) void flow_renew_account(struct flow_table *flows,
+                                                  struct connection *connection, int64_t clock_ns)
 {
     uint16_t account = flow_account_now(flows, connection);
     connection->account_changes = flows->account_changes;

@@ -12,6 +12,21 @@
 
 struct flow_helpers;
 
+/* A packet on its way through its flow. */
+struct step {
+    const struct packet *packet;
+    struct connection *connection; /* NULL: the table was full */
+    enum protocol_verdict verdict;
+    unsigned direction;
+    bool is_opened;    /* the packet, or the datagram that it completes, opened the flow */
+    bool is_looked_up; /* and rules let it make no connection */
+    uint8_t state_before;
+    uint16_t status_before;
+    int64_t timeout_ns;
+    uint16_t status_after; /* these two of a packet that is counted */
+    uint8_t state_after;
+};
+
 struct flow_table {
     const struct config *config;
     struct protocol_context context; /* with the timeouts that no policy replaces */
@@ -28,22 +43,9 @@ struct flow_table {
     struct flow_sink sink;
     size_t connections_max;
     int64_t clock_ns;
+    struct step step; /* of the packet that was added last */
     struct flow_judgement judgement;
-    const struct connection *judged;   /* only its place in the table is looked at */
     const struct connection *finished; /* up to here every flow has ended for the end of input */
-};
-
-/* A packet on its way through its flow. */
-struct step {
-    const struct packet *packet;
-    struct connection *connection;
-    enum protocol_verdict verdict;
-    unsigned direction;
-    bool is_opened;    /* the packet, or the datagram that it completes, opened the flow */
-    bool is_looked_up; /* and rules let it make no connection */
-    uint8_t state_before;
-    uint16_t status_before;
-    int64_t timeout_ns;
 };
 
 static inline bool flow_is_connection(const struct connection *connection)
@@ -74,9 +76,6 @@ void flow_apply(struct flow_table *flows, const struct step *step);
 /* flow_count_label.c: the packet's IPv6 flow label, and whether its direction had another. */
 void flow_count_label(struct flow_table *flows, struct connection *connection, unsigned direction,
                       const struct packet *packet);
-
-/* For flow_table_judgement(). */
-void flow_note_judgement(struct flow_table *flows, const struct step *step);
 
 /* flow_rules.c: what the rules say of a packet that opened its flow. */
 

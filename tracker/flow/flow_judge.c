@@ -36,11 +36,12 @@ static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step 
 
 static bool is_accepted(enum protocol_verdict verdict)
 {
-    return verdict != VERDICT_INVALID && verdict != VERDICT_UNTRACKED && verdict != VERDICT_LOOKUP;
+    const unsigned others = 1 << VERDICT_INVALID | 1 << VERDICT_UNTRACKED | 1 << VERDICT_LOOKUP;
+    return !(1U << verdict & others);
 }
 
 /* By the rules the packet makes no connection: what its protocol noted of one is forgotten. */
-static void look_up_only(struct step *step)
+static __attribute__((noinline)) void look_up_only(struct step *step)
 {
     struct connection *connection = step->connection;
     step->verdict = VERDICT_LOOKUP;
@@ -80,7 +81,8 @@ bool flow_judge(struct flow_table *flows, struct step *step, struct connection *
         connection->state = step->state_before;
         connection->status = step->status_before;
     }
-    note_held(connection, step);
+    if (step->packet->extra & PACKET_HELD || connection->is_held_only)
+        note_held(connection, step);
     return !begins_anew;
 }
 
@@ -100,7 +102,7 @@ static void count_as_conntrack(struct flow_table *flows, const struct step *step
 }
 
 /* The packet begins a connection: what fragments counted before is the flow's only. */
-static void confirm(struct flow_table *flows, const struct step *step)
+static __attribute__((noinline)) void confirm(struct flow_table *flows, const struct step *step)
 {
     step->connection->status |= STATUS_CONFIRMED;
     if (!(step->packet->extra & PACKET_SHADOW))
@@ -108,10 +110,10 @@ static void confirm(struct flow_table *flows, const struct step *step)
                                     step->packet);
 }
 
-static void see_reply(struct flow_table *flows, const struct step *step)
+static __attribute__((noinline)) void see_first_reply(struct flow_table *flows,
+                                                      const struct step *step)
 {
-    if (!(step->connection->status & STATUS_SEEN_REPLY))
-        flow_meet_reply(flows, step);
+    flow_meet_reply(flows, step);
     step->connection->status |= STATUS_SEEN_REPLY;
 }
 
@@ -128,8 +130,9 @@ void flow_apply(struct flow_table *flows, const struct step *step)
         count_as_conntrack(flows, step);
     if (is_taken && step->is_opened)
         flow_write_rules(flows, connection);
-    if (is_taken && step->direction == FLOW_REPLY && step->verdict != VERDICT_CLOSE)
-        see_reply(flows, step);
+    if (is_taken && step->direction == FLOW_REPLY && step->verdict != VERDICT_CLOSE &&
+        !(connection->status & STATUS_SEEN_REPLY))
+        see_first_reply(flows, step);
     if (step->timeout_ns)
         connection->expires_ns =
             clock_ns + (step->timeout_ns > TIMEOUT_AT_ONCE_NS ? step->timeout_ns : 0);
@@ -151,18 +154,20 @@ static uint32_t ct_state_of(const struct step *step)
         return CT_ESTABLISHED | CT_REPLY | CT_TRACKED;
     if (step->status_before & STATUS_SEEN_REPLY)
         return CT_ESTABLISHED | CT_TRACKED;
-    return (step->connection->status & STATUS_EXPECTED ? CT_RELATED : CT_NEW) | CT_TRACKED;
+    return (step->status_after & STATUS_EXPECTED ? CT_RELATED : CT_NEW) | CT_TRACKED;
 }
 
-void flow_note_judgement(struct flow_table *flows, const struct step *step)
+const struct flow_judgement *flow_table_judgement(struct flow_table *flows)
 {
-    const struct connection *connection = step->connection;
-    flows->judged = connection;
-    flows->judgement = (struct flow_judgement){
-        .timeout_ns = step->timeout_ns,
-        .ct_state = ct_state_of(step),
-        .status = connection->status,
-        .state = connection->state,
-        .class_index = connection->class_index,
-    };
+    const struct step *step = &flows->step;
+    flows->judgement = (struct flow_judgement){0};
+    if (step->connection)
+        flows->judgement = (struct flow_judgement){
+            .timeout_ns = step->timeout_ns,
+            .ct_state = ct_state_of(step),
+            .status = step->status_after,
+            .state = step->state_after,
+            .class_index = step->connection->class_index,
+        };
+    return &flows->judgement;
 }
