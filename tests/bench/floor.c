@@ -1,8 +1,7 @@
 /* floor: the least that a flow meter can do, as the yardstick of the benchmarks; not a product.
  *
  *     floor FILE DATABASE      one row of 20 columns a flow, into a new SQLite database
- *     floor FILE               the same without a database: what reading, parsing and looking up
- * take
+ *     floor FILE               the same without a database
  *
  * Prints "packets l2_bytes l3_bytes flows", of what is in flows (all IP in Ethernet).
  *

@@ -5,8 +5,8 @@
  *
  * KIND: mix (lengths and protocols as on an access line, 370 bytes on average, 12 packets a
  * connection), small (64-byte frames, 20 packets a connection), churn (64-byte frames, connections
- * of 6 packets that open and close), few (64-byte frames, 4,096 long connections). IPv4 in
- * Ethernet, pcap with nanoseconds. */
+ * of 6 packets that open and close), few (64-byte frames, 4,096 long connections): IPv4 in
+ * Ethernet; ipv6 (as mix, in IPv6 and a VLAN). pcap with nanoseconds. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -17,7 +17,9 @@
 
 enum {
     ETHERNET_SIZE = 14,
+    VLAN_SIZE = 4,
     IP_SIZE = 20,
+    IPV6_SIZE = 40,
     TCP_SIZE = 20,
     UDP_SIZE = 8,
     FRAME_MIN = 60,
@@ -38,14 +40,12 @@ static const uint64_t START_NS = 1760000000000000000, STEP_NS = 10000;
 struct kind {
     const char *name;
     unsigned packets_per_connection;
-    bool is_small;
+    bool is_small, is_ipv6;
 };
 
 static const struct kind kinds[] = {
-    {"mix", 12, false},
-    {"small", 20, true},
-    {"churn", CHURN_PACKETS, true},
-    {"few", 30000, true},
+    {"mix", 12, false},   {"small", 20, true},       {"churn", CHURN_PACKETS, true},
+    {"few", 30000, true}, {"ipv6", 12, false, true},
 };
 
 struct connection {
@@ -129,42 +129,77 @@ static unsigned tcp_flags(const struct connection *connection)
     return is_end ? FLAG_FIN | FLAG_ACK : FLAG_ACK;
 }
 
-/* 10.x.x.x asks 198.18.x.x; every number is another tuple. */
-static void put_addresses(uint8_t *ip, uint8_t *transport, uint32_t number, bool is_reply,
-                          bool has_tcp)
+/* Ports of a connection: every number is another tuple. */
+static void put_ports(uint8_t *transport, uint32_t number, bool is_reply, bool has_tcp)
 {
-    uint32_t client = 0x0a000000 | number % 65000, server = 0xc6120000 | number % 4093;
     unsigned client_port = 1024 + number / 65000 % 60000, server_port = has_tcp ? 443 : 53;
-    put32(ip + 12, is_reply ? server : client);
-    put32(ip + 16, is_reply ? client : server);
     put16(transport, is_reply ? server_port : client_port);
     put16(transport + 2, is_reply ? client_port : server_port);
 }
 
-static unsigned make_frame(struct generator *generator, struct connection *connection)
+/* 10.x.x.x asks 198.18.x.x. */
+static void put_ipv4(uint8_t *ip, uint32_t number, bool is_reply, bool has_tcp, unsigned length)
 {
-    uint8_t *frame = generator->frame + RECORD_SIZE, *ip = frame + ETHERNET_SIZE,
-            *transport = ip + IP_SIZE;
-    bool has_tcp = is_tcp(generator, connection->number), is_reply = connection->n_sent % 2 == 1;
-    unsigned length = choose_length(generator), l3_length = length - ETHERNET_SIZE;
-    if (generator->kind->is_small)
-        l3_length = IP_SIZE + (has_tcp ? TCP_SIZE : UDP_SIZE); /* the rest is padding */
-
-    static const uint8_t macs[ETHERNET_SIZE] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
-    memcpy(frame, macs, sizeof macs);
-    memset(ip, 0, IP_SIZE + TCP_SIZE);
+    uint32_t client = 0x0a000000 | number % 65000, server = 0xc6120000 | number % 4093;
     ip[0] = 0x45;
-    put16(ip + 2, l3_length);
+    put16(ip + 2, length);
     ip[8] = 64;
     ip[9] = has_tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
-    put_addresses(ip, transport, connection->number, is_reply, has_tcp);
+    put32(ip + 12, is_reply ? server : client);
+    put32(ip + 16, is_reply ? client : server);
     put16(ip + 10, header_checksum(ip));
+}
+
+/* 2001:db8:a::x asks 2001:db8:b::x. */
+static void put_ipv6(uint8_t *ip, uint32_t number, bool is_reply, bool has_tcp, unsigned length)
+{
+    uint8_t *client = ip + (is_reply ? 24 : 8), *server = ip + (is_reply ? 8 : 24);
+    ip[0] = 0x60;
+    put16(ip + 4, length - IPV6_SIZE);
+    ip[6] = has_tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
+    ip[7] = 64;
+    put32(client, 0x20010db8);
+    put32(client + 4, 0x000a0000);
+    put32(client + 12, number % 65000);
+    put32(server, 0x20010db8);
+    put32(server + 4, 0x000b0000);
+    put32(server + 12, number % 4093);
+}
+
+/* Returns where the IP header begins. */
+static uint8_t *put_link(uint8_t *frame, bool is_ipv6)
+{
+    static const uint8_t macs[ETHERNET_SIZE] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
+    memcpy(frame, macs, sizeof macs);
+    if (!is_ipv6)
+        return frame + ETHERNET_SIZE;
+    put32(frame + 12, 0x81000007);
+    put16(frame + 16, 0x86dd);
+    return frame + ETHERNET_SIZE + VLAN_SIZE;
+}
+
+static unsigned make_frame(struct generator *generator, struct connection *connection)
+{
+    const struct kind *kind = generator->kind;
+    uint8_t *frame = generator->frame + RECORD_SIZE, *ip = put_link(frame, kind->is_ipv6),
+            *transport = ip + (kind->is_ipv6 ? IPV6_SIZE : IP_SIZE);
+    bool has_tcp = is_tcp(generator, connection->number), is_reply = connection->n_sent % 2 == 1;
+    unsigned length = choose_length(generator), headers = (unsigned)(transport - frame);
+    if (kind->is_ipv6 && length < headers + TCP_SIZE)
+        length = headers + TCP_SIZE;
+    unsigned l3_length = length - (unsigned)(ip - frame);
+    if (kind->is_small)
+        l3_length = IP_SIZE + (has_tcp ? TCP_SIZE : UDP_SIZE); /* the rest is padding */
+
+    memset(ip, 0, IPV6_SIZE + TCP_SIZE);
+    (kind->is_ipv6 ? put_ipv6 : put_ipv4)(ip, connection->number, is_reply, has_tcp, l3_length);
+    put_ports(transport, connection->number, is_reply, has_tcp);
     if (has_tcp) {
         transport[12] = 0x50;
         transport[13] = (uint8_t)tcp_flags(connection);
         put16(transport + 14, 65535);
     } else {
-        put16(transport + 4, l3_length - IP_SIZE);
+        put16(transport + 4, l3_length - (unsigned)(transport - ip));
     }
     generator->l3_bytes += l3_length;
     return length;
@@ -221,7 +256,7 @@ int main(int argc, char **argv)
     static struct generator generator;
     static char buffer[BUFFER_SIZE];
     if (argc != 5 || !(generator.kind = find_kind(argv[1]))) {
-        fprintf(stderr, "usage: %s mix|small|churn|few PACKETS SEED FILE\n", argv[0]);
+        fprintf(stderr, "usage: %s mix|small|churn|few|ipv6 PACKETS SEED FILE\n", argv[0]);
         return 2;
     }
     generator.random = strtoull(argv[3], NULL, 10) | 1;

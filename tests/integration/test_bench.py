@@ -9,7 +9,7 @@ from support.case import each
 TOTALS = "SELECT sum(src_packets + dst_packets), sum(src_l2_bytes + dst_l2_bytes), sum(src_l3_bytes + dst_l3_bytes), count(*)"
 
 
-@each(["mix", "small", "churn", "few"])
+@each(["mix", "small", "churn", "few", "ipv6"])
 def test_the_floor_counts_what_was_generated(case, kind):
     known = run(case, "generate", kind, 20_000, 1, "in.pcap")
     assert run(case, "floor", "in.pcap") == known
