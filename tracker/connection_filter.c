@@ -261,9 +261,12 @@ static bool has_labels(const struct connection_traits *traits, const uint8_t lab
 }
 
 static bool tuple_matches(const struct connection_filter *filter,
+                          const struct connection_table *connections,
                           const struct connection *connection)
 {
-    const struct tuple *tuple = &connection->tuple;
+    struct tuple whole;
+    connection_table_tuple(connections, connection, &whole);
+    const struct tuple *tuple = &whole;
     bool is_high = connection->original_end == ORIGINAL_IS_HIGH;
     uint32_t keys = filter->keys;
     bool has_ports = tuple->has_ports != 0;
@@ -298,6 +301,6 @@ bool connection_filter_matches(const struct connection_filter *filter,
            (!(keys & KEY_STATE) || connection->state == filter->state) &&
            (!(keys & KEY_WAN) || connection->wan == filter->wan) &&
            (!(keys & KEY_ACCOUNT) || connection->account == filter->account) &&
-           tuple_matches(filter, connection) &&
+           tuple_matches(filter, connections, connection) &&
            (!(keys & KEY_LABELS) || has_labels(traits, filter->labels));
 }

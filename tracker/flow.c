@@ -265,10 +265,10 @@ static void count(struct flow_table *flows, struct connection *connection, unsig
     if (flow_counters_are_zero(connection))
         begin_record(flows, connection, packet);
     flow_counters_add(flows->connections, connection, direction, packet, billed_bytes);
-    if (packet->time_ns < connection->first_ns)
-        set_first(flows, connection, packet->time_ns);
-    if (packet->time_ns > connection->last_ns)
+    if (packet->time_ns > connection->last_ns) /* then it is not before the first, either */
         connection->last_ns = packet->time_ns;
+    else if (packet->time_ns < connection->first_ns)
+        set_first(flows, connection, packet->time_ns);
     if (packet->wan != connection->wan)
         flow_counters_add_wan_change(flows->connections, connection);
     if (packet->marks & PACKET_MARK_IPV6)
@@ -333,7 +333,7 @@ void flow_table_key(const struct flow_table *flows, const struct packet *packet,
 
 void flow_table_prefetch(const struct flow_table *flows, struct flow_key *key)
 {
-    key->near = connection_table_prefetch_entry(flows->connections, key->hash);
+    key->near = connection_table_prefetch_entry(flows->connections, &key->tuple, key->hash);
 }
 
 /* After the packet's effect. */

@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+static uint64_t l2_bytes_of(const struct connection_counters *counters)
+{
+    return counters->l3_bytes + (uint64_t)counters->l2_more;
+}
+
 /* What the entry has goes to the extra; what the packet adds, too. */
 __attribute__((noinline)) static void add_beyond(struct connection_table *connections,
                                                  struct connection *connection, unsigned direction,
@@ -11,7 +16,7 @@ __attribute__((noinline)) static void add_beyond(struct connection_table *connec
     struct connection_extra *extra = connection_table_extra(connections, connection);
     struct connection_beyond *beyond = &extra->beyond[direction];
     beyond->packets += counters->packets;
-    beyond->l2_bytes += counters->l2_bytes + (uint64_t)packet->l2_bytes;
+    beyond->l2_bytes += l2_bytes_of(counters) + packet->l2_bytes;
     beyond->l3_bytes += counters->l3_bytes + (uint64_t)packet->l3_bytes;
     beyond->billed_bytes += counters->billed_bytes + billed_bytes;
     *counters = (struct connection_counters){.packets = 1}; /* never 0: a record has begun */
@@ -22,18 +27,19 @@ void flow_counters_add(struct connection_table *connections, struct connection *
 {
     struct connection_counters *counters = &connection->counters[direction];
     uint64_t packets = counters->packets + UINT64_C(1);
-    uint64_t l2_bytes = counters->l2_bytes + (uint64_t)packet->l2_bytes;
+    uint64_t l2_more = counters->l2_more + (uint64_t)packet->l2_bytes - packet->l3_bytes;
     uint64_t l3_bytes = counters->l3_bytes + (uint64_t)packet->l3_bytes;
     uint64_t billed = counters->billed_bytes + billed_bytes;
-    if ((packets | l2_bytes | l3_bytes | billed) > UINT32_MAX) {
+    /* A frame that is shorter than its packet says makes l2_more huge. */
+    if ((packets | l2_more) > UINT16_MAX || (l3_bytes | billed) > UINT32_MAX) {
         add_beyond(connections, connection, direction, packet, billed_bytes);
         return;
     }
     *counters = (struct connection_counters){
-        .packets = (uint32_t)packets,
-        .l2_bytes = (uint32_t)l2_bytes,
         .l3_bytes = (uint32_t)l3_bytes,
         .billed_bytes = (uint32_t)billed,
+        .packets = (uint16_t)packets,
+        .l2_more = (uint16_t)l2_more,
     };
 }
 
@@ -51,7 +57,7 @@ static struct flow_counters sum_of(const struct connection *connection, unsigned
     const struct connection_counters *counters = &connection->counters[direction];
     struct flow_counters sum = {
         .packets = counters->packets,
-        .l2_bytes = counters->l2_bytes,
+        .l2_bytes = l2_bytes_of(counters),
         .l3_bytes = counters->l3_bytes,
         .billed_bytes = counters->billed_bytes,
     };

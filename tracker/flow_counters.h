@@ -5,9 +5,11 @@
  *     flow_counters_read(connection, direction, &counters);
  *     flow_counters_reset(connection);                          a record has them
  *
- * The entry has 32 bits of each; what does not fit goes to the connection's 'extra', so nothing is
- * cut and nothing wraps. What conntrack counts is all packets of a connection but for those that
- * are said to be ignored; of a flow that is none, nothing. Not thread-safe. */
+ * The entry has 32 bits of L3 and billed bytes, 16 of packets and of what their L2 bytes are more
+ * than their L3 bytes: some 4,000 packets of a direction. What does not fit goes to the
+ * connection's 'extra', so nothing is cut and nothing wraps. What conntrack counts is all packets
+ * of a connection but for those that are said to be ignored; of a flow that is none, nothing. Not
+ * thread-safe. */
 #ifndef WANMETER_TRACKER_FLOW_COUNTERS_H
 #define WANMETER_TRACKER_FLOW_COUNTERS_H
 

@@ -27,7 +27,8 @@ static void describe(const struct connection_table *connections,
                      const struct connection *connection, struct flow_record *record)
 {
     const struct connection_traits *traits = connection_table_traits(connections, connection);
-    const struct tuple *tuple = &connection->tuple;
+    struct tuple tuple;
+    connection_table_tuple(connections, connection, &tuple);
     bool is_high = connection->original_end == ORIGINAL_IS_HIGH;
     *record = (struct flow_record){
         .id = connection_table_id(connections, connection),
@@ -36,15 +37,15 @@ static void describe(const struct connection_table *connections,
         .last_ns = connection->last_ns,
         .mark = traits->mark,
         .status = connection->status,
-        .source_port = is_high ? tuple_high_port(tuple) : tuple->low_port,
-        .destination_port = is_high ? tuple->low_port : tuple_high_port(tuple),
-        .zone = tuple->zone,
+        .source_port = is_high ? tuple_high_port(&tuple) : tuple.low_port,
+        .destination_port = is_high ? tuple.low_port : tuple_high_port(&tuple),
+        .zone = tuple.zone,
         .wan = connection->wan,
         .wan_match = connection->wan ? (uint8_t)(connection->wan_match + 1) : 0,
         .account = connection->account,
-        .ip_version = tuple->ip_version,
-        .protocol = tuple->protocol,
-        .has_ports = tuple->has_ports,
+        .ip_version = tuple.ip_version,
+        .protocol = tuple.protocol,
+        .has_ports = tuple.has_ports,
         .state = connection->state,
         .class_index = connection->class_index,
         .resume = (uint32_t)(connection->is_account_fixed ? RESUME_ACCOUNT_FIXED : 0) |
@@ -52,17 +53,17 @@ static void describe(const struct connection_table *connections,
                   (uint32_t)helper_of(connection) << RESUME_HELPER_SHIFT |
                   (uint32_t)traits->policy << RESUME_POLICY_SHIFT,
     };
-    if (tuple->ip_version == 6)
+    if (tuple.ip_version == 6)
         copy_flow_labels(connection_table_flow_labels(connections, connection), record);
-    if (tuple_is_icmp(tuple)) {
+    if (tuple_is_icmp(&tuple)) {
         record->icmp_type = connection->track.icmp.type;
         record->icmp_code = connection->track.icmp.code;
     }
     if (connection->extra)
         record->master_id = connection->extra->master_id;
     memcpy(record->labels, traits->labels, sizeof record->labels);
-    memcpy(record->source_address, is_high ? tuple->high_address : tuple->low_address, 16);
-    memcpy(record->destination_address, is_high ? tuple->low_address : tuple->high_address, 16);
+    memcpy(record->source_address, is_high ? tuple.high_address : tuple.low_address, 16);
+    memcpy(record->destination_address, is_high ? tuple.low_address : tuple.high_address, 16);
 }
 
 static void copy_all_counters(const struct connection *connection, struct flow_record *record)

@@ -131,7 +131,7 @@ static void bench_find_batched(struct connection_table *table, size_t n)
             connection_table_prefetch(table, hashes[k]);
         }
         for (unsigned k = 0; k < BATCH; k++)
-            connection_table_prefetch_entry(table, hashes[k]);
+            connection_table_prefetch_entry(table, &tuples[k], hashes[k]);
         for (unsigned k = 0; k < BATCH; k++)
             touch(table, connection_table_find(table, &tuples[k], hashes[k]), i + k);
     }

@@ -36,15 +36,17 @@ static void set_address(const struct world *world, uint8_t *address, uint8_t las
 static void open_world(struct world *world, uint8_t choice)
 {
     unsigned number = 1u + (choice & 0x7fu) % (HELPER_N - 1u);
-    struct tuple *tuple = &world->connection.tuple;
+    struct short_tuple *tuple = &world->connection.tuple;
     world->is_ipv6 = choice & 0x80 && helper_names[number].is_for_ip6;
     world->extra.helper_number = (uint8_t)number;
     world->connection.extra = &world->extra;
     world->connection.expires_ns = INT64_MAX;
     tuple->protocol = helper_names[number].is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
     tuple->ip_version = world->is_ipv6 ? 6 : 4;
-    set_address(world, tuple->low_address, 1);
-    set_address(world, tuple->high_address, 2);
+    if (!world->is_ipv6) {
+        memcpy(tuple->low_address, (const uint8_t[]){10, 0, 0, 1}, 4);
+        memcpy(tuple->high_address, (const uint8_t[]){10, 0, 0, 2}, 4);
+    }
     int result = expectation_table_create(EXPECTATIONS_MAX, &world->expectations);
     assert(result == 0);
     result = call_map_create(2, &world->calls);

@@ -54,8 +54,8 @@ static inline struct control *control_of(unsigned number, uint8_t protocol, uint
     control->connection.original_end = ORIGINAL_IS_LOW;
     control->connection.tuple.protocol = protocol;
     control->connection.tuple.ip_version = 4;
-    memcpy(control->connection.tuple.low_address, client_address, 16);
-    memcpy(control->connection.tuple.high_address, server_address, 16);
+    memcpy(control->connection.tuple.low_address, client_address, 4);
+    memcpy(control->connection.tuple.high_address, server_address, 4);
     assert_int_equal(expectation_table_create(64, &control->expectations), 0);
     assert_int_equal(call_map_create(4, &control->calls), 0);
     return control;

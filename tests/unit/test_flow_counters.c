@@ -162,19 +162,21 @@ static void test_sums_about_the_limit_are_exact(void **state)
             connection_table_add(table, &tuple, connection_table_hash(table, &tuple));
         connection->status = STATUS_CONFIRMED;
         uint32_t before[] = {UINT32_MAX - 2, UINT32_MAX - 1, UINT32_MAX, 5};
+        uint16_t small[] = {UINT16_MAX - 2, UINT16_MAX - 1, UINT16_MAX, 5};
         connection->counters[O] = (struct connection_counters){
-            .packets = before[i % 4],
-            .l2_bytes = before[i / 4 % 4],
             .l3_bytes = before[i / 16],
             .billed_bytes = before[(i + 1) % 4],
+            .packets = small[i % 4],
+            .l2_more = small[i / 4 % 4],
         };
         struct packet packet = {.l2_bytes = 3, .l3_bytes = 2};
         for (unsigned n = 0; n < 3; n++)
             flow_counters_add(table, connection, O, &packet, 1);
         struct flow_counters counters;
         flow_counters_read(connection, O, &counters);
-        assert_int_equal(counters.packets, before[i % 4] + UINT64_C(3));
-        assert_int_equal(counters.l2_bytes, before[i / 4 % 4] + UINT64_C(9));
+        assert_int_equal(counters.packets, small[i % 4] + UINT64_C(3));
+        assert_int_equal(counters.l2_bytes,
+                         before[i / 16] + UINT64_C(6) + small[i / 4 % 4] + UINT64_C(3));
         assert_int_equal(counters.l3_bytes, before[i / 16] + UINT64_C(6));
         assert_int_equal(counters.billed_bytes, before[(i + 1) % 4] + UINT64_C(3));
         assert_int_equal(counters.ct_packets, counters.packets);
@@ -184,6 +186,29 @@ static void test_sums_about_the_limit_are_exact(void **state)
         assert_memory_equal(&counters, &(struct flow_counters){0}, sizeof counters);
     }
     connection_table_destroy(table);
+}
+
+/* Frames with much around their packets, with little, and shorter than what they say of themselves:
+ * in one flow, and more of them than 16 bits count. */
+static void test_many_packets_with_frames_of_any_length_are_exact_and_in_one_record(void **state)
+{
+    struct world *world = *state;
+    static const uint32_t l2_bytes[] = {114, 60, 20000, 128, 114};
+    enum { LENGTHS = 5, PACKETS = 200000 };
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < PACKETS; i++) {
+        struct packet packet = packet_of(17, i, O);
+        packet.l2_bytes = l2_bytes[i % LENGTHS];
+        packet.l3_bytes = 100;
+        sum += packet.l2_bytes;
+        add(world, &packet);
+    }
+    finish(world);
+    assert_int_equal(world->n_records, 1);
+    assert_int_equal(world->last.counters[O].packets, PACKETS);
+    assert_int_equal(world->last.counters[O].l2_bytes, sum);
+    assert_int_equal(world->last.counters[O].l3_bytes, PACKETS * 100);
+    assert_int_equal(world->last.counters[O].ct_packets, PACKETS);
 }
 
 /* Lengths that share their lowest bits, in turn and at random: what was billed before never shows.
@@ -285,6 +310,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sums_beyond_32_bits_are_exact_and_in_one_record,
                                         open_world, close_world),
         cmocka_unit_test(test_sums_about_the_limit_are_exact),
+        cmocka_unit_test_setup_teardown(
+            test_many_packets_with_frames_of_any_length_are_exact_and_in_one_record, open_world,
+            close_world),
         cmocka_unit_test_setup_teardown(
             test_each_length_costs_what_the_model_says_whatever_came_before, open_world,
             close_world),

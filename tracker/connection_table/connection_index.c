@@ -19,11 +19,10 @@ struct position {
     unsigned slot;
 };
 
-int connection_index_init(struct connection_index *index, const struct connection *slab,
-                          const uint32_t *hashes, uint32_t connections_max)
+int connection_index_init(struct connection_index *index, const struct connection_slab *slab)
 {
-    *index = (struct connection_index){
-        .slab = slab, .hashes = hashes, .n_buckets = BUCKETS_MIN, .base = BUCKETS_MIN};
+    const uint32_t connections_max = slab->n_max;
+    *index = (struct connection_index){.slab = slab, .n_buckets = BUCKETS_MIN, .base = BUCKETS_MIN};
     /* Each overflow bucket hangs behind 10 entries of its own. */
     size_t n_overflow = connections_max / BUCKET_SLOTS + 1;
     size_t n_buckets = connections_max / BUCKET_ENTRIES_MEAN + 1 + BUCKETS_MIN;
@@ -103,12 +102,12 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
             for (; matches != 0; matches &= matches - 1) {
                 unsigned slot = word * 4 + (unsigned)__builtin_ctzll(matches) / 16;
                 uint32_t place = bucket->places[slot];
-                if (bucket->tags[slot] == tag && tuple_is_equal(&index->slab[place].tuple, tuple))
+                if (bucket->tags[slot] == tag && connection_slab_has(index->slab, place, tuple))
                     return place;
             }
         }
     }
-    return CONNECTION_INDEX_NONE;
+    return CONNECTION_NOWHERE;
 }
 
 uint32_t connection_index_candidate(const struct connection_index *index, uint64_t hash)
@@ -120,7 +119,7 @@ uint32_t connection_index_candidate(const struct connection_index *index, uint64
         if (matches != 0)
             return bucket->places[word * 4 + (unsigned)__builtin_ctzll(matches) / 16];
     }
-    return CONNECTION_INDEX_NONE;
+    return CONNECTION_NOWHERE;
 }
 
 static unsigned bucket_count(const struct bucket *bucket)
@@ -192,10 +191,13 @@ static void chain_remove(struct connection_index *index, struct bucket *first, s
     }
 }
 
-static void prefetch_hashes(const struct connection_index *index, const struct bucket *bucket)
+/* Asks for the tuples of the bucket that is split next. */
+static void prefetch_next_split(const struct connection_index *index)
 {
+    const struct bucket *bucket = &index->buckets[index->n_buckets - index->base];
+    __builtin_prefetch(bucket + 1);
     for (unsigned slot = 0; slot < BUCKET_SLOTS && bucket->tags[slot] != 0; slot++)
-        __builtin_prefetch(&index->hashes[bucket->places[slot]]);
+        __builtin_prefetch(&index->slab->entries[bucket->places[slot]]);
 }
 
 /* Takes the chain of the oldest bucket not yet split apart: each entry goes back there, or to a new
@@ -211,18 +213,18 @@ static void index_split(struct connection_index *index)
     struct bucket taken = *first;
     *first = (struct bucket){0};
     for (;;) {
-        prefetch_hashes(index, &taken);
         for (unsigned slot = 0; slot < BUCKET_SLOTS && taken.tags[slot] != 0; slot++) {
             uint32_t place = taken.places[slot];
-            bool moves = (index->hashes[place] & bit) != 0;
+            bool moves = (connection_slab_hash(index->slab, place) & bit) != 0;
             chain_append(index, moves ? added : first, taken.tags[slot], place);
         }
         if (taken.next == 0)
-            return;
+            break;
         uint32_t number = taken.next;
         taken = index->overflow[number - 1];
         overflow_free(index, number);
     }
+    prefetch_next_split(index);
 }
 
 bool connection_index_has_room(const struct connection_index *index, uint64_t hash)
@@ -236,16 +238,15 @@ bool connection_index_has_room(const struct connection_index *index, uint64_t ha
 
 void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash)
 {
-    assert(index->hashes[place] == (uint32_t)hash);
     chain_append(index, &index->buckets[bucket_number(index, (uint32_t)hash)], hash_tag(hash),
                  place);
     if (++index->n_entries / BUCKET_ENTRIES_MEAN > index->n_buckets)
         index_split(index);
 }
 
-void connection_index_remove(struct connection_index *index, uint32_t place)
+void connection_index_remove(struct connection_index *index, uint32_t place, uint64_t hash)
 {
-    struct bucket *first = &index->buckets[bucket_number(index, index->hashes[place])];
+    struct bucket *first = &index->buckets[bucket_number(index, (uint32_t)hash)];
     struct position at = {first, 0};
     while (at.bucket->places[at.slot] != place || at.bucket->tags[at.slot] == 0) {
         if (++at.slot == BUCKET_SLOTS)

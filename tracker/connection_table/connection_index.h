@@ -1,9 +1,9 @@
 /* connection_index: from a tuple's hash to its place in the slab.
  *
- *     connection_index_init(&index, slab, connections_max);
- *     place = connection_index_find(&index, &tuple, hash);       CONNECTION_INDEX_NONE: not there
+ *     connection_index_init(&index, slab);
+ *     place = connection_index_find(&index, &tuple, hash);       CONNECTION_NOWHERE: not there
  *     connection_index_add(&index, place, hash);
- *     connection_index_remove(&index, place);
+ *     connection_index_remove(&index, place, hash);
  *     connection_index_deinit(&index);
  *
  * A bucket is one cache line: 10 tags of 16 bits, 10 places, and the number of an overflow bucket
@@ -12,7 +12,8 @@
  *
  * The index grows by linear hashing: past 5 entries a bucket, each new entry splits one bucket, in
  * order. Nothing is ever rehashed as a whole, so there is no pause, and memory follows the number
- * of connections; it does not shrink.
+ * of connections; it does not shrink. Hashes are not kept: who is split apart is hashed again, and
+ * the entries of the next bucket in turn are asked for one split before.
  *
  * Source: W. Litwin, "Linear hashing", VLDB 1980. Not thread-safe. */
 #ifndef WANMETER_TRACKER_CONNECTION_INDEX_H
@@ -23,12 +24,11 @@
 #include <stdint.h>
 
 #include "tracker/connection_table.h"
+#include "tracker/connection_table/connection_slab.h"
 
 /* Chains end at CHAIN_BUCKETS_MAX: 1,280 entries where 5 are the mean is no chance but a hash that
  * somebody has seen through. */
 enum { BUCKET_SLOTS = 10, BUCKET_ENTRIES_MEAN = 5, CHAIN_BUCKETS_MAX = 128 };
-
-#define CONNECTION_INDEX_NONE UINT32_MAX /* no enum: it does not fit an int */
 
 struct bucket {
     uint16_t tags[BUCKET_SLOTS]; /* 0: empty, and so are all behind it */
@@ -37,8 +37,7 @@ struct bucket {
 };
 
 struct connection_index {
-    const struct connection *slab; /* kept, not copied */
-    const uint32_t *hashes;        /* by place, low 32 bits; kept, not copied */
+    const struct connection_slab *slab; /* kept, not copied */
     struct bucket *buckets;
     struct bucket *overflow;
     size_t buckets_size;
@@ -52,8 +51,7 @@ struct connection_index {
 };
 
 /* 0 or -ENOMEM. */
-int connection_index_init(struct connection_index *index, const struct connection *slab,
-                          const uint32_t *hashes, uint32_t connections_max);
+int connection_index_init(struct connection_index *index, const struct connection_slab *slab);
 void connection_index_deinit(struct connection_index *index); /* safe on a zeroed index */
 
 uint32_t connection_index_find(const struct connection_index *index, const struct tuple *tuple,
@@ -62,17 +60,17 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
 /* Can an entry with this hash be added? */
 bool connection_index_has_room(const struct connection_index *index, uint64_t hash);
 
-/* There is room. The entry at 'place' has its tuple and its hash already, and is not in the index.
- */
+/* There is room. The entry at 'place' has its tuple already, and is not in the index. 'hash' is
+ * the slab's, of its tuple. */
 void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash);
 
 /* The entry at 'place' is in the index. */
-void connection_index_remove(struct connection_index *index, uint32_t place);
+void connection_index_remove(struct connection_index *index, uint32_t place, uint64_t hash);
 
 /* The bucket where a chain begins. */
 const struct bucket *connection_index_bucket(const struct connection_index *index, uint64_t hash);
 
-/* The first place in that bucket whose tag is the hash's, or CONNECTION_INDEX_NONE. */
+/* The first place in that bucket whose tag is the hash's, or CONNECTION_NOWHERE. */
 uint32_t connection_index_candidate(const struct connection_index *index, uint64_t hash);
 
 #endif

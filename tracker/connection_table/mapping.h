@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* 0 or -ENOMEM. Huge pages are asked for behind the first few MiB, so that a small table stays
- * small. 'size' > 0. */
+/* 0 or -ENOMEM. Huge pages are asked for between the first and the last few MiB, so that what is
+ * little used from either end stays small. 'size' > 0. */
 int mapping_create(size_t size, void **memory);
 
 void mapping_destroy(void *memory, size_t size); /* accepts NULL */

@@ -18,13 +18,12 @@ static uint64_t time_of_ns(int64_t at_ns)
 
 static uint64_t references_max(const struct timer_wheel *wheel)
 {
-    return 2 * (uint64_t)wheel->connections_max;
+    return 2 * (uint64_t)wheel->slab->n_max;
 }
 
-int timer_wheel_init(struct timer_wheel *wheel, struct connection *slab, uint32_t connections_max)
+int timer_wheel_init(struct timer_wheel *wheel, const struct connection_slab *slab)
 {
-    *wheel =
-        (struct timer_wheel){.slab = slab, .connections_max = connections_max, .next = UINT64_MAX};
+    *wheel = (struct timer_wheel){.slab = slab, .next = UINT64_MAX};
     /* Each list has one chunk with room at most; one list more is 'due', and one is being moved. */
     size_t n_chunks = references_max(wheel) / WHEEL_CHUNK_REFERENCES + N_BUCKETS_ALL + 2;
     wheel->chunks_size = n_chunks * sizeof(struct wheel_chunk);
@@ -39,12 +38,6 @@ void timer_wheel_deinit(struct timer_wheel *wheel)
 {
     mapping_destroy(wheel->chunks, wheel->chunks_size);
     *wheel = (struct timer_wheel){0};
-}
-
-void timer_wheel_add_place(struct timer_wheel *wheel)
-{
-    assert(wheel->n_places < wheel->connections_max);
-    wheel->slab[wheel->n_places++].filed_ns = INT64_MAX;
 }
 
 /* ---- lists of references ---- */
@@ -86,7 +79,7 @@ static void list_prefetch(const struct timer_wheel *wheel, const struct wheel_li
         return;
     const struct wheel_chunk *chunk = &wheel->chunks[list->first - 1];
     for (uint32_t i = 0; i < list->n_in_first; i++)
-        __builtin_prefetch(&wheel->slab[chunk->places[i]].filed_ns, 1);
+        __builtin_prefetch(&wheel->slab->entries[chunk->places[i]].filed_ns, 1);
 }
 
 /* ---- where a time lies ---- */
@@ -136,7 +129,7 @@ static bool window_find(const struct timer_wheel *wheel, struct window *window)
 /* Puts a reference where the entry's filed_ns says. */
 static void wheel_file(struct timer_wheel *wheel, const struct connection *connection)
 {
-    uint32_t place = (uint32_t)(connection - wheel->slab);
+    uint32_t place = connection_slab_place(wheel->slab, connection);
     uint64_t at = time_of_ns(connection->filed_ns);
     if (at <= wheel->now) {
         list_push(wheel, &wheel->due, place);
@@ -160,8 +153,9 @@ static void wheel_rebuild(struct timer_wheel *wheel)
     wheel->chunks_touched = 0;
     wheel->n_references = 0;
     wheel->next = UINT64_MAX;
-    for (uint32_t place = 0; place < wheel->n_places; place++) {
-        struct connection *connection = &wheel->slab[place];
+    uint32_t place = connection_slab_from(wheel->slab, 0);
+    for (; place != CONNECTION_NOWHERE; place = connection_slab_from(wheel->slab, place + 1)) {
+        struct connection *connection = &wheel->slab->entries[place];
         connection->filed_ns = connection_due_ns(connection);
         if (connection->filed_ns != INT64_MAX) {
             wheel_file(wheel, connection);
@@ -205,7 +199,7 @@ static void window_enter(struct timer_wheel *wheel, const struct window *window,
     list_prefetch(wheel, &list, 1);
     while (list.first != 0) {
         uint32_t n_before = list.n_in_first;
-        struct connection *connection = &wheel->slab[list_pop(wheel, &list)];
+        struct connection *connection = &wheel->slab->entries[list_pop(wheel, &list)];
         list_prefetch(wheel, &list, n_before);
         uint64_t filed = time_of_ns(connection->filed_ns);
         if (filed < window->first || filed > window->last)
@@ -249,7 +243,7 @@ static struct connection *wheel_take_due(struct timer_wheel *wheel, int64_t now_
 {
     while (wheel->due.first != 0) {
         uint32_t n_before = wheel->due.n_in_first;
-        struct connection *connection = &wheel->slab[list_pop(wheel, &wheel->due)];
+        struct connection *connection = &wheel->slab->entries[list_pop(wheel, &wheel->due)];
         list_prefetch(wheel, &wheel->due, n_before);
         if (time_of_ns(connection->filed_ns) > wheel->now) {
             wheel->n_references--; /* filed elsewhere meanwhile */

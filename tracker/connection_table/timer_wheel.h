@@ -1,6 +1,6 @@
 /* timer_wheel: one timer for each entry of a slab, in packet time.
  *
- *     timer_wheel_init(&wheel, slab, connections_max);
+ *     timer_wheel_init(&wheel, slab);
  *     timer_wheel_set(&wheel, connection);        its times were set (connection_due_ns())
  *     while ((connection = timer_wheel_due(&wheel, now_ns))) …        exactly those <= now_ns
  *     timer_wheel_deinit(&wheel);
@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 #include "tracker/connection_table.h"
+#include "tracker/connection_table/connection_slab.h"
 
 enum { WHEEL_LEVELS = 8, WHEEL_BUCKETS = 256, WHEEL_CHUNK_REFERENCES = 15 };
 
@@ -45,13 +46,11 @@ struct wheel_list {
 };
 
 struct timer_wheel {
-    struct connection *slab; /* kept, not copied */
+    const struct connection_slab *slab; /* kept, not copied */
     struct wheel_chunk *chunks;
     size_t chunks_size;
     uint32_t chunks_free;    /* chunk + 1, linked by 'next' */
     uint32_t chunks_touched; /* those from here on were never used */
-    uint32_t n_places;       /* of the slab, ever used */
-    uint32_t connections_max;
     uint64_t n_references;
 
     uint64_t now;  /* as all times in here: nanoseconds with the sign bit flipped, so unsigned */
@@ -62,11 +61,8 @@ struct timer_wheel {
 };
 
 /* 0 or -ENOMEM. */
-int timer_wheel_init(struct timer_wheel *wheel, struct connection *slab, uint32_t connections_max);
+int timer_wheel_init(struct timer_wheel *wheel, const struct connection_slab *slab);
 void timer_wheel_deinit(struct timer_wheel *wheel); /* safe on a zeroed wheel */
-
-/* The slab's next place is used for the first time. */
-void timer_wheel_add_place(struct timer_wheel *wheel);
 
 void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection);
 

@@ -9,11 +9,12 @@ uint16_t flow_account_now(const struct flow_table *flows, const struct connectio
 {
     if (connection->account_changes == flows->account_changes || connection->is_account_fixed)
         return connection->account;
-    const struct tuple *tuple = &connection->tuple;
+    struct tuple tuple;
+    connection_table_tuple(flows->connections, connection, &tuple);
     bool is_high = connection->original_end == ORIGINAL_IS_HIGH;
-    return account_of_ends(flows->accounts, tuple->ip_version, connection->first_direction,
-                           is_high ? tuple->high_address : tuple->low_address,
-                           is_high ? tuple->low_address : tuple->high_address);
+    return account_of_ends(flows->accounts, tuple.ip_version, connection->first_direction,
+                           is_high ? tuple.high_address : tuple.low_address,
+                           is_high ? tuple.low_address : tuple.high_address);
 }
 
 /* A record has one account: what was counted before goes into one of its own. */

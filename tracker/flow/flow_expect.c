@@ -99,8 +99,10 @@ void flow_meet_expectation(struct flow_table *flows, struct step *step)
     if (expectation_table_count(helpers->expectations) == 0)
         return;
     struct connection *connection = step->connection;
+    struct tuple tuple;
     struct expectation_key key;
-    key_of_first(&connection->tuple, step->packet, &key);
+    connection_table_tuple(flows->connections, connection, &tuple);
+    key_of_first(&tuple, step->packet, &key);
     helpers->met = expectation_table_find(helpers->expectations, &key, step->packet->clock_ns);
     if (!helpers->met)
         return;
@@ -145,7 +147,7 @@ static uint8_t reader_of(const struct connection *connection)
 static void attach_helper(struct flow_table *flows, struct connection *connection,
                           const struct packet *packet)
 {
-    const struct tuple *tuple = &connection->tuple;
+    const struct short_tuple *tuple = &connection->tuple;
     bool is_by_rule = flows->rules && flows->outcome.attributes & CT_ACTION_HELPER;
     enum helper_number by_port = helper_ports_find(flows->helpers->ports, tuple->protocol,
                                                    tuple->ip_version, packet->destination_port);
@@ -180,25 +182,22 @@ void flow_settle_helper(struct flow_table *flows, struct step *step)
 /* ---- ends ---- */
 
 /* Of the GRE packets of a PPTP control connection's last call. */
-static void tuple_of_call(const struct connection *master, struct tuple *tuple)
+static void tuple_of_call(const struct flow_table *flows, const struct connection *master,
+                          struct tuple *tuple)
 {
     const struct pptp_track *track = &master->extra->helper.pptp;
     bool client_is_high = master->original_end == ORIGINAL_IS_HIGH;
-    *tuple = (struct tuple){
-        .low_port = client_is_high ? track->pac_call_id : track->pns_call_id,
-        .high_port = client_is_high ? track->pns_call_id : track->pac_call_id,
-        .zone = master->tuple.zone,
-        .protocol = PROTOCOL_GRE,
-        .ip_version = master->tuple.ip_version,
-    };
-    memcpy(tuple->low_address, master->tuple.low_address, 16);
-    memcpy(tuple->high_address, master->tuple.high_address, 16);
+    connection_table_tuple(flows->connections, master, tuple);
+    tuple->low_port = client_is_high ? track->pac_call_id : track->pns_call_id;
+    tuple->high_port = client_is_high ? track->pns_call_id : track->pac_call_id;
+    tuple->protocol = PROTOCOL_GRE;
+    tuple->has_ports = 0;
 }
 
 static void hang_up(struct flow_table *flows, struct connection *master, int64_t time_ns)
 {
     struct tuple tuple;
-    tuple_of_call(master, &tuple);
+    tuple_of_call(flows, master, &tuple);
     expectation_table_forget(flows->helpers->expectations, master);
     helper_forget_calls(flows->helpers->calls, master);
     uint64_t hash = connection_table_hash(flows->connections, &tuple);
@@ -278,15 +277,16 @@ const struct flow_key *flow_key_of_call(struct flow_table *flows, const struct p
 bool flow_settle_call(struct flow_table *flows, const struct connection *connection,
                       int64_t clock_ns)
 {
-    const struct tuple *tuple = &connection->tuple;
     if (!flows->helpers || !(connection->status & STATUS_EXPECTED))
         return true;
-    const struct call *call = call_of(flows, tuple, false, tuple->high_port);
-    if (!call || call->sender_call_id != tuple->low_port || call->master->expires_ns > clock_ns)
+    struct tuple tuple;
+    connection_table_tuple(flows->connections, connection, &tuple);
+    const struct call *call = call_of(flows, &tuple, false, tuple.high_port);
+    if (!call || call->sender_call_id != tuple.low_port || call->master->expires_ns > clock_ns)
         return true;
     struct tuple last;
-    tuple_of_call(call->master, &last);
-    bool ends_with_it = memcmp(&last, tuple, sizeof last) == 0;
+    tuple_of_call(flows, call->master, &last);
+    bool ends_with_it = memcmp(&last, &tuple, sizeof last) == 0;
     flow_settle(flows, call->master, clock_ns);
     return !ends_with_it;
 }

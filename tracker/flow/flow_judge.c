@@ -25,7 +25,7 @@ static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step 
         return VERDICT_UNTRACKED;
     if (packet->is_invalid || packet->marks & PACKET_MARK_BAD_CHECKSUM)
         return VERDICT_INVALID;
-    const struct tuple *tuple = &step->connection->tuple;
+    const struct short_tuple *tuple = &step->connection->tuple;
     unsigned direction = flow_is_connection(step->connection) ? step->direction : FLOW_ORIGINAL;
     struct protocol_context context = flows->context;
     if (step->connection->traits != TRAITS_NONE)
@@ -47,7 +47,7 @@ static __attribute__((noinline)) void look_up_only(struct step *step)
     step->verdict = VERDICT_LOOKUP;
     step->timeout_ns = 0;
     connection->protocol_state = 0;
-    if (!tuple_is_icmp(&connection->tuple)) /* of ICMP nothing is noted but what it is */
+    if (!protocol_is_icmp(connection->tuple.protocol)) /* of ICMP nothing is noted but what it is */
         memset(&connection->track, 0, sizeof connection->track);
 }
 

@@ -49,7 +49,7 @@ int flow_open_policies(struct flow_table *flows)
 void flow_give_policy(struct flow_table *flows, struct connection *connection, const char *name)
 {
     uint16_t id = timeout_policies_find(flows->policies, name);
-    const struct tuple *tuple = &connection->tuple;
+    const struct short_tuple *tuple = &connection->tuple;
     set_policy(flows, connection,
                timeout_policies_attach(flows->policies, id, tuple->ip_version, tuple->protocol));
 }

@@ -60,17 +60,17 @@ static uint16_t number_at(const uint8_t *bytes)
 
 /* ---- the call's tuples ---- */
 
-/* Of the packets that the client sends, or the server. */
+/* Of the packets that the client sends, or the server. It is IPv4's alone. */
 static void key_of(const struct connection *connection, bool of_client, uint16_t call_id,
                    struct call_key *key)
 {
-    const struct tuple *tuple = &connection->tuple;
+    const struct short_tuple *tuple = &connection->tuple;
     bool client_is_high = connection->original_end == ORIGINAL_IS_HIGH;
     bool source_is_high = client_is_high == of_client;
     *key =
         (struct call_key){.call_id = call_id, .zone = tuple->zone, .ip_version = tuple->ip_version};
-    memcpy(key->source_address, source_is_high ? tuple->high_address : tuple->low_address, 16);
-    memcpy(key->destination_address, source_is_high ? tuple->low_address : tuple->high_address, 16);
+    memcpy(key->source_address, source_is_high ? tuple->high_address : tuple->low_address, 4);
+    memcpy(key->destination_address, source_is_high ? tuple->low_address : tuple->high_address, 4);
 }
 
 static bool add_call(const struct helper_step *step, bool of_client, uint16_t sender_call_id,
