@@ -32,18 +32,15 @@ enum {
 /* ---- the packet's way ---- */
 
 /* Some packets before their turn, so that the memory they need has come by then. */
-static void on_ahead(void *state, const struct packet *packet, struct flow_key *key)
+static void on_ahead(void *state, struct merge_packet *packets, size_t n)
 {
     const struct tracker *tracker = state;
-    if (packet->class_index == CLASS_CONNECTION)
-        flow_table_key(tracker->flows, packet, key);
-}
-
-static void on_near(void *state, const struct packet *packet, struct flow_key *key)
-{
-    const struct tracker *tracker = state;
-    if (packet->class_index == CLASS_CONNECTION)
-        flow_table_prefetch(tracker->flows, key);
+    for (size_t i = 0; i < n; i++)
+        if (packets[i].packet.class_index == CLASS_CONNECTION)
+            flow_table_key(tracker->flows, &packets[i].packet, &packets[i].key);
+    for (size_t i = 0; i < n; i++)
+        if (packets[i].packet.class_index == CLASS_CONNECTION)
+            flow_table_prefetch(tracker->flows, &packets[i].key);
 }
 
 /* An earlier run's change that does not go with today's configuration. */
@@ -168,6 +165,9 @@ static void on_batch_end(void *state, const struct message *batch)
         output_add_source(tracker->output, &batch->sources[i]);
 }
 
+static_assert((int)MERGE_AHEAD_MAX <= (int)METER_SPARE,
+              "the meter is not asked before each packet");
+
 bool tracker_is_pausing(void *state)
 {
     const struct tracker *tracker = state;
@@ -207,7 +207,6 @@ static int open_tables(struct tracker *tracker)
     if (flow_options.connections_max == 0)
         flow_options.connections_max = 1;
     struct merge_handlers handlers = {on_ahead,
-                                      on_near,
                                       on_packet,
                                       on_batch_end,
                                       tracker_is_pausing,

@@ -6,17 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    ERROR_MAX = 256,
-    AHEAD_MAX = 16, /* packets decoded ahead of their turn: what they need stays in the L1 cache */
-};
-
-/* A packet before its turn. */
-struct ahead {
-    struct packet packet;
-    struct flow_key key;
-    size_t size; /* of its descriptor */
-};
+enum { ERROR_MAX = 256 };
 
 struct queued {
     struct queued *next;
@@ -30,7 +20,7 @@ struct input {
     struct queued *last;
     size_t offset;      /* within the first batch, of what is not decoded yet */
     uint64_t n_skipped; /* packets of the first batch that were applied before a restart */
-    struct ahead ahead[AHEAD_MAX];
+    struct merge_packet ahead[MERGE_AHEAD_MAX];
     size_t next; /* in 'ahead' */
     size_t n_ahead;
     struct high_water applied;
@@ -268,7 +258,7 @@ static const struct packet *next_packet(const struct input *input)
 /* Goes over packets that were applied before a restart; false: one does not decode. */
 static bool skip(struct input *input, const struct message *batch)
 {
-    struct ahead *room = &input->ahead[0];
+    struct merge_packet *room = &input->ahead[0];
     for (; input->n_skipped > 0 && input->offset < batch->packets_size; input->n_skipped--) {
         if (packet_decode(batch->packets + input->offset, batch->packets_size - input->offset,
                           &room->packet, &room->size) != PACKET_DECODED)
@@ -279,21 +269,18 @@ static bool skip(struct input *input, const struct message *batch)
     return true;
 }
 
-/* Decodes the batch's next packets, up to AHEAD_MAX; false: not even one decodes. */
+/* Decodes the batch's next packets, up to MERGE_AHEAD_MAX; false: not even one decodes. */
 static bool look_ahead(const struct merge *merge, struct input *input, const struct message *batch)
 {
-    const struct merge_handlers *handlers = &merge->handlers;
     size_t n = 0;
-    for (; n < AHEAD_MAX && input->offset < batch->packets_size; n++) {
-        struct ahead *ahead = &input->ahead[n];
+    for (; n < MERGE_AHEAD_MAX && input->offset < batch->packets_size; n++) {
+        struct merge_packet *ahead = &input->ahead[n];
         if (packet_decode(batch->packets + input->offset, batch->packets_size - input->offset,
                           &ahead->packet, &ahead->size) != PACKET_DECODED)
             break;
         input->offset += ahead->size;
-        handlers->on_ahead(handlers->state, &ahead->packet, &ahead->key);
     }
-    for (size_t i = 0; i < n; i++)
-        handlers->on_near(handlers->state, &input->ahead[i].packet, &input->ahead[i].key);
+    merge->handlers.on_ahead(merge->handlers.state, input->ahead, n);
     input->next = 0;
     input->n_ahead = n;
     return n > 0;
@@ -341,57 +328,72 @@ static enum merge_result peek(struct merge *merge, struct input *input)
     return MERGE_MORE;
 }
 
-static void give(struct merge *merge, struct input *input)
+/* Gives the stream's next 'n' packets, which are decoded. */
+static void give(struct merge *merge, struct input *input, size_t n)
 {
-    const struct ahead *ahead = &input->ahead[input->next++];
-    input->taken_bytes += ahead->size;
+    volatile struct hand_watch *watch = merge->handlers.watch;
+    const struct merge_packet *end = &input->ahead[input->next + n];
+    struct totals totals = input->applied.totals;
+    if (watch)
+        watch->worker = (uint32_t)(input - merge->inputs);
+    for (const struct merge_packet *ahead = end - n; ahead < end; ahead++) {
+        input->taken_bytes += ahead->size;
+        if (watch)
+            watch->packet = input->applied.packets_into_next;
+        input->applied.packets_into_next++;
+        if (packet_is_counted(&ahead->packet)) {
+            totals.packets++;
+            totals.l2_bytes += ahead->packet.l2_bytes;
+            totals.l3_bytes += ahead->packet.l3_bytes;
+        }
+        merge->handlers.on_packet(merge->handlers.state, &ahead->packet, &ahead->key);
+    }
+    input->applied.totals = totals;
+    input->next += n;
     if (input->taken_bytes > merge->taken_bytes_most)
         merge->taken_bytes_most = input->taken_bytes;
-    if (merge->handlers.watch) {
-        merge->handlers.watch->packet = input->applied.packets_into_next;
-        merge->handlers.watch->worker = (uint32_t)(input - merge->inputs);
-    }
-    input->applied.packets_into_next++;
-    if (packet_is_counted(&ahead->packet)) {
-        input->applied.totals.packets++;
-        input->applied.totals.l2_bytes += ahead->packet.l2_bytes;
-        input->applied.totals.l3_bytes += ahead->packet.l3_bytes;
-    }
-    merge->handlers.on_packet(merge->handlers.state, &ahead->packet, &ahead->key);
 }
 
 /* ---- all streams ---- */
 
-/* Can this stream, which has no packet now, still bring one that goes before 'clock_ns' of stream
- * 'index'? */
-static bool may_precede(const struct merge *merge, size_t empty, size_t index, int64_t clock_ns)
-{
-    const struct input *input = &merge->inputs[empty];
-    if (input->has_ended)
-        return false;
-    return input->watermark_ns < clock_ns || (input->watermark_ns == clock_ns && empty < index);
-}
-
-/* The stream whose packet is next; n_inputs: none, or it is not known yet. */
+/* The stream with the earliest packet of those that are decoded. */
 static size_t next_input(const struct merge *merge)
 {
-    size_t best = merge->n_inputs;
-    if (best == 1) /* most often, and then there is nothing to compare */
-        return has_packet(&merge->inputs[0]) ? 0 : 1;
-    for (size_t i = 0; i < merge->n_inputs; i++) {
+    size_t best = 0;
+    for (size_t i = 1; i < merge->n_inputs; i++) {
         const struct input *input = &merge->inputs[i];
         if (has_packet(input) &&
-            (best == merge->n_inputs ||
+            (!has_packet(&merge->inputs[best]) ||
              next_packet(input)->clock_ns < next_packet(&merge->inputs[best])->clock_ns))
             best = i;
     }
-    if (best == merge->n_inputs)
-        return best;
-    for (size_t i = 0; i < merge->n_inputs; i++)
-        if (!has_packet(&merge->inputs[i]) &&
-            may_precede(merge, i, best, next_packet(&merge->inputs[best])->clock_ns))
-            return merge->n_inputs;
     return best;
+}
+
+/* How many of the stream's decoded packets go before all that the others have and may still bring.
+ */
+static size_t n_in_turn(const struct merge *merge, size_t index)
+{
+    const struct input *input = &merge->inputs[index];
+    int64_t limit_ns = INT64_MAX; /* the others' earliest */
+    bool is_before_equal = true;
+    for (size_t i = 0; i < merge->n_inputs; i++) {
+        const struct input *other = &merge->inputs[i];
+        if (i == index || (other->has_ended && !has_packet(other)))
+            continue;
+        int64_t next_ns = has_packet(other) ? next_packet(other)->clock_ns : other->watermark_ns;
+        if (next_ns < limit_ns)
+            is_before_equal = true;
+        limit_ns = next_ns < limit_ns ? next_ns : limit_ns;
+        is_before_equal = is_before_equal && (next_ns > limit_ns || index < i);
+    }
+    size_t end = input->next;
+    for (; end < input->n_ahead; end++) {
+        int64_t clock_ns = input->ahead[end].packet.clock_ns;
+        if (clock_ns > limit_ns || (clock_ns == limit_ns && !is_before_equal))
+            break;
+    }
+    return end - input->next;
 }
 
 static bool has_ended(const struct merge *merge)
@@ -412,14 +414,18 @@ enum merge_result merge_end(struct merge *merge)
 
 static enum merge_result run(struct merge *merge, size_t n_packets_max)
 {
-    for (size_t n = 0; n < n_packets_max; n++) {
+    for (size_t n = 0; n < n_packets_max;) {
         for (size_t i = 0; i < merge->n_inputs; i++)
             if (!has_packet(&merge->inputs[i]) && peek(merge, &merge->inputs[i]) == MERGE_BROKEN)
                 return MERGE_BROKEN;
         size_t next = next_input(merge);
-        if (next == merge->n_inputs)
+        size_t n_given = n_in_turn(merge, next);
+        if (n_given == 0)
             return has_ended(merge) ? MERGE_ENDED : MERGE_IDLE;
-        give(merge, &merge->inputs[next]);
+        if (n_given > n_packets_max - n)
+            n_given = n_packets_max - n;
+        give(merge, &merge->inputs[next], n_given);
+        n += n_given;
         if (merge->handlers.is_pausing(merge->handlers.state))
             return MERGE_MORE;
     }

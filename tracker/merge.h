@@ -26,15 +26,25 @@
 
 struct merge;
 
+/* Packets decoded ahead of their turn: what they need stays in the L1 cache. */
+enum { MERGE_AHEAD_MAX = 16 };
+
+/* A packet before its turn. */
+struct merge_packet {
+    struct packet packet;
+    struct flow_key key;
+    size_t size; /* of its descriptor */
+};
+
 struct merge_handlers {
-    /* A packet that is given soon: makes its key. Nothing of it counts yet. */
-    void (*on_ahead)(void *state, const struct packet *packet, struct flow_key *key);
-    /* Again for the same packet, when others have been looked at meanwhile. */
-    void (*on_near)(void *state, const struct packet *packet, struct flow_key *key);
+    /* Packets that are given soon, MERGE_AHEAD_MAX at most: makes their keys. Nothing of them
+     * counts yet. */
+    void (*on_ahead)(void *state, struct merge_packet *packets, size_t n);
     void (*on_packet)(void *state, const struct packet *packet, const struct flow_key *key);
     /* A batch is wholly given: its losses and source totals are now due. Borrowed for the call. */
     void (*on_batch_end)(void *state, const struct message *batch);
-    /* Asked after each packet: is a commit point due, before any other packet? */
+    /* Asked after MERGE_AHEAD_MAX packets at the latest: is a commit point due, before any other?
+     */
     bool (*is_pausing)(void *state);
     /* A batch that was set aside is over: what its totals say of it (but for what was applied of it
      * before) is lost. NULL: there are none. */

@@ -81,8 +81,7 @@ static uint32_t hash_of(const struct usage_delta *key)
     return (uint32_t)((hash * UINT64_C(0xff51afd7ed558ccd)) >> 40);
 }
 
-static __attribute__((noinline)) struct usage_delta *find_or_add(struct meter *meter,
-                                                                 const struct usage_delta *key)
+static struct usage_delta *find_or_add(struct meter *meter, const struct usage_delta *key)
 {
     uint32_t place = hash_of(key) % PLACES;
     while (meter->places[place] != PLACE_EMPTY) {
@@ -91,20 +90,24 @@ static __attribute__((noinline)) struct usage_delta *find_or_add(struct meter *m
             return sum;
         place = (place + 1) % PLACES;
     }
-    assert(meter->n_sums < KEYS_MAX); /* the caller asks meter_is_full() after every packet */
+    assert(meter->n_sums < KEYS_MAX); /* the caller asks meter_is_full() often enough */
     meter->sums[meter->n_sums] = *key;
     meter->taken[meter->n_sums] = place;
     meter->places[place] = ++meter->n_sums;
     return &meter->sums[meter->n_sums - 1];
 }
 
-/* Sees to it that 'seal' is of the packet's slot and clock. Nearly always it is, which is found out
- * without the division that says in which slot a time is. */
-static void meet_seal(struct meter *meter, int64_t time_ns, int64_t clock_ns)
+/* Is 'seal' of the packet's slot and clock? Nearly always, which is found out without the division
+ * that says in which slot a time is. */
+static bool is_in_seal(const struct meter *meter, int64_t time_ns, int64_t clock_ns)
 {
     uint64_t into_ns = (uint64_t)time_ns - (uint64_t)meter->seal.slot_ns;
-    if (into_ns < (uint64_t)slot_ns_length && clock_ns < meter->seal.until_ns)
-        return;
+    return into_ns < (uint64_t)slot_ns_length && clock_ns < meter->seal.until_ns;
+}
+
+static __attribute__((noinline)) void turn_seal(struct meter *meter, int64_t time_ns,
+                                                int64_t clock_ns)
+{
     meter->seal.slot_ns = slot_of(time_ns);
     meter->seal.until_ns = seal_next_ns(clock_ns);
     meter->seal.number = seal_for(meter->seal.slot_ns, clock_ns);
@@ -119,13 +122,9 @@ static uint64_t others_of(const struct packet *packet, const struct charge *char
            (uint64_t)charge->class_index << 40 | (uint64_t)packet->malformed_cause << 48;
 }
 
-static struct usage_delta *find_sum(struct meter *meter, uint64_t others,
-                                    const struct packet *packet, const struct charge *charge)
+static __attribute__((noinline)) struct usage_delta *
+look_up(struct meter *meter, const struct packet *packet, const struct charge *charge)
 {
-    struct recent *recent =
-        &meter->recent[others * UINT64_C(0x9e3779b97f4a7c15) >> (64 - RECENT_BITS)];
-    if (recent->sum && recent->others == others)
-        return recent->sum;
     struct usage_delta key = {
         .slot_ns = meter->seal.slot_ns,
         .seal = meter->seal.number,
@@ -135,14 +134,25 @@ static struct usage_delta *find_sum(struct meter *meter, uint64_t others,
         .class_index = charge->class_index,
         .cause = packet->malformed_cause,
     };
-    *recent = (struct recent){others, find_or_add(meter, &key)};
+    return find_or_add(meter, &key);
+}
+
+static struct usage_delta *find_sum(struct meter *meter, const struct packet *packet,
+                                    const struct charge *charge)
+{
+    uint64_t others = others_of(packet, charge);
+    struct recent *recent =
+        &meter->recent[others * UINT64_C(0x9e3779b97f4a7c15) >> (64 - RECENT_BITS)];
+    if (!recent->sum || recent->others != others)
+        *recent = (struct recent){others, look_up(meter, packet, charge)};
     return recent->sum;
 }
 
 void meter_add(struct meter *meter, const struct packet *packet, const struct charge *charge)
 {
-    meet_seal(meter, packet->time_ns, charge->clock_ns);
-    struct usage_delta *sum = find_sum(meter, others_of(packet, charge), packet, charge);
+    if (!is_in_seal(meter, packet->time_ns, charge->clock_ns))
+        turn_seal(meter, packet->time_ns, charge->clock_ns);
+    struct usage_delta *sum = find_sum(meter, packet, charge);
     sum->packets++;
     sum->l2_bytes += packet->l2_bytes;
     sum->l3_bytes += packet->l3_bytes;
@@ -151,7 +161,7 @@ void meter_add(struct meter *meter, const struct packet *packet, const struct ch
 
 bool meter_is_full(const struct meter *meter)
 {
-    return meter->n_sums == KEYS_MAX;
+    return meter->n_sums > KEYS_MAX - METER_SPARE;
 }
 
 void meter_take(struct meter *meter, usage_fn on_usage, void *state)

@@ -6,8 +6,8 @@
  *     meter_take(meter, on_usage, state);               every sum, once; then they are zero
  *     meter_destroy(meter);
  *
- * Grows with the number of different keys between two commit points; meter_is_full() asks for one.
- * Not thread-safe. */
+ * Grows with the number of different keys between two commit points; meter_is_full() asks for one,
+ * and is itself asked once in METER_SPARE packets. Not thread-safe. */
 #ifndef WANMETER_TRACKER_METER_H
 #define WANMETER_TRACKER_METER_H
 
@@ -18,6 +18,8 @@
 #include "proto/record.h"
 
 struct meter;
+
+enum { METER_SPARE = 64 };
 
 /* To whom a packet is charged. */
 struct charge {

@@ -30,16 +30,12 @@ struct stream {
     struct totals totals;
 };
 
-static void on_ahead(void *state, const struct packet *packet, struct flow_key *key)
+static void on_ahead(void *state, struct merge_packet *packets, size_t n)
 {
     (void)state;
-    *key = (struct flow_key){.hash = packet->rss};
-}
-
-static void on_near(void *state, const struct packet *packet, struct flow_key *key)
-{
-    (void)state;
-    assert_int_equal(key->hash, packet->rss);
+    assert_in_range(n, 0, MERGE_AHEAD_MAX);
+    for (size_t i = 0; i < n; i++)
+        packets[i].key = (struct flow_key){.hash = packets[i].packet.rss};
 }
 
 static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
@@ -122,8 +118,7 @@ static const struct high_water nothing_applied = {
 
 static struct merge *begin(struct order *order)
 {
-    struct merge_handlers handlers = {on_ahead, on_near, on_packet, on_batch_end,
-                                      never,    NULL,    order,     NULL};
+    struct merge_handlers handlers = {on_ahead, on_packet, on_batch_end, never, NULL, order, NULL};
     struct merge *merge;
     *order = (struct order){0};
     assert_int_equal(merge_create(STREAMS, &handlers, &merge), 0);
@@ -277,8 +272,7 @@ static void test_what_was_applied_of_a_damaged_batch_is_not_skipped_in_the_next(
 {
     (void)state;
     static struct order order;
-    struct merge_handlers handlers = {on_ahead, on_near, on_packet, on_batch_end,
-                                      never,    NULL,    &order,    NULL};
+    struct merge_handlers handlers = {on_ahead, on_packet, on_batch_end, never, NULL, &order, NULL};
     struct high_water mark = nothing_applied;
     mark.packets_into_next = 2;
     mark.totals = (struct totals){2, 120, 0};
@@ -351,11 +345,11 @@ static void ignore_packet(void *state, const struct packet *packet, const struct
     (void)key;
 }
 
-static void ignore_ahead(void *state, const struct packet *packet, struct flow_key *key)
+static void ignore_ahead(void *state, struct merge_packet *packets, size_t n)
 {
     (void)state;
-    (void)packet;
-    (void)key;
+    (void)packets;
+    (void)n;
 }
 
 static void ignore_end(void *state, const struct message *batch)
@@ -392,8 +386,8 @@ static void test_a_batch_that_is_set_aside_is_a_loss_of_what_was_not_applied_of_
     (void)state;
     struct aside aside = {0};
     struct hand_watch watch = {.worker = HAND_IS_EMPTY};
-    struct merge_handlers handlers = {ignore_ahead, ignore_ahead, ignore_packet, ignore_end,
-                                      never,        on_set_aside, &aside,        &watch};
+    struct merge_handlers handlers = {ignore_ahead, ignore_packet, ignore_end, never,
+                                      on_set_aside, &aside,        &watch};
     struct high_water applied = {.stream = {.producer = "capture-0", .epoch = 1},
                                  .seq = 0,
                                  .packets_into_next = 1,
