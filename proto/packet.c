@@ -253,12 +253,12 @@ size_t packet_encode(const struct packet *packet, uint8_t *room)
 
 static bool is_valid_base(const struct packet *packet)
 {
-    bool has_both = (packet->marks & PACKET_MARK_IPV4) && (packet->marks & PACKET_MARK_IPV6);
-    bool ipv6_agrees = !(packet->marks & PACKET_MARK_IPV6) == !(packet->parts & PACKET_PART_IPV6);
-    bool has_two_transports =
-        (packet->parts & PACKET_PART_TCP) && (packet->parts & PACKET_PART_SCTP);
-    return packet->class_index < CLASS_N && packet->direction < DIRECTION_N && !has_both &&
-           ipv6_agrees && !has_two_transports;
+    const unsigned versions = PACKET_MARK_IPV4 | PACKET_MARK_IPV6;
+    const unsigned transports = PACKET_PART_TCP | PACKET_PART_SCTP;
+    unsigned marks = packet->marks, parts = packet->parts;
+    bool ipv6_agrees = !(marks & PACKET_MARK_IPV6) == !(parts & PACKET_PART_IPV6);
+    return packet->class_index < CLASS_N && packet->direction < DIRECTION_N &&
+           (marks & versions) != versions && ipv6_agrees && (parts & transports) != transports;
 }
 
 static bool is_valid_sctp(const struct packet_sctp *sctp)

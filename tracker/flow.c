@@ -27,6 +27,7 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
     *flows = (struct flow_table){
         .config = options->config,
         .context = {options->config, &options->config->timeouts},
+        .own_context = {options->config, &options->config->timeouts},
         .accounts = options->accounts,
         .links = options->links,
         .sink = options->sink,
@@ -277,7 +278,8 @@ static void count(struct flow_table *flows, struct connection *connection, unsig
 
 /* Tells NEW, or UPDATE where the status or the state of a protocol that has states is another than
  * before. What fragments opened waits: it may become a connection. */
-static void tell_progress(const struct flow_table *flows, const struct step *step)
+static __attribute__((noinline)) void tell_progress(const struct flow_table *flows,
+                                                    const struct step *step)
 {
     struct connection *connection = step->connection;
     bool has_moved = connection->state != step->state_before && connection->state >= STATE_SYN_SENT;
@@ -390,7 +392,8 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
         flow_use_up_expectation(flows, packet);
     step->status_after = connection->status;
     step->state_after = connection->state;
-    tell_progress(flows, step);
+    if (flows->sink.on_event)
+        tell_progress(flows, step);
     charge->account = connection->account;
     charge->class_index = connection->class_index;
     leave(flows, step);

@@ -197,15 +197,20 @@ static uint64_t whole_bytes(const struct link *link, uint64_t parts, const struc
     return all / PARTS;
 }
 
-/* By the model alone. */
-static uint64_t plain_bytes(struct link *link, uint32_t l3_bytes)
+static __attribute__((noinline)) uint64_t reckon_plain(struct link *link, uint32_t l3_bytes)
 {
-    if (l3_bytes < SHORT_MAX && link->billed[l3_bytes])
-        return link->billed[l3_bytes];
     uint64_t billed_bytes = overhead_billed_parts(&link->model, l3_bytes);
     if (l3_bytes < SHORT_MAX && billed_bytes <= UINT16_MAX)
         link->billed[l3_bytes] = (uint16_t)billed_bytes;
     return billed_bytes;
+}
+
+/* By the model alone. */
+static inline uint64_t plain_bytes(struct link *link, uint32_t l3_bytes)
+{
+    if (l3_bytes < SHORT_MAX && link->billed[l3_bytes])
+        return link->billed[l3_bytes];
+    return reckon_plain(link, l3_bytes);
 }
 
 /* Longer than no packet of the link, or to the receiver, can be; without a look at its headers. */

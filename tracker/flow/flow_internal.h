@@ -29,7 +29,8 @@ struct step {
 
 struct flow_table {
     const struct config *config;
-    struct protocol_context context; /* with the timeouts that no policy replaces */
+    struct protocol_context context;     /* with the timeouts that no policy replaces */
+    struct protocol_context own_context; /* with those of the connection under way */
     struct timeout_policies *policies;
     const struct account_table *accounts;
     uint8_t account_changes; /* a number of the last change of them, from 1: flow_account.c */

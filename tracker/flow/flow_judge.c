@@ -17,6 +17,16 @@ unsigned flow_direction_of(const struct connection *connection, const struct pac
     return flow_is_connection(connection) && !is_first_again ? FLOW_REPLY : FLOW_ORIGINAL;
 }
 
+/* With the timeouts that are in force for the connection. */
+static const struct protocol_context *context_of(struct flow_table *flows,
+                                                 const struct connection *connection)
+{
+    if (connection->traits == TRAITS_NONE)
+        return &flows->context;
+    flows->own_context.timeouts = flow_timeouts_of(flows, connection);
+    return &flows->own_context;
+}
+
 /* A fragment is not judged, but the datagram is, with the fragment that completes it. */
 static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step *step)
 {
@@ -25,13 +35,11 @@ static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step 
         return VERDICT_UNTRACKED;
     if (packet->is_invalid || packet->marks & PACKET_MARK_BAD_CHECKSUM)
         return VERDICT_INVALID;
-    const struct short_tuple *tuple = &step->connection->tuple;
-    unsigned direction = flow_is_connection(step->connection) ? step->direction : FLOW_ORIGINAL;
-    struct protocol_context context = flows->context;
-    if (step->connection->traits != TRAITS_NONE)
-        context.timeouts = flow_timeouts_of(flows, step->connection);
-    return protocol_of(tuple->protocol, tuple->ip_version)
-        ->on_packet(&context, step->connection, direction, packet, &step->timeout_ns);
+    struct connection *connection = step->connection;
+    unsigned direction = flow_is_connection(connection) ? step->direction : FLOW_ORIGINAL;
+    return protocol_of(connection->tuple.protocol, connection->tuple.ip_version)
+        ->on_packet(context_of(flows, connection), connection, direction, packet,
+                    &step->timeout_ns);
 }
 
 static bool is_accepted(enum protocol_verdict verdict)
@@ -41,7 +49,7 @@ static bool is_accepted(enum protocol_verdict verdict)
 }
 
 /* By the rules the packet makes no connection: what its protocol noted of one is forgotten. */
-static __attribute__((noinline)) void look_up_only(struct step *step)
+static void look_up_only(struct step *step)
 {
     struct connection *connection = step->connection;
     step->verdict = VERDICT_LOOKUP;
@@ -63,6 +71,25 @@ bool flow_is_of_fragments(const struct connection *connection, const struct pack
            flow_direction_of(connection, packet) == FLOW_ORIGINAL;
 }
 
+static void take_back(const struct step *step)
+{
+    step->connection->state = step->state_before;
+    step->connection->status = step->status_before;
+}
+
+/* A packet of what is no connection yet, or only now; false: it begins one, and the flow that there
+ * was has to end. */
+static __attribute__((noinline)) bool stay(struct flow_table *flows, struct step *step)
+{
+    if (is_accepted(step->verdict) && flow_is_only_lookup(flows, step))
+        look_up_only(step);
+    if (!is_accepted(step->verdict))
+        take_back(step);
+    else if (!step->is_opened)
+        return false;
+    return step->verdict != VERDICT_REOPEN;
+}
+
 bool flow_judge(struct flow_table *flows, struct step *step, struct connection *connection)
 {
     step->connection = connection;
@@ -72,15 +99,9 @@ bool flow_judge(struct flow_table *flows, struct step *step, struct connection *
     step->timeout_ns = 0;
     step->verdict = ask_protocol(flows, step);
     bool was_connection = flow_is_connection(connection);
-    if (!was_connection && is_accepted(step->verdict) && flow_is_only_lookup(flows, step))
-        look_up_only(step);
-    bool is_refused = !is_accepted(step->verdict);
-    bool begins_anew =
-        step->verdict == VERDICT_REOPEN || (!was_connection && !step->is_opened && !is_refused);
-    if (begins_anew || (!was_connection && is_refused)) {
-        connection->state = step->state_before;
-        connection->status = step->status_before;
-    }
+    bool begins_anew = was_connection ? step->verdict == VERDICT_REOPEN : !stay(flows, step);
+    if (begins_anew)
+        take_back(step);
     if (step->packet->extra & PACKET_HELD || connection->is_held_only)
         note_held(connection, step);
     return !begins_anew;
