@@ -39,7 +39,8 @@ struct reassembly {
     struct queue *queues;
     struct index_link *links;
     struct index_list waiting[2]; /* by is_ipv6 */
-    uint32_t first_free;
+    uint32_t first_free;          /* of those that were in use; INDEX_NONE: none */
+    uint32_t n_touched;           /* those from here on are free and were never in use */
     uint32_t n_max;
     struct reassembly_store *store;
     struct reassembly_peers *peers;
@@ -79,8 +80,7 @@ int reassembly_create(const struct reassembly_limits *limits, struct reassembly 
         return -ENOMEM;
     }
     memset(reassembly->buckets, 0xff, n_buckets * sizeof *reassembly->buckets); /* INDEX_NONE */
-    for (uint32_t i = 0; i < n_max; i++)
-        reassembly->queues[i].next = i + 1 < n_max ? i + 1 : INDEX_NONE;
+    reassembly->first_free = INDEX_NONE;
     randombytes_buf(reassembly->hash_key, sizeof reassembly->hash_key);
     *out = reassembly;
     return 0;
@@ -167,16 +167,25 @@ static void clear(struct queue *queue)
     queue->has_first = queue->has_last = false;
 }
 
+/* There is one. */
+static uint32_t take_free(struct reassembly *reassembly)
+{
+    uint32_t index = reassembly->first_free;
+    if (index == INDEX_NONE)
+        return reassembly->n_touched++;
+    reassembly->first_free = reassembly->queues[index].next;
+    return index;
+}
+
 static struct queue *begin(struct reassembly *reassembly, const struct fragment_key *key)
 {
-    if (reassembly->first_free == INDEX_NONE) {
+    bool is_full = reassembly->n_touched == reassembly->n_max;
+    if (reassembly->first_free == INDEX_NONE && is_full) {
         discard(reassembly, oldest(reassembly, NULL));
         reassembly->n_given_up++;
     }
-    uint32_t index = reassembly->first_free;
+    uint32_t index = take_free(reassembly);
     struct queue *queue = &reassembly->queues[index];
-    reassembly->first_free = queue->next;
-
     uint32_t *bucket = bucket_of(reassembly, key);
     queue->key = *key;
     queue->next = *bucket;

@@ -25,7 +25,9 @@ struct reassembly_peers {
     uint32_t *buckets;
     uint32_t bucket_mask;
     struct peer *peers;
-    uint32_t first_free;
+    uint32_t first_free; /* of those that were in use; INDEX_NONE: none */
+    uint32_t n_touched;  /* those from here on are free and were never in use */
+    uint32_t n_max;
 };
 
 int reassembly_peers_create(size_t n_max, struct reassembly_peers **out)
@@ -42,8 +44,8 @@ int reassembly_peers_create(size_t n_max, struct reassembly_peers **out)
         return -ENOMEM;
     }
     memset(peers->buckets, 0xff, n_buckets * sizeof *peers->buckets); /* INDEX_NONE */
-    for (uint32_t i = 0; i < n_max; i++)
-        peers->peers[i].next = i + 1 < n_max ? i + 1 : INDEX_NONE;
+    peers->first_free = INDEX_NONE;
+    peers->n_max = (uint32_t)n_max;
     randombytes_buf(peers->hash_key, sizeof peers->hash_key);
     *out = peers;
     return 0;
@@ -64,6 +66,17 @@ static uint32_t *bucket_of(struct reassembly_peers *peers, const struct peer_key
     return &peers->buckets[hash & peers->bucket_mask];
 }
 
+static uint32_t take_free(struct reassembly_peers *peers)
+{
+    uint32_t index = peers->first_free;
+    if (index == INDEX_NONE) {
+        assert(peers->n_touched < peers->n_max);
+        return peers->n_touched++;
+    }
+    peers->first_free = peers->peers[index].next;
+    return index;
+}
+
 uint32_t reassembly_peers_join(struct reassembly_peers *peers, const struct fragment_key *key)
 {
     struct peer_key wanted = {.source_index = key->source_index};
@@ -73,9 +86,7 @@ uint32_t reassembly_peers_join(struct reassembly_peers *peers, const struct frag
     while (index != INDEX_NONE && memcmp(&peers->peers[index].key, &wanted, sizeof wanted) != 0)
         index = peers->peers[index].next;
     if (index == INDEX_NONE) {
-        index = peers->first_free;
-        assert(index != INDEX_NONE);
-        peers->first_free = peers->peers[index].next;
+        index = take_free(peers);
         peers->peers[index] = (struct peer){.key = wanted, .next = *bucket};
         *bucket = index;
     }

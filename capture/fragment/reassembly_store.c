@@ -15,10 +15,12 @@ struct block {
 
 static_assert(sizeof(struct block) == REASSEMBLY_BLOCK_COST, "as the pool's size is reckoned");
 
-/* Blocks are numbered from 1; 0: none. */
+/* Blocks are numbered from 1; 0: none. Those above 'n_touched' are free and were never in use: no
+ * memory is touched before it is needed. */
 struct reassembly_store {
     struct block *blocks;
-    uint16_t first_free;
+    uint16_t first_free; /* of those that were in use */
+    uint32_t n_touched;
     uint32_t n_free;
 };
 
@@ -37,8 +39,11 @@ static void give_back(struct reassembly_store *store, uint16_t number)
 static uint16_t take(struct reassembly_store *store)
 {
     uint16_t number = store->first_free;
+    if (number == 0)
+        number = (uint16_t)++store->n_touched;
     struct block *block = block_of(store, number);
-    memcpy(&store->first_free, block->bytes, sizeof store->first_free);
+    if (store->first_free != 0)
+        memcpy(&store->first_free, block->bytes, sizeof store->first_free);
     memset(block->is_there, 0, sizeof block->is_there);
     memset(block->begins_run, 0, sizeof block->begins_run);
     store->n_free--;
@@ -56,8 +61,7 @@ int reassembly_store_create(size_t n_blocks, struct reassembly_store **out)
         free(store);
         return -ENOMEM;
     }
-    for (size_t number = n_blocks; number > 0; number--)
-        give_back(store, (uint16_t)number);
+    store->n_free = (uint32_t)n_blocks;
     *out = store;
     return 0;
 }
