@@ -85,9 +85,9 @@ static void check(struct capture *capture, int result)
 /* ---- the frame's way ---- */
 
 /* A packet whose ports are settled. */
-static void on_packet(void *state, struct packet *packet)
+static inline __attribute__((always_inline)) void put_packet(struct capture *capture,
+                                                             struct packet *packet)
 {
-    struct capture *capture = state;
     if (capture->zone_rules)
         zone_rules_apply(capture->zone_rules, packet);
     packet->rss = rss_tag(&capture->rss, packet);
@@ -112,13 +112,15 @@ static void on_fragment(void *state, struct packet *packet)
     struct capture *capture = state;
     if (packet->extra & PACKET_COMPLETES)
         add_payload(capture, fragment_table_whole(capture->fragments), packet);
-    on_packet(capture, packet);
+    put_packet(capture, packet);
 }
 
-static void on_frame(struct capture *capture, const struct frame *frame)
+static void on_frame(void *state, const struct frame *frame)
 {
+    struct capture *capture = state;
     struct packet packet;
     struct layers layers;
+    capture->n_frames++;
     decode_frame(&capture->decoder, frame, &packet, &layers);
     source_sums_add(&capture->sums, capture->outlet.counts, frame, &packet);
     int64_t clock_ns = capture->arguments.is_live ? clock_watch_of(&capture->clock, frame->time_ns)
@@ -131,15 +133,15 @@ static void on_frame(struct capture *capture, const struct frame *frame)
 
     if (frame->is_bad_time) {
         packet.class_index = CLASS_BAD_TIME;
-        on_packet(capture, &packet);
     } else if (layers.is_fragment) {
         fragment_table_add(capture->fragments, &packet, &layers, frame->source_index);
+        return;
     } else {
         add_payload(capture, &layers, &packet);
         if (capture->links)
             link_packets_add_header(capture->links, &layers, &packet);
-        on_packet(capture, &packet);
     }
+    put_packet(capture, &packet);
 }
 
 /* ---- batches ---- */
@@ -183,32 +185,27 @@ static void look_at_clock(struct capture *capture)
 /* Reads a portion; false: nothing to read now. */
 static bool read_frames(struct capture *capture)
 {
-    struct frame frame;
     struct loss loss;
-    for (int i = 0; i < FRAMES_A_TURN; i++) {
-        switch (source_next(capture->source, &frame, &loss)) {
-        case SOURCE_FRAME:
-            capture->n_frames++;
-            on_frame(capture, &frame);
-            break;
-        case SOURCE_LOSS:
-            add_loss(capture, &loss);
-            break;
-        case SOURCE_NOTHING:
-            clock_watch_note_empty(&capture->clock);
-            return false;
-        case SOURCE_END:
-            end_stream(capture);
-            return false;
-        case SOURCE_FAILED:
-            add_loss(capture, &loss);
-            log_error("%s", loss.evidence);
-            capture->status = PROCESS_INPUT_FAILED;
-            end_stream(capture);
-            return false;
-        }
+    switch (source_read(capture->source, FRAMES_A_TURN, on_frame, capture, &loss)) {
+    case SOURCE_FRAME:
+        return true;
+    case SOURCE_LOSS:
+        add_loss(capture, &loss);
+        return true;
+    case SOURCE_NOTHING:
+        clock_watch_note_empty(&capture->clock);
+        return false;
+    case SOURCE_END:
+        end_stream(capture);
+        return false;
+    case SOURCE_FAILED:
+        add_loss(capture, &loss);
+        log_error("%s", loss.evidence);
+        capture->status = PROCESS_INPUT_FAILED;
+        end_stream(capture);
+        return false;
     }
-    return true;
+    return false;
 }
 
 /* A worker that died had perhaps read all. Told to stop, we read what it had sent, and what we came

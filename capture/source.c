@@ -246,12 +246,10 @@ static inline void count(struct source_total *total, const struct frame *frame)
     total->l2_bytes += frame->wire_bytes;
 }
 
-/* Several files, an interface, or nothing any more. */
+/* Several files, or nothing any more. */
 static __attribute__((noinline)) enum source_result
 next_of_many(struct source *source, struct frame *frame, struct loss *loss)
 {
-    if (source->live)
-        return source_live_next(source->live, frame, loss);
     if (source->is_stopped)
         return SOURCE_END;
     struct source_file *file;
@@ -263,6 +261,7 @@ next_of_many(struct source *source, struct frame *frame, struct loss *loss)
 
 enum source_result source_next(struct source *source, struct frame *frame, struct loss *loss)
 {
+    assert(!source->live);
     struct source_file *file = source->only;
     if (!file)
         return next_of_many(source, frame, loss);
@@ -272,6 +271,21 @@ enum source_result source_next(struct source *source, struct frame *frame, struc
     else if (result == SOURCE_LOSS)
         *loss = file->loss;
     return result;
+}
+
+enum source_result source_read(struct source *source, int n, source_frame_fn on_frame, void *state,
+                               struct loss *loss)
+{
+    if (source->live)
+        return source_live_read(source->live, n, on_frame, state, loss);
+    struct frame frame;
+    for (int i = 0; i < n; i++) {
+        enum source_result result = source_next(source, &frame, loss);
+        if (result != SOURCE_FRAME)
+            return result;
+        on_frame(state, &frame);
+    }
+    return SOURCE_FRAME;
 }
 
 /* ---- what is asked of it ---- */

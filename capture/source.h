@@ -2,7 +2,7 @@
  * several merged by time, or a live interface.
  *
  *     source_open_files(paths, n, first_index, time_jump_max_ns, &source, error);
- *     while (source_next(source, &frame, &loss) == SOURCE_FRAME) …
+ *     while (source_read(source, n, on_frame, state, &loss) == SOURCE_FRAME) …
  *     source_stop(source);                            live: then go on until SOURCE_END
  *     source_close(source);
  *
@@ -28,7 +28,7 @@ struct source;
 enum { SOURCE_ERROR_MAX = 512 };
 
 enum source_result {
-    SOURCE_FRAME,   /* '*frame' is the next one, valid until the next call */
+    SOURCE_FRAME,   /* what was asked for was given */
     SOURCE_NOTHING, /* none now, call again. Live: poll source_descriptor() first. Files: a pipe had
                        none for 100 ms or a signal came; the call has waited */
     SOURCE_LOSS,   /* '*loss' says what is missing here (a cut file, a damaged block, kernel drops);
@@ -67,6 +67,14 @@ int source_open_interface(const struct config *config, const struct source_place
 
 void source_close(struct source *source); /* accepts NULL */
 
+/* The frame is borrowed for the call. */
+typedef void (*source_frame_fn)(void *state, const struct frame *frame);
+
+/* Gives 'n' frames, one after the other: SOURCE_FRAME; or less, and why. */
+enum source_result source_read(struct source *source, int n, source_frame_fn on_frame, void *state,
+                               struct loss *loss);
+
+/* Of files: one frame, valid until the next call. */
 enum source_result source_next(struct source *source, struct frame *frame, struct loss *loss);
 
 /* Takes no more in. Live: what the kernel has taken is still given, then its last drops, then

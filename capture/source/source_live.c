@@ -25,7 +25,7 @@ struct source_live {
     bool is_open; /* packets come in */
     bool is_stopped;
     bool has_failed;
-    unsigned frames_until_stats;
+    int frames_until_stats;
     int64_t stats_at_ms;
     int64_t stopped_at_ms;
     int64_t told_clock_ns; /* up to here drops are told */
@@ -33,6 +33,19 @@ struct source_live {
     uint64_t told_dropped;
     uint64_t unclaimed; /* frames of types that nobody else takes */
     struct source_total total;
+    uint32_t fraction_ns; /* of one unit of a timestamp's fraction */
+    struct frame frame;   /* the one under way */
+    source_frame_fn on_frame;
+    void *state;
+};
+
+/* EtherTypes */
+enum {
+    TYPE_IPV4 = 0x0800,
+    TYPE_ARP = 0x0806,
+    TYPE_VLAN = 0x8100,
+    TYPE_IPV6 = 0x86dd,
+    TYPE_QINQ = 0x88a8
 };
 
 /* ---- counters ---- */
@@ -160,6 +173,10 @@ int source_live_create(const struct config *config, const struct source_place *p
         source_live_destroy(live);
         return result;
     }
+    live->fraction_ns = live->socket.has_nanoseconds ? 1 : 1000;
+    live->frame = (struct frame){.link_type = live->socket.link_type,
+                                 .source_index = place->index,
+                                 .interface = live->socket.interface};
     *out = live;
     return 0;
 }
@@ -198,17 +215,19 @@ bool source_live_is_open(const struct source_live *live)
 
 /* ---- reading ---- */
 
-static void count(struct source_total *total, int64_t time_ns, uint32_t wire_bytes)
+static inline void count(struct source_total *total, int64_t time_ns, uint32_t wire_bytes)
 {
     if (!total->packets)
         total->first_ns = time_ns;
-    total->first_ns = time_ns < total->first_ns ? time_ns : total->first_ns;
-    total->last_ns = time_ns > total->last_ns ? time_ns : total->last_ns;
+    if (time_ns > total->last_ns)
+        total->last_ns = time_ns;
+    else if (time_ns < total->first_ns)
+        total->first_ns = time_ns;
     total->packets++;
     total->l2_bytes += wire_bytes;
 }
 
-static void end_cut(struct source_live *live)
+static __attribute__((noinline)) void end_cut(struct source_live *live)
 {
     read_counters(live);
     struct interface_sums sums = sums_of(live);
@@ -220,48 +239,63 @@ static uint32_t read_16(const uint8_t *bytes)
     return (uint32_t)bytes[0] << 8 | bytes[1];
 }
 
-/* The kernel gives it to us, and then counts it as dropped, because nothing else takes its type:
- * the one after the outer tag (Linux takes off one, and tags of VLAN 0 before it). */
-static bool is_unclaimed(const struct frame *frame)
+/* The type after the outer tag (Linux takes off one, and tags of VLAN 0 before it). */
+static __attribute__((noinline)) uint32_t type_behind_tags(const struct frame *frame, uint32_t type)
 {
     enum { ADDRESSES = 12, TAG = 4, VLAN_MASK = 0xfff };
-    enum { IPV4 = 0x0800, ARP = 0x0806, VLAN = 0x8100, IPV6 = 0x86dd, QINQ = 0x88a8 };
-    uint32_t at = ADDRESSES, type = 0, vlan = 0;
-    if (frame->link_type != DLT_EN10MB || frame->captured_bytes < ADDRESSES + 2)
-        return false;
-    for (type = read_16(frame->bytes + at); type == VLAN || type == QINQ; at += TAG) {
+    uint32_t at = ADDRESSES, vlan = 0;
+    for (; type == TYPE_VLAN || type == TYPE_QINQ; at += TAG) {
         if (vlan || frame->captured_bytes < at + TAG + 2)
             break;
         vlan = read_16(frame->bytes + at + 2) & VLAN_MASK;
         type = read_16(frame->bytes + at + TAG);
     }
-    return type != IPV4 && type != IPV6 && type != ARP;
+    return type;
 }
 
-static void set_frame(struct source_live *live, const struct pcap_pkthdr *header,
-                      const uint8_t *bytes, struct frame *frame)
+/* The kernel gives it to us, and then counts it as dropped, because nothing else takes its type. */
+static inline bool is_unclaimed(const struct frame *frame)
 {
-    int64_t fraction = header->ts.tv_usec;
-    int64_t time_ns = (int64_t)header->ts.tv_sec * 1000000000 +
-                      (live->socket.has_nanoseconds ? fraction : fraction * 1000);
-    time_ns = time_ns < 0 ? 0 : time_ns;
-    live->clock_ns = time_ns;
-    if (interface_watch_is_cut_by(&live->watch, time_ns))
+    enum { TYPE_AT = 12 };
+    if (frame->link_type != DLT_EN10MB || frame->captured_bytes < TYPE_AT + 2)
+        return false;
+    uint32_t type = read_16(frame->bytes + TYPE_AT);
+    if (type == TYPE_VLAN || type == TYPE_QINQ)
+        type = type_behind_tags(frame, type);
+    return type != TYPE_IPV4 && type != TYPE_IPV6 && type != TYPE_ARP;
+}
+
+static inline int64_t time_of(const struct source_live *live, const struct pcap_pkthdr *header)
+{
+    int64_t time_ns =
+        (int64_t)header->ts.tv_sec * 1000000000 + header->ts.tv_usec * live->fraction_ns;
+    return time_ns < 0 ? 0 : time_ns;
+}
+
+/* What all frames have in common is in live->frame from the beginning. */
+static inline void set_frame(struct source_live *live, const struct pcap_pkthdr *header,
+                             const uint8_t *bytes)
+{
+    struct frame *frame = &live->frame;
+    frame->bytes = bytes;
+    frame->captured_bytes = header->caplen < FRAME_BYTES_MAX ? header->caplen : FRAME_BYTES_MAX;
+    frame->wire_bytes = header->len > header->caplen ? header->len : header->caplen;
+    frame->time_ns = frame->clock_ns = live->clock_ns = time_of(live, header);
+}
+
+static void on_packet(u_char *state, const struct pcap_pkthdr *header, const u_char *bytes)
+{
+    struct source_live *live = (struct source_live *)(void *)state;
+    live->socket.taken++;
+    set_frame(live, header, bytes);
+    if (interface_watch_is_cut_by(&live->watch, live->clock_ns))
         end_cut(live);
-    live->told_clock_ns = live->told_clock_ns ? live->told_clock_ns : time_ns;
-    *frame = (struct frame){
-        .bytes = bytes,
-        .captured_bytes = header->caplen < FRAME_BYTES_MAX ? header->caplen : FRAME_BYTES_MAX,
-        .wire_bytes = header->len > header->caplen ? header->len : header->caplen,
-        .time_ns = time_ns,
-        .clock_ns = live->clock_ns,
-        .link_type = live->socket.link_type,
-        .source_index = live->total.source_index,
-        .interface = live->socket.interface,
-    };
-    count(&live->total, time_ns, frame->wire_bytes);
-    interface_watch_count_packet(&live->watch, frame->wire_bytes);
-    live->unclaimed += is_unclaimed(frame);
+    if (!live->told_clock_ns)
+        live->told_clock_ns = live->clock_ns;
+    count(&live->total, live->clock_ns, live->frame.wire_bytes);
+    interface_watch_count_packet(&live->watch, live->frame.wire_bytes);
+    live->unclaimed += is_unclaimed(&live->frame);
+    live->on_frame(live->state, &live->frame);
 }
 
 static enum source_result fail(struct source_live *live, struct loss *loss)
@@ -328,25 +362,28 @@ static enum source_result on_empty(struct source_live *live, struct loss *loss)
     return is_stats_time(live) && has_loss(live, loss) ? SOURCE_LOSS : SOURCE_NOTHING;
 }
 
-enum source_result source_live_next(struct source_live *live, struct frame *frame,
-                                    struct loss *loss)
+/* By pcap_dispatch(), which gives what it finds packet after packet: one call a packet,
+ * pcap_next_ex(), takes twice as many instructions in libpcap. */
+enum source_result source_live_read(struct source_live *live, int n, source_frame_fn on_frame,
+                                    void *state, struct loss *loss)
 {
-    if (live->has_failed)
-        return fail(live, loss);
-    if (--live->frames_until_stats == 0 && is_stats_time(live) && has_loss(live, loss))
-        return SOURCE_LOSS;
-
-    struct pcap_pkthdr *header;
-    const u_char *bytes;
-    int result = pcap_next_ex(live->socket.pcap, &header, &bytes);
-    if (result == 1) {
-        live->socket.taken++;
-        set_frame(live, header, bytes, frame);
-        return SOURCE_FRAME;
+    live->on_frame = on_frame;
+    live->state = state;
+    while (n > 0) {
+        if (live->has_failed)
+            return fail(live, loss);
+        if (live->frames_until_stats == 0 && is_stats_time(live) && has_loss(live, loss))
+            return SOURCE_LOSS;
+        int n_wanted = n < live->frames_until_stats ? n : live->frames_until_stats;
+        int n_given = pcap_dispatch(live->socket.pcap, n_wanted, on_packet, (u_char *)live);
+        if (n_given < 0)
+            return fail(live, loss);
+        if (n_given == 0)
+            return on_empty(live, loss);
+        n -= n_given;
+        live->frames_until_stats -= n_given;
     }
-    if (result != 0)
-        return fail(live, loss);
-    return on_empty(live, loss);
+    return SOURCE_FRAME;
 }
 
 void source_live_stop(struct source_live *live)

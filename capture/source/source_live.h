@@ -16,8 +16,8 @@ int source_live_create(const struct config *config, const struct source_place *p
                        struct source_live **out, char error[SOURCE_ERROR_MAX]);
 void source_live_destroy(struct source_live *live); /* accepts NULL */
 
-enum source_result source_live_next(struct source_live *live, struct frame *frame,
-                                    struct loss *loss);
+enum source_result source_live_read(struct source_live *live, int n, source_frame_fn on_frame,
+                                    void *state, struct loss *loss);
 void source_live_stop(struct source_live *live);
 bool source_live_is_open(const struct source_live *live);
 int source_live_descriptor(const struct source_live *live);
