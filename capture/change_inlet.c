@@ -193,6 +193,11 @@ bool change_inlet_next(struct change_inlet *inlet, int64_t clock_ns, int64_t nex
     return is_next;
 }
 
+bool change_inlet_is_empty(const struct change_inlet *inlet)
+{
+    return inlet->n_waiting == 0 && inlet->next_recorded == inlet->n_recorded;
+}
+
 bool change_inlet_is_waiting(const struct change_inlet *inlet)
 {
     return inlet->n_waiting > 0;

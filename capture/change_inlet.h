@@ -40,6 +40,9 @@ void change_inlet_close(
 bool change_inlet_next(struct change_inlet *inlet, int64_t clock_ns, int64_t next_ns,
                        struct change *change, int64_t *at_ns);
 
+/* Can change_inlet_next() give nothing, whatever the clock is? */
+bool change_inlet_is_empty(const struct change_inlet *inlet);
+
 /* Has somebody asked for a change that waits for the clock? */
 bool change_inlet_is_waiting(const struct change_inlet *inlet);
 

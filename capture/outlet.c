@@ -219,7 +219,9 @@ int outlet_move_clock(struct outlet *outlet, int64_t next_ns)
 {
     if (next_ns <= outlet->clock_ns)
         return 0;
-    int result = outlet->changes ? put_changes(outlet, next_ns) : 0;
+    int result = 0;
+    if (outlet->changes && !change_inlet_is_empty(outlet->changes))
+        result = put_changes(outlet, next_ns);
     fragment_table_expire(outlet->fragments, next_ns);
     outlet->clock_ns = next_ns;
     return result;
