@@ -17,8 +17,9 @@ enum {
 };
 
 struct store_page {
-    uint8_t *image; /* N_PAGES */
-    uint8_t *leaf;  /* its last */
+    uint8_t *first; /* SQLite's own page, the same in each image */
+    uint8_t *image; /* that is written now, of N_PAGES; SQLite's when it is handed over */
+    uint8_t *leaf;  /* its last page */
     size_t n_rows;
     size_t content; /* where in the leaf the cell that was added last begins: they grow downwards */
     int64_t last_record_id;
@@ -100,17 +101,45 @@ bool store_page_add(struct store_page *page, int64_t record_id, const struct sto
     return true;
 }
 
+/* ---- images ---- */
+
+static int begin_image(struct store *store)
+{
+    struct store_page *page = store->page;
+    page->image = sqlite3_malloc64(N_PAGES * PAGE_BYTES);
+    if (!page->image)
+        return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
+    memcpy(page->image, page->first, PAGE_BYTES);
+    page->leaf = page->image + PAGE_BYTES;
+    store_page_clear(page);
+    return 0;
+}
+
+/* From here on the image is SQLite's, which frees it, also when this fails. It is not read-only:
+ * BEGIN IMMEDIATE begins to write in every database that is attached. */
+static int hand_over(struct store *store)
+{
+    put_header(store->page);
+    uint8_t *image = store->page->image;
+    store->page->image = NULL;
+    if (sqlite3_deserialize(store->db, "batch", image, N_PAGES * PAGE_BYTES, N_PAGES * PAGE_BYTES,
+                            SQLITE_DESERIALIZE_FREEONCLOSE) != SQLITE_OK)
+        return store_fail_sqlite(store, "cannot add flow records");
+    return 0;
+}
+
 int store_page_insert(struct store *store)
 {
     struct store_page *page = store->page;
     if (page->n_rows == 0)
         return 0;
-    put_header(page);
-    int result = store_run_statement(store, STATEMENT_FLOWS_ADD, "cannot add flow records");
+    int result = hand_over(store);
+    if (result == 0)
+        result = store_run_statement(store, STATEMENT_FLOWS_ADD, "cannot add flow records");
     assert(result < 0 || ((size_t)sqlite3_changes(store->db) == page->n_rows &&
                           sqlite3_last_insert_rowid(store->db) == page->last_record_id));
-    store_page_clear(page);
-    return result;
+    int begun = begin_image(store);
+    return result < 0 ? result : begun;
 }
 
 /* ---- the database of two pages ---- */
@@ -160,59 +189,60 @@ static int run_first(sqlite3 *db, const char *sql)
     return result;
 }
 
-/* SQLite makes them: an empty table of that definition. NULL: it has not. */
-static uint8_t *make_image(const char *definition)
+/* The page that SQLite makes for a database of one empty table of that definition. NULL: it has
+ * made another. */
+static uint8_t *make_first(const char *definition)
 {
     sqlite3 *db = NULL;
     sqlite3_int64 size = 0;
-    uint8_t *image = NULL;
+    uint8_t *first = NULL;
     char page_size[32];
     sqlite3_snprintf(sizeof page_size, page_size, "PRAGMA page_size = %d", PAGE_BYTES);
     if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
             SQLITE_OK &&
         run_first(db, page_size) == SQLITE_OK && run_first(db, definition) == SQLITE_OK) {
         unsigned char *made = sqlite3_serialize(db, "main", &size, 0);
-        image = made && size == N_PAGES * PAGE_BYTES ? malloc((size_t)size) : NULL;
-        if (image)
-            memcpy(image, made, (size_t)size);
+        first = made && size == N_PAGES * PAGE_BYTES ? malloc(PAGE_BYTES) : NULL;
+        if (first)
+            memcpy(first, made, PAGE_BYTES);
         sqlite3_free(made);
     }
     sqlite3_close(db);
-    return image;
+    return first;
 }
 
-static int load_image(struct store *store, struct store_page *page)
+static int load_first(struct store *store)
 {
     sqlite3_stmt *definition = NULL;
     int result = sqlite3_prepare_v2(store->db,
                                     "SELECT sql FROM main.sqlite_schema WHERE name = 'flow_record'",
                                     -1, &definition, NULL);
     if (result == SQLITE_OK && sqlite3_step(definition) == SQLITE_ROW)
-        page->image = make_image((const char *)sqlite3_column_text(definition, 0));
+        store->page->first = make_first((const char *)sqlite3_column_text(definition, 0));
     sqlite3_finalize(definition);
-    if (!page->image)
+    if (!store->page->first)
         return store_fail(store, -EUCLEAN, "%s: flow_record is not as it should be", store->path);
-    page->leaf = page->image + (N_PAGES - 1) * PAGE_BYTES;
-    store_page_clear(page);
-    return 0;
+    return begin_image(store);
 }
 
-/* What SQLite reads of the page when there is one row in it. */
+/* What SQLite reads of an image when there is one row in it. */
 static int read_row(struct store *store, int64_t record_id, int64_t *found)
 {
     struct store_row row;
     store_row_begin(&row);
     for (int i = 0; i < STORE_ROW_COLUMNS - 1; i++)
         store_row_put_null(&row);
-    store_page_clear(store->page);
     store_page_add(store->page, record_id, &row);
-    put_header(store->page);
-    store_page_clear(store->page);
-    return store_select_number(store, "SELECT max(record_id) FROM batch.flow_record", found);
+    int result = hand_over(store);
+    if (result == 0)
+        result = begin_image(store);
+    return result < 0
+               ? result
+               : store_select_number(store, "SELECT max(record_id) FROM batch.flow_record", found);
 }
 
-/* Does SQLite see, within one transaction, what changes in the page? */
-static int check_page(struct store *store)
+/* Does SQLite take one image after the other within one transaction, and see each? */
+static int check_images(struct store *store)
 {
     int64_t first = 0, second = 0;
     if (sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
@@ -222,19 +252,9 @@ static int check_page(struct store *store)
         result = read_row(store, 2, &second);
     sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
     if (result == 0 && (first != 1 || second != 2))
-        result = store_fail(store, -ENOTSUP, "%s: this SQLite (%s) does not map memory",
+        result = store_fail(store, -ENOTSUP, "%s: this SQLite (%s) does not take pages from memory",
                             store->path, sqlite3_libversion());
     return result;
-}
-
-static int attach(struct store *store)
-{
-    sqlite3_int64 size = N_PAGES * PAGE_BYTES;
-    if (sqlite3_exec(store->db, "ATTACH ':memory:' AS batch", NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_deserialize(store->db, "batch", store->page->image, size, size, 0) != SQLITE_OK ||
-        sqlite3_exec(store->db, "PRAGMA batch.mmap_size = 131072", NULL, NULL, NULL) != SQLITE_OK)
-        return store_fail_sqlite(store, "cannot be opened");
-    return 0;
 }
 
 int store_page_attach(struct store *store)
@@ -244,16 +264,18 @@ int store_page_attach(struct store *store)
         return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
     int result = check_columns(store);
     if (result == 0)
-        result = load_image(store, store->page);
-    if (result == 0)
-        result = attach(store);
-    return result == 0 ? check_page(store) : result;
+        result = load_first(store);
+    if (result == 0 &&
+        sqlite3_exec(store->db, "ATTACH ':memory:' AS batch", NULL, NULL, NULL) != SQLITE_OK)
+        result = store_fail_sqlite(store, "cannot be opened");
+    return result == 0 ? check_images(store) : result;
 }
 
 void store_page_destroy(struct store_page *page)
 {
     if (!page)
         return;
-    free(page->image);
+    sqlite3_free(page->image);
+    free(page->first);
     free(page);
 }

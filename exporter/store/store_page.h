@@ -1,24 +1,22 @@
-/* store_page: flow records as one page of a table, which SQLite copies into flow_record as they
- * are.
+/* store_page: flow records as pages of a table, which SQLite copies into flow_record as they are.
  *
- *     store_page_attach(store);                              when the database is opened
+ *     store_page_attach(store);                          when the database is opened
  *     store_row_begin(&row);
- *     store_row_put_integer(&row, 7); …                      each column but the record_id, in
- * order if (!store_page_add(page, record_id, &row)) …          full: insert, and add it then
- *     store_page_insert(store);                              all that was added, by one statement
- *     store_page_destroy(page);                              when its connection is closed
+ *     store_row_put_integer(&row, 7); …                  each column but the record_id, in order
+ *     if (!store_page_add(page, record_id, &row)) …      full: insert, and add it then
+ *     store_page_insert(store);                          all that was added, by one statement
+ *     store_page_destroy(page);                          when its connection is closed
  *
- * A database of two pages in our memory is attached (sqlite3_deserialize()): SQLite's own first
- * one, and a table with flow_record's definition that is one leaf, of which we write header, cell
- * pointers and cells (https://www.sqlite.org/fileformat2.html, 1.6 and 2.1). 'INSERT INTO
- * flow_record SELECT * FROM' it copies records without looking into them, where binding 22
- * parameters a row and making a record of them took half of the exporter's time (350 ns a row
- * instead of 660).
+ * Each time a database of two pages, in memory that becomes SQLite's, takes the place of the one
+ * that is attached as 'batch' (sqlite3_deserialize()): SQLite's own first page, and a table with
+ * flow_record's definition that is one leaf, of which we write header, cell pointers and cells
+ * (https://www.sqlite.org/fileformat2.html, 1.6 and 2.1). 'INSERT INTO flow_record SELECT * FROM'
+ * it copies records without looking into them, where binding 22 parameters a row and making a
+ * record of them took half of the exporter's time (docs/performance.md).
  *
- * The page changes while a transaction is open in which it was read. So SQLite must not keep a copy
- * of it: it reads it where it is, by PRAGMA mmap_size, and a SQLite that cannot is refused at the
- * start. Would it keep one all the same, rows would come again under a record_id that is there, and
- * the transaction would fail. */
+ * That it may do so within a transaction is tried at the start. Would SQLite read a page of before,
+ * rows would come again under a record_id that is there, and the transaction would fail.
+ */
 #ifndef WANMETER_EXPORTER_STORE_PAGE_H
 #define WANMETER_EXPORTER_STORE_PAGE_H
 
@@ -102,7 +100,7 @@ static inline void store_row_put_bytes(struct store_row *row, enum store_row_typ
 /* 0 or -errno. In no transaction. */
 int store_page_attach(struct store *store);
 
-/* After the connection: until then SQLite may look at it. NULL is accepted. */
+/* NULL is accepted. */
 void store_page_destroy(struct store_page *page);
 
 /* Forgets what was added and not inserted. */
