@@ -164,8 +164,9 @@ static uint8_t *put_extension(uint8_t *room, const struct packet *packet)
     return put_padded(at, packet->payload, packet->payload_bytes);
 }
 
-/* False: an extension that cannot be. Header and payload stay where they are. */
-static bool get_extension(const uint8_t *bytes, struct packet *packet)
+/* NULL: an extension that cannot be. Header and payload stay where they are. */
+static __attribute__((noinline)) const uint8_t *get_extension(const uint8_t *bytes,
+                                                              struct packet *packet)
 {
     const uint8_t *at = bytes;
     at = get(at, &packet->extra, 2);
@@ -175,9 +176,10 @@ static bool get_extension(const uint8_t *bytes, struct packet *packet)
     at = get(at, &packet->fingerprint, 8);
     packet->header = packet->header_bytes ? at : NULL;
     packet->payload = packet->payload_bytes ? at + padded(packet->header_bytes) : NULL;
-    return packet->payload_bytes <= PACKET_PAYLOAD_MAX &&
-           packet->header_bytes <= PACKET_HEADER_MAX &&
-           !(packet->extra & ~(unsigned)PACKET_EXTRA_ALL) && has_extension(packet);
+    bool is_valid = packet->payload_bytes <= PACKET_PAYLOAD_MAX &&
+                    packet->header_bytes <= PACKET_HEADER_MAX &&
+                    !(packet->extra & ~(unsigned)PACKET_EXTRA_ALL) && has_extension(packet);
+    return is_valid ? bytes + size_of_extension(packet->header_bytes, packet->payload_bytes) : NULL;
 }
 
 /* What every packet has; the addresses are IPv4's. */
@@ -251,14 +253,32 @@ size_t packet_encode(const struct packet *packet, uint8_t *room)
     return (size_t)(at - room);
 }
 
-static bool is_valid_base(const struct packet *packet)
+/* The bytes of the base that say what is in the descriptor. */
+struct base {
+    uint8_t parts, marks, class_index, direction, is_invalid;
+    bool is_extended;
+};
+
+static inline struct base read_base(const uint8_t *bytes)
+{
+    uint8_t shared = bytes[OFFSET_CLASS];
+    return (struct base){
+        .parts = bytes[OFFSET_PARTS],
+        .marks = bytes[OFFSET_PARTS + 1],
+        .class_index = shared & CLASS_MASK,
+        .direction = (shared >> DIRECTION_SHIFT) & DIRECTION_MASK,
+        .is_invalid = shared >> INVALID_SHIFT,
+        .is_extended = shared & EXTENSION_MARK,
+    };
+}
+
+static inline bool is_valid_base(const struct base *base)
 {
     const unsigned versions = PACKET_MARK_IPV4 | PACKET_MARK_IPV6;
     const unsigned transports = PACKET_PART_TCP | PACKET_PART_SCTP;
-    unsigned marks = packet->marks, parts = packet->parts;
-    bool ipv6_agrees = !(marks & PACKET_MARK_IPV6) == !(parts & PACKET_PART_IPV6);
-    return packet->class_index < CLASS_N && packet->direction < DIRECTION_N &&
-           (marks & versions) != versions && ipv6_agrees && (parts & transports) != transports;
+    bool ipv6_agrees = !(base->marks & PACKET_MARK_IPV6) == !(base->parts & PACKET_PART_IPV6);
+    return base->class_index < CLASS_N && base->direction < DIRECTION_N && ipv6_agrees &&
+           (base->marks & versions) != versions && (base->parts & transports) != transports;
 }
 
 static bool is_valid_sctp(const struct packet_sctp *sctp)
@@ -271,40 +291,27 @@ static bool is_valid_sctp(const struct packet_sctp *sctp)
     return true;
 }
 
-/* Of the base, as it is in 'bytes'. */
-static inline void get_base(const uint8_t *bytes, struct packet *packet)
+static inline void get_base(const uint8_t *bytes, const struct base *base, struct packet *packet)
 {
     const size_t seldom = offsetof(struct packet, clock_ns);
     memset((uint8_t *)packet + seldom, 0, offsetof(struct packet, tcp) - seldom);
     memcpy(packet, bytes, OFFSET_ADDRESSES);
-    uint8_t shared = bytes[OFFSET_CLASS];
-    packet->class_index = shared & CLASS_MASK;
-    packet->direction = (shared >> DIRECTION_SHIFT) & DIRECTION_MASK;
-    packet->is_invalid = shared >> INVALID_SHIFT;
-    packet->clock_ns = packet->time_ns;
+    memcpy(&packet->clock_ns, bytes, sizeof packet->clock_ns); /* the time, but for a part */
+    packet->class_index = base->class_index;
+    packet->direction = base->direction;
+    packet->is_invalid = base->is_invalid;
 }
 
-/* The address and what is behind it in one store: a tuple is made of both at once. */
 static inline void get_ipv4(const uint8_t *bytes, uint8_t *address)
 {
-    uint8_t whole[16] = {0};
-    memcpy(whole, bytes, 4);
+    uint32_t first;
+    memcpy(&first, bytes, sizeof first);
+    const uint64_t whole[2] = {first, 0};
     memcpy(address, whole, sizeof whole);
 }
 
-static const uint8_t *get_addresses(const uint8_t *bytes, const uint8_t *at, struct packet *packet)
-{
-    if (packet->parts & PACKET_PART_IPV6) {
-        at = get(at, packet->source_address, 16);
-        return get(at, packet->destination_address, 16);
-    }
-    get_ipv4(bytes + OFFSET_ADDRESSES, packet->source_address);
-    get_ipv4(bytes + OFFSET_ADDRESSES + 4, packet->destination_address);
-    return at;
-}
-
 /* In the order of their bits. NULL: invalid. */
-static const uint8_t *get_seldom(const uint8_t *at, struct packet *packet)
+static __attribute__((noinline)) const uint8_t *get_seldom(const uint8_t *at, struct packet *packet)
 {
     if (packet->parts & PACKET_PART_ICMP) {
         packet->icmp_type = at[0];
@@ -330,34 +337,42 @@ static const uint8_t *get_seldom(const uint8_t *at, struct packet *packet)
     return at;
 }
 
+/* Asked only of what is extended, or near the end of what there is. */
+static __attribute__((noinline)) bool is_truncated(const uint8_t *bytes, size_t size,
+                                                   bool is_extended)
+{
+    if (is_extended && size < PACKET_BASE_SIZE + PACKET_EXTENSION_SIZE)
+        return true;
+    return size < packet_encoded_size(bytes);
+}
+
 enum packet_decode_result packet_decode(const uint8_t *bytes, size_t size, struct packet *packet,
                                         size_t *used)
 {
     if (size < PACKET_BASE_SIZE)
         return PACKET_TRUNCATED;
-    bool is_extended = bytes[OFFSET_CLASS] & EXTENSION_MARK;
-    if (is_extended && size < PACKET_BASE_SIZE + PACKET_EXTENSION_SIZE)
+    const struct base base = read_base(bytes);
+    if ((base.is_extended || size < PARTS_SIZE_MAX) && is_truncated(bytes, size, base.is_extended))
         return PACKET_TRUNCATED;
-    if ((is_extended || size < PARTS_SIZE_MAX) && size < packet_encoded_size(bytes))
-        return PACKET_TRUNCATED;
-
-    get_base(bytes, packet);
-    if (!is_valid_base(packet))
+    if (!is_valid_base(&base))
         return PACKET_INVALID;
+
+    get_base(bytes, &base, packet);
     const uint8_t *at = bytes + PACKET_BASE_SIZE;
-    if (is_extended) {
-        if (!get_extension(at, packet))
-            return PACKET_INVALID;
-        at += size_of_extension(packet->header_bytes, packet->payload_bytes);
+    if (base.is_extended && !(at = get_extension(at, packet)))
+        return PACKET_INVALID;
+    if (base.parts & PACKET_PART_IPV6) {
+        at = get(at, packet->source_address, 16);
+        at = get(at, packet->destination_address, 16);
+    } else {
+        get_ipv4(bytes + OFFSET_ADDRESSES, packet->source_address);
+        get_ipv4(bytes + OFFSET_ADDRESSES + 4, packet->destination_address);
     }
-    at = get_addresses(bytes, at, packet);
-    if (packet->parts & PACKET_PART_TCP)
+    if (base.parts & PACKET_PART_TCP)
         at = get(at, &packet->tcp, TCP_SIZE);
     else
         memset(&packet->tcp, 0, sizeof packet->tcp);
-    if (packet->parts & SELDOM_PARTS)
-        at = get_seldom(at, packet);
-    if (!at)
+    if (base.parts & SELDOM_PARTS && !(at = get_seldom(at, packet)))
         return PACKET_INVALID;
     *used = (size_t)(at - bytes);
     return PACKET_DECODED;

@@ -151,8 +151,8 @@ void flow_apply(struct flow_table *flows, const struct step *step)
         count_as_conntrack(flows, step);
     if (is_taken && step->is_opened)
         flow_write_rules(flows, connection);
-    if (is_taken && step->direction == FLOW_REPLY && step->verdict != VERDICT_CLOSE &&
-        !(connection->status & STATUS_SEEN_REPLY))
+    if (!(connection->status & STATUS_SEEN_REPLY) && is_taken && step->direction == FLOW_REPLY &&
+        step->verdict != VERDICT_CLOSE)
         see_first_reply(flows, step);
     if (step->timeout_ns)
         connection->expires_ns =
