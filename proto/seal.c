@@ -117,32 +117,60 @@ static uint64_t mix(uint64_t word)
     return word ^ word >> 33;
 }
 
-/* Leaves what a row of the database has, and what means the same in all databases. */
-static void make_canonical(struct flow_record *record)
+union record_words {
+    struct flow_record record;
+    uint64_t words[RECORD_WORDS];
+};
+
+enum { PLAIN_WORDS = offsetof(struct flow_record, source_port) / 8 };
+
+static_assert(offsetof(struct flow_record, wan) > offsetof(struct flow_record, source_port) &&
+                  offsetof(struct flow_record, seal) > offsetof(struct flow_record, source_port),
+              "what is left out is behind the plain words");
+
+/* What is no part of a sum: it means something else in another database, or no row has it. */
+static const union record_words left_out = {
+    .record = {.wan = UINT16_MAX, .account = UINT16_MAX, .class_index = UINT8_MAX, .seal = -1}};
+static const union record_words without_ports = {
+    .record = {.source_port = UINT16_MAX, .destination_port = UINT16_MAX}};
+static const union record_words without_icmp = {
+    .record = {.icmp_type = UINT8_MAX, .icmp_code = UINT8_MAX}};
+
+static bool is_icmp(const struct flow_record *record)
 {
-    record->wan = record->account = 0;
-    record->class_index = 0;
-    record->seal = 0;
-    if (!record->has_ports)
-        record->source_port = record->destination_port = 0;
-    if (record->protocol != PROTOCOL_ICMP && record->protocol != PROTOCOL_ICMPV6)
-        record->icmp_type = record->icmp_code = 0;
+    return record->protocol == PROTOCOL_ICMP || record->protocol == PROTOCOL_ICMPV6;
 }
 
+static uint64_t word_of(const struct flow_record *record, size_t i)
+{
+    uint64_t word;
+    memcpy(&word, (const uint8_t *)record + i * sizeof word, sizeof word);
+    return word;
+}
+
+/* Words are taken as they are in memory, and masked: a copy that is made canonical first, byte by
+ * byte, is read in words before it is there. */
 void seal_flow_add(struct seal_sum *sum, const struct flow_record *record,
                    const struct seal_names *names)
 {
-    union {
-        struct flow_record record;
-        uint64_t words[RECORD_WORDS];
-    } canonical = {.record = *record};
-    make_canonical(&canonical.record);
     const uint64_t *a = multipliers[0], *b = multipliers[1];
+    uint64_t no_ports = record->has_ports ? 0 : UINT64_MAX;
+    uint64_t no_icmp = is_icmp(record) ? 0 : UINT64_MAX;
     uint64_t first = names->wan * a[0] + names->account * a[1] + names->class_name * a[2];
     uint64_t second = names->wan * b[0] + names->account * b[1] + names->class_name * b[2];
-    for (size_t i = 0; i < RECORD_WORDS; i++) {
-        first += canonical.words[i] * a[NAME_WORDS + i];
-        second += canonical.words[i] * b[NAME_WORDS + i];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < PLAIN_WORDS; i++) {
+        uint64_t word = word_of(record, i);
+        first += word * a[NAME_WORDS + i];
+        second += word * b[NAME_WORDS + i];
+    }
+#pragma GCC unroll 8
+    for (size_t i = PLAIN_WORDS; i < RECORD_WORDS; i++) {
+        uint64_t none = left_out.words[i] | (without_ports.words[i] & no_ports) |
+                        (without_icmp.words[i] & no_icmp);
+        uint64_t word = word_of(record, i) & ~none;
+        first += word * a[NAME_WORDS + i];
+        second += word * b[NAME_WORDS + i];
     }
     sum->lanes[0] += mix(first);
     sum->lanes[1] += mix(second);

@@ -1,7 +1,9 @@
 /* A batch's flow records: each is looked at once, and inserted with others as a page of them. */
 #include "exporter/store/store_page.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "exporter/store/store_restore.h"
 #include "schema/flow_columns.h"
@@ -19,26 +21,31 @@ static int64_t ipv4_number(const uint8_t address[4])
            address[3];
 }
 
+/* A row, and the texts that it borrows. */
+struct flow_row {
+    struct store_row row;
+    char texts[FLOW_DIRECTIONS][ADDRESS_TEXT_SIZE];
+};
+
 /* IPv6 as text. */
-static void put_address(struct store_row *row, uint8_t ip_version, const uint8_t address[16])
+static void put_address(struct store_row *row, enum store_row_column column, uint8_t ip_version,
+                        const uint8_t address[16], char text[ADDRESS_TEXT_SIZE])
 {
-    char text[ADDRESS_TEXT_SIZE];
     if (ip_version == 4)
-        store_row_put_integer(row, ipv4_number(address));
+        row->integers[column] = ipv4_number(address);
     else
-        store_row_put_bytes(row, ROW_TEXT, text, address_text(6, address, text));
+        store_row_set(row, column, ROW_TEXT, text, address_text(6, address, text));
 }
 
 static void put_label_bits(struct store_row *row, const struct flow_record *flow)
 {
     static const uint8_t none[sizeof flow->labels];
-    int64_t number;
-    if (flow_label_bits_pack(flow->labels, &number))
-        store_row_put_integer(row, number);
-    else if (memcmp(flow->labels, none, sizeof none) == 0)
-        store_row_put_null(row);
+    if (flow_label_bits_pack(flow->labels, &row->integers[ROW_LABELS]))
+        return;
+    if (memcmp(flow->labels, none, sizeof none) == 0)
+        store_row_set(row, ROW_LABELS, ROW_NULL, none, 0);
     else
-        store_row_put_bytes(row, ROW_BLOB, flow->labels, sizeof flow->labels);
+        store_row_set(row, ROW_LABELS, ROW_BLOB, flow->labels, sizeof flow->labels);
 }
 
 /* Both directions, and the reply. */
@@ -46,45 +53,47 @@ static void put_counters(struct store_row *row, const struct flow_record *flow)
 {
     const struct flow_counters *original = &flow->counters[FLOW_ORIGINAL];
     const struct flow_counters *reply = &flow->counters[FLOW_REPLY];
-    store_row_put_integer(row, (int64_t)(original->packets + reply->packets));
-    store_row_put_integer(row, (int64_t)(original->l2_bytes + reply->l2_bytes));
-    store_row_put_integer(row, (int64_t)(original->l3_bytes + reply->l3_bytes));
-    store_row_put_integer(row, (int64_t)(original->billed_bytes + reply->billed_bytes));
-    store_row_put_integer(row, (int64_t)reply->packets);
-    store_row_put_integer(row, (int64_t)reply->l2_bytes);
-    store_row_put_integer(row, (int64_t)reply->l3_bytes);
-    store_row_put_integer(row, (int64_t)reply->billed_bytes);
+    int64_t *integers = row->integers;
+    integers[ROW_PACKETS] = (int64_t)(original->packets + reply->packets);
+    integers[ROW_L2_BYTES] = (int64_t)(original->l2_bytes + reply->l2_bytes);
+    integers[ROW_L3_BYTES] = (int64_t)(original->l3_bytes + reply->l3_bytes);
+    integers[ROW_BILLED_BYTES] = (int64_t)(original->billed_bytes + reply->billed_bytes);
+    integers[ROW_REPLY_PACKETS] = (int64_t)reply->packets;
+    integers[ROW_REPLY_L2_BYTES] = (int64_t)reply->l2_bytes;
+    integers[ROW_REPLY_L3_BYTES] = (int64_t)reply->l3_bytes;
+    integers[ROW_REPLY_BILLED_BYTES] = (int64_t)reply->billed_bytes;
 }
 
 /* 0: it is in flow_extra. */
-static void put_time(struct store_row *row, const struct flow_record *flow, int64_t time_ns)
+static int64_t time_of(const struct flow_record *flow, int64_t time_ns)
 {
     int64_t after_ns;
-    store_row_put_integer(row, flow_after_ns(flow, time_ns, &after_ns) ? after_ns : 0);
+    return flow_after_ns(flow, time_ns, &after_ns) ? after_ns : 0;
 }
 
-/* In the order of flow_record's columns. */
-static void put_flow(struct store_row *row, const struct store *store,
-                     const struct flow_record *flow)
+static void put_flow(struct flow_row *to, const struct store *store, const struct flow_record *flow)
 {
+    struct store_row *row = &to->row;
+    int64_t *integers = row->integers;
+    row->others = 0;
     put_counters(row, flow);
-    store_row_put_integer(row, flow->seal);
-    store_row_put_integer(row, (int64_t)flow->id);
-    store_row_put_integer(row, flow->start_ns);
-    put_time(row, flow, flow->first_ns);
-    put_time(row, flow, flow->last_ns);
-    put_address(row, flow->ip_version, flow->source_address);
-    put_address(row, flow->ip_version, flow->destination_address);
-    store_row_put_integer(row, flow_tuple_pack(flow));
-    store_row_put_integer(row, flow_traits_pack(flow));
-    store_row_put_integer(row, flow_owner_pack(&(struct flow_owner){
-                                   .wan_id = store->wan_ids[flow->wan],
-                                   .account_id = store->account_ids[flow->account],
-                                   .class_number = store->class_ids[flow->class_index]}));
-    store_row_put_integer(row, flow_status_pack(flow));
+    integers[ROW_SEAL] = flow->seal;
+    integers[ROW_ID] = (int64_t)flow->id;
+    integers[ROW_START_NS] = flow->start_ns;
+    integers[ROW_FIRST_AFTER_NS] = time_of(flow, flow->first_ns);
+    integers[ROW_LAST_AFTER_NS] = time_of(flow, flow->last_ns);
+    put_address(row, ROW_SRC_ADDRESS, flow->ip_version, flow->source_address, to->texts[0]);
+    put_address(row, ROW_DST_ADDRESS, flow->ip_version, flow->destination_address, to->texts[1]);
+    integers[ROW_TUPLE] = flow_tuple_pack(flow);
+    integers[ROW_TRAITS] = flow_traits_pack(flow);
+    integers[ROW_OWNER] =
+        flow_owner_pack(&(struct flow_owner){.wan_id = store->wan_ids[flow->wan],
+                                             .account_id = store->account_ids[flow->account],
+                                             .class_number = store->class_ids[flow->class_index]});
+    integers[ROW_STATUS] = flow_status_pack(flow);
     put_label_bits(row, flow);
-    store_row_put_integer(row, flow_labels_pack(flow));
-    store_row_put_integer(row, flow->resume);
+    integers[ROW_FLOW_LABELS] = flow_labels_pack(flow);
+    integers[ROW_RESUME] = flow->resume;
 }
 
 /* ---- what is seldom other than its default ---- */
@@ -143,13 +152,12 @@ static bool counters_fit(const struct flow_record *flow)
 
 static int put_row(struct store *store, const struct flow_record *flow, int64_t record_id)
 {
-    struct store_row row;
-    store_row_begin(&row);
-    put_flow(&row, store, flow);
+    struct flow_row to;
+    put_flow(&to, store, flow);
     int result = 0;
-    if (!store_page_add(store->page, record_id, &row)) {
+    if (!store_page_add(store->page, record_id, &to.row)) {
         result = store_page_insert(store);
-        bool is_added = result < 0 || store_page_add(store->page, record_id, &row);
+        bool is_added = result < 0 || store_page_add(store->page, record_id, &to.row);
         assert(is_added);
     }
     return result;

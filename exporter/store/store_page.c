@@ -1,7 +1,10 @@
 #include "exporter/store/store_page.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "exporter/store/store_internal.h"
 
@@ -12,8 +15,9 @@ enum {
     LEAF_HEADER_SIZE = 8,
     POINTER_SIZE = 2,
     VARINT_MAX = 9,
-    PAYLOAD_HEADER_SIZE = 1 + STORE_ROW_COLUMNS,
-    CELL_MAX = 2 * VARINT_MAX + PAYLOAD_HEADER_SIZE + STORE_ROW_VALUES,
+    INTEGER_SIZE = 8, /* at most */
+    PAYLOAD_HEADER_SIZE = 1 + ROW_COLUMNS,
+    CELL_MAX = 2 * VARINT_MAX + PAYLOAD_HEADER_SIZE + ROW_COLUMNS * ROW_BYTES_MAX,
 };
 
 struct store_page {
@@ -26,6 +30,8 @@ struct store_page {
 };
 
 static_assert(PAYLOAD_HEADER_SIZE < 0x80, "its own size is one byte of it");
+static_assert((int)ROW_TEXT + 2 * ROW_BYTES_MAX < 0x80, "a type is one byte");
+static_assert((int)INTEGER_SIZE < (int)ROW_BYTES_MAX, "and cells have room below their values");
 
 /* ---- bytes ---- */
 
@@ -75,26 +81,62 @@ void store_page_clear(struct store_page *page)
     page->content = PAGE_BYTES;
 }
 
+/* SQLite's serial types of integers by how many bits they take, the sign aside: in as few bytes as
+ * can be, of 1, 2, 3, 4, 6 and 8. */
+static const uint8_t integer_types[64] = {
+    1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5,
+    5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6,
+};
+enum { TYPE_ZERO = 8, TYPE_ONE };
+static const uint8_t integer_sizes[] = {0, 1, 2, 3, 4, 6, 8, 0, 0, 0};
+
+static unsigned integer_type(int64_t integer)
+{
+    if ((uint64_t)integer <= 1)
+        return integer == 0 ? TYPE_ZERO : TYPE_ONE;
+    uint64_t magnitude = (uint64_t)(integer ^ integer >> 63) | 1;
+    return integer_types[63 - __builtin_clzll(magnitude)];
+}
+
+/* Before 'end', downwards: an integer's eight bytes are written, and those that it does not need
+ * are written over by the one before it. Returns where the values begin. */
+static uint8_t *put_values(const struct store_row *row, uint8_t types[ROW_RECORD_ID], uint8_t *end)
+{
+    for (size_t i = ROW_RECORD_ID; i-- > 0;) {
+        if (row->others >> i & 1) {
+            types[i] = (uint8_t)(row->values[i].type + 2 * row->values[i].size);
+            end -= row->values[i].size;
+            memcpy(end, row->values[i].bytes, row->values[i].size);
+            continue;
+        }
+        unsigned type = integer_type(row->integers[i]);
+        uint64_t bytes = htobe64((uint64_t)row->integers[i]);
+        memcpy(end - sizeof bytes, &bytes, sizeof bytes);
+        types[i] = (uint8_t)type;
+        end -= integer_sizes[type];
+    }
+    return end;
+}
+
 bool store_page_add(struct store_page *page, int64_t record_id, const struct store_row *row)
 {
-    assert(row->n_types == STORE_ROW_COLUMNS - 1);
     size_t pointers_end = LEAF_HEADER_SIZE + (page->n_rows + 1) * POINTER_SIZE;
-    if (page->content - pointers_end < CELL_MAX)
+    if (page->content < pointers_end + CELL_MAX)
         return false;
-    uint8_t head[2 * VARINT_MAX];
-    uint8_t *head_end = put_varint(head, PAYLOAD_HEADER_SIZE + row->values_size);
-    head_end = put_varint(head_end, (uint64_t)record_id);
-    size_t head_size = (size_t)(head_end - head);
+    uint8_t head[2 * VARINT_MAX + PAYLOAD_HEADER_SIZE], types[ROW_RECORD_ID];
+    uint8_t *end = page->leaf + page->content;
+    uint8_t *values = put_values(row, types, end);
 
-    page->content -= head_size + PAYLOAD_HEADER_SIZE + row->values_size;
-    uint8_t *cell = page->leaf + page->content;
-    memcpy(cell, head, head_size);
-    cell += head_size;
-    *cell++ = PAYLOAD_HEADER_SIZE;
-    memcpy(cell, row->types, STORE_ROW_COLUMNS - 1);
-    cell += STORE_ROW_COLUMNS - 1;
-    *cell++ = ROW_NULL; /* the record_id is the cell's own */
-    memcpy(cell, row->values, row->values_size);
+    uint8_t *head_end = put_varint(head, PAYLOAD_HEADER_SIZE + (uint64_t)(end - values));
+    head_end = put_varint(head_end, (uint64_t)record_id);
+    *head_end++ = PAYLOAD_HEADER_SIZE;
+    memcpy(head_end, types, sizeof types);
+    head_end += sizeof types;
+    *head_end++ = ROW_NULL; /* the record_id is the cell's own */
+    size_t head_size = (size_t)(head_end - head);
+    memcpy(values - head_size, head, head_size);
+
+    page->content = (size_t)(values - head_size - page->leaf);
     put_16_bits(page->leaf + pointers_end - POINTER_SIZE, page->content);
     page->n_rows++;
     page->last_record_id = record_id;
@@ -144,18 +186,31 @@ int store_page_insert(struct store *store)
 
 /* ---- the database of two pages ---- */
 
-static const char *const columns[STORE_ROW_COLUMNS] = {"packets",        "l2_bytes",
-                                                       "l3_bytes",       "billed_bytes",
-                                                       "reply_packets",  "reply_l2_bytes",
-                                                       "reply_l3_bytes", "reply_billed_bytes",
-                                                       "seal",           "id",
-                                                       "start_ns",       "first_after_ns",
-                                                       "last_after_ns",  "src_address",
-                                                       "dst_address",    "tuple",
-                                                       "traits",         "owner",
-                                                       "status",         "labels",
-                                                       "flow_labels",    "resume",
-                                                       "record_id"};
+static const char *const columns[ROW_COLUMNS] = {
+    [ROW_PACKETS] = "packets",
+    [ROW_L2_BYTES] = "l2_bytes",
+    [ROW_L3_BYTES] = "l3_bytes",
+    [ROW_BILLED_BYTES] = "billed_bytes",
+    [ROW_REPLY_PACKETS] = "reply_packets",
+    [ROW_REPLY_L2_BYTES] = "reply_l2_bytes",
+    [ROW_REPLY_L3_BYTES] = "reply_l3_bytes",
+    [ROW_REPLY_BILLED_BYTES] = "reply_billed_bytes",
+    [ROW_SEAL] = "seal",
+    [ROW_ID] = "id",
+    [ROW_START_NS] = "start_ns",
+    [ROW_FIRST_AFTER_NS] = "first_after_ns",
+    [ROW_LAST_AFTER_NS] = "last_after_ns",
+    [ROW_SRC_ADDRESS] = "src_address",
+    [ROW_DST_ADDRESS] = "dst_address",
+    [ROW_TUPLE] = "tuple",
+    [ROW_TRAITS] = "traits",
+    [ROW_OWNER] = "owner",
+    [ROW_STATUS] = "status",
+    [ROW_LABELS] = "labels",
+    [ROW_FLOW_LABELS] = "flow_labels",
+    [ROW_RESUME] = "resume",
+    [ROW_RECORD_ID] = "record_id",
+};
 
 static int fail_schema(struct store *store)
 {
@@ -169,8 +224,8 @@ static int check_columns(struct store *store)
     if (sqlite3_prepare_v2(store->db, "SELECT * FROM main.flow_record", -1, &all, NULL) !=
         SQLITE_OK)
         return fail_schema(store);
-    bool is_same = sqlite3_column_count(all) == STORE_ROW_COLUMNS;
-    for (int i = 0; is_same && i < STORE_ROW_COLUMNS; i++)
+    bool is_same = sqlite3_column_count(all) == ROW_COLUMNS;
+    for (int i = 0; is_same && i < ROW_COLUMNS; i++)
         is_same = strcmp(sqlite3_column_name(all, i), columns[i]) == 0;
     sqlite3_finalize(all);
     return is_same ? 0
@@ -228,10 +283,7 @@ static int load_first(struct store *store)
 /* What SQLite reads of an image when there is one row in it. */
 static int read_row(struct store *store, int64_t record_id, int64_t *found)
 {
-    struct store_row row;
-    store_row_begin(&row);
-    for (int i = 0; i < STORE_ROW_COLUMNS - 1; i++)
-        store_row_put_null(&row);
+    struct store_row row = {0};
     store_page_add(store->page, record_id, &row);
     int result = hand_over(store);
     if (result == 0)

@@ -1,8 +1,7 @@
 /* store_page: flow records as pages of a table, which SQLite copies into flow_record as they are.
  *
  *     store_page_attach(store);                          when the database is opened
- *     store_row_begin(&row);
- *     store_row_put_integer(&row, 7); …                  each column but the record_id, in order
+ *     row.integers[ROW_PACKETS] = 7; …                   each column but the record_id
  *     if (!store_page_add(page, record_id, &row)) …      full: insert, and add it then
  *     store_page_insert(store);                          all that was added, by one statement
  *     store_page_destroy(page);                          when its connection is closed
@@ -20,81 +19,65 @@
 #ifndef WANMETER_EXPORTER_STORE_PAGE_H
 #define WANMETER_EXPORTER_STORE_PAGE_H
 
-#include <assert.h>
-#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "common/address.h"
 
 struct store;
 struct store_page;
 
-enum {
-    STORE_ROW_COLUMNS = 23, /* with the record_id, which is the last */
-    STORE_ROW_VALUES = 20 * 8 + 2 * ADDRESS_TEXT_SIZE + 16, /* bytes, at most */
+/* The columns of flow_record, in their order. */
+enum store_row_column {
+    ROW_PACKETS,
+    ROW_L2_BYTES,
+    ROW_L3_BYTES,
+    ROW_BILLED_BYTES,
+    ROW_REPLY_PACKETS,
+    ROW_REPLY_L2_BYTES,
+    ROW_REPLY_L3_BYTES,
+    ROW_REPLY_BILLED_BYTES,
+    ROW_SEAL,
+    ROW_ID,
+    ROW_START_NS,
+    ROW_FIRST_AFTER_NS,
+    ROW_LAST_AFTER_NS,
+    ROW_SRC_ADDRESS,
+    ROW_DST_ADDRESS,
+    ROW_TUPLE,
+    ROW_TRAITS,
+    ROW_OWNER,
+    ROW_STATUS,
+    ROW_LABELS,
+    ROW_FLOW_LABELS,
+    ROW_RESUME,
+    ROW_RECORD_ID, /* the cell's own, not the row's */
+    ROW_COLUMNS,
 };
 
-/* Serial types of a record's columns. */
-enum store_row_type {
-    ROW_NULL = 0,
-    ROW_ZERO = 8, /* the integers 0 and 1 take no bytes */
-    ROW_BLOB = 12,
-    ROW_TEXT = 13,
-};
+/* Of a column that is no integer; a text or a blob has twice its length added. */
+enum store_row_type { ROW_NULL = 0, ROW_BLOB = 12, ROW_TEXT = 13 };
 
-/* A row as SQLite keeps it: what each column is, and the values of those that have bytes. */
+enum { ROW_BYTES_MAX = ADDRESS_TEXT_SIZE /* of a text or a blob */ };
+
 struct store_row {
-    uint8_t types[STORE_ROW_COLUMNS];
-    uint8_t values[STORE_ROW_VALUES + sizeof(uint64_t)]; /* integers are written in eight bytes */
-    size_t n_types;
-    size_t values_size;
+    int64_t integers[ROW_RECORD_ID];
+    uint32_t others; /* a bit for each column that is no integer */
+    struct {
+        enum store_row_type type;
+        const void *bytes; /* borrowed until the row is added */
+        size_t size;
+    } values[ROW_RECORD_ID]; /* of those */
 };
 
-static inline void store_row_begin(struct store_row *row)
+static inline void store_row_set(struct store_row *row, enum store_row_column column,
+                                 enum store_row_type type, const void *bytes, size_t size)
 {
-    row->n_types = row->values_size = 0;
-}
-
-static inline void store_row_put_type(struct store_row *row, unsigned type)
-{
-    assert(row->n_types < STORE_ROW_COLUMNS && type < 0x80);
-    row->types[row->n_types++] = (uint8_t)type;
-}
-
-static inline void store_row_put_null(struct store_row *row)
-{
-    store_row_put_type(row, ROW_NULL);
-}
-
-/* In as few bytes as it can: of 1, 2, 3, 4, 6 and 8. */
-static inline void store_row_put_integer(struct store_row *row, int64_t value)
-{
-    static const uint8_t types[] = {1, 2, 3, 4, 5, 5, 6, 6}; /* by its whole bytes, sign aside */
-    static const uint8_t sizes[] = {0, 1, 2, 3, 4, 6, 8};
-    if (value == 0 || value == 1) {
-        store_row_put_type(row, ROW_ZERO + (unsigned)value);
-        return;
-    }
-    uint64_t magnitude = (uint64_t)(value < 0 ? ~value : value) | 1;
-    unsigned type = types[(64 - (unsigned)__builtin_clzll(magnitude)) / 8];
-    unsigned size = sizes[type];
-    uint64_t bytes = htobe64((uint64_t)value << (64 - 8 * size));
-    assert(row->values_size <= STORE_ROW_VALUES);
-    memcpy(row->values + row->values_size, &bytes, sizeof bytes);
-    row->values_size += size;
-    store_row_put_type(row, type);
-}
-
-static inline void store_row_put_bytes(struct store_row *row, enum store_row_type kind,
-                                       const void *bytes, size_t size)
-{
-    assert(row->values_size + size <= STORE_ROW_VALUES);
-    store_row_put_type(row, (unsigned)kind + 2 * (unsigned)size);
-    memcpy(row->values + row->values_size, bytes, size);
-    row->values_size += size;
+    row->others |= UINT32_C(1) << column;
+    row->values[column].type = type;
+    row->values[column].bytes = bytes;
+    row->values[column].size = size;
 }
 
 /* 0 or -errno. In no transaction. */
