@@ -11,6 +11,7 @@
 enum {
     PAGE_BYTES = 65536, /* as large as SQLite's are: some 500 records */
     N_PAGES = 2,
+    FILE_HEADER_SIZE = 100, /* in front of the first page */
     TABLE_LEAF = 13,
     LEAF_HEADER_SIZE = 8,
     POINTER_SIZE = 2,
@@ -145,13 +146,23 @@ bool store_page_add(struct store_page *page, int64_t record_id, const struct sto
 
 /* ---- images ---- */
 
+/* What there is of SQLite's own page: its header and the one cell at its end. */
+static void copy_first(uint8_t *to, const uint8_t *first)
+{
+    const uint8_t *header = first + FILE_HEADER_SIZE;
+    size_t n_cells = (size_t)header[3] << 8 | header[4];
+    size_t content = (size_t)header[5] << 8 | header[6];
+    memcpy(to, first, FILE_HEADER_SIZE + LEAF_HEADER_SIZE + n_cells * POINTER_SIZE);
+    memcpy(to + content, first + content, PAGE_BYTES - content);
+}
+
 static int begin_image(struct store *store)
 {
     struct store_page *page = store->page;
     page->image = sqlite3_malloc64(N_PAGES * PAGE_BYTES);
     if (!page->image)
         return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
-    memcpy(page->image, page->first, PAGE_BYTES);
+    copy_first(page->image, page->first);
     page->leaf = page->image + PAGE_BYTES;
     store_page_clear(page);
     return 0;
@@ -309,6 +320,11 @@ static int check_images(struct store *store)
     return result;
 }
 
+/* Images are read where they are, without a copy (17 ns a record); a file that is cut short while
+ * it is mapped would end the process. */
+static const char attach_sql[] = "PRAGMA mmap_size = 131072; PRAGMA main.mmap_size = 0;"
+                                 "ATTACH ':memory:' AS batch";
+
 int store_page_attach(struct store *store)
 {
     store->page = calloc(1, sizeof *store->page);
@@ -317,8 +333,7 @@ int store_page_attach(struct store *store)
     int result = check_columns(store);
     if (result == 0)
         result = load_first(store);
-    if (result == 0 &&
-        sqlite3_exec(store->db, "ATTACH ':memory:' AS batch", NULL, NULL, NULL) != SQLITE_OK)
+    if (result == 0 && sqlite3_exec(store->db, attach_sql, NULL, NULL, NULL) != SQLITE_OK)
         result = store_fail_sqlite(store, "cannot be opened");
     return result == 0 ? check_images(store) : result;
 }
