@@ -220,20 +220,20 @@ static enum look look_closer(struct tcp_step *step)
 }
 
 /* FINs or RSTs out of the window from both sides, one after the other: an end that was not seen. */
-static enum protocol_verdict refuse(struct tcp_step *step, const struct packet *packet,
-                                    int64_t *timeout_ns)
+static __attribute__((noinline)) enum protocol_verdict
+refuse(struct tcp_step step, const struct packet *packet, int64_t *timeout_ns)
 {
-    struct tcp_track *track = step->track;
-    bool is_end = step->kind == TCP_KIND_RST || step->kind == TCP_KIND_FIN;
-    if (!is_end || !(step->connection->status & STATUS_ASSURED))
+    struct tcp_track *track = step.track;
+    bool is_end = step.kind == TCP_KIND_RST || step.kind == TCP_KIND_FIN;
+    if (!is_end || !(step.connection->status & STATUS_ASSURED))
         return VERDICT_INVALID;
     bool last_is_end = track->last_kind == TCP_KIND_RST || track->last_kind == TCP_KIND_FIN;
-    if (track->last_direction == step->direction || !last_is_end) {
-        remember_kind(step);
+    if (track->last_direction == step.direction || !last_is_end) {
+        remember_kind(&step);
         return VERDICT_INVALID;
     }
-    int64_t left_ns = step->connection->expires_ns - packet->clock_ns;
-    int64_t short_ns = step->context->timeouts->tcp_unacknowledged_ns;
+    int64_t left_ns = step.connection->expires_ns - packet->clock_ns;
+    int64_t short_ns = step.context->timeouts->tcp_unacknowledged_ns;
     if (left_ns >= SHORTENED_MIN_S * INT64_C(1000000000) && timeout_is_longer(left_ns, short_ns))
         *timeout_ns = short_ns;
     return VERDICT_INVALID;
@@ -308,10 +308,10 @@ static enum protocol_verdict accept_segment(struct tcp_step *step, struct connec
     return VERDICT_ACCEPT;
 }
 
-/* Does the segment acknowledge, carry data perhaps, and nothing else? */
-static bool is_plain_ack(const struct packet_tcp *header)
+/* Does the segment acknowledge, carry data or a FIN perhaps, and nothing else? */
+static bool is_plain(const struct packet_tcp *header)
 {
-    return (header->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK &&
+    return (header->flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK &&
            !(header->options & (TCP_HEADER_INVALID | TCP_OPTION_MSS));
 }
 
@@ -332,17 +332,27 @@ static inline struct tcp_step make_step(const struct protocol_context *context,
     };
 }
 
-/* A plain ACK that leads to ESTABLISHED or CLOSE_WAIT, or leaves it there: of all that a segment
- * may be asked, the window and the timeout are left, which is half of the instructions. */
-static inline enum protocol_verdict go_on(struct tcp_step step, struct connection *connection,
-                                          int64_t *timeout_ns)
+/* ESTABLISHED to TIME_WAIT, where look_closer() would look at nothing; a SYN may have been
+ * challenged. */
+static bool is_plain_state(enum tcp_state after, const struct tcp_track *track)
 {
-    step.kind = TCP_KIND_ACK;
-    step.end = step.header->sequence + step.header->payload_bytes;
+    return after >= TCP_ESTABLISHED &&
+           (after < TCP_TIME_WAIT || (after == TCP_TIME_WAIT && track->last_kind != TCP_KIND_SYN));
+}
+
+/* A plain segment that leads to a plain state, as most do: of all that one may be asked, the window
+ * and the timeout are left, which is half of the instructions. */
+static inline enum protocol_verdict go_on(struct tcp_step step, struct connection *connection,
+                                          const struct packet *packet, int64_t *timeout_ns)
+{
     enum tcp_window window = tcp_window_check_ack(&step);
-    if (window != TCP_WINDOW_GOOD)
-        return window == TCP_WINDOW_IGNORE ? VERDICT_IGNORE : VERDICT_INVALID;
+    if (window == TCP_WINDOW_IGNORE)
+        return VERDICT_IGNORE;
+    if (window == TCP_WINDOW_INVALID)
+        return refuse(step, packet, timeout_ns);
     remember_kind(&step);
+    if (step.before != step.after && step.after == TCP_FIN_WAIT)
+        step.sender->flags |= TCP_SIDE_CLOSED_FIRST;
     set_state(connection, step.after);
     *timeout_ns = choose_timeout(&step);
     if (step.after == TCP_ESTABLISHED)
@@ -381,7 +391,7 @@ judge(const struct protocol_context *context, struct connection *connection, uns
     case LOOK_CHECK_WINDOW:
         switch (tcp_window_check(&step)) {
         case TCP_WINDOW_INVALID:
-            return refuse(&step, packet, timeout_ns);
+            return refuse(step, packet, timeout_ns);
         case TCP_WINDOW_IGNORE:
             return VERDICT_IGNORE;
         case TCP_WINDOW_GOOD:
@@ -395,12 +405,16 @@ static enum protocol_verdict on_packet(const struct protocol_context *context,
                                        struct connection *connection, unsigned direction,
                                        const struct packet *packet, int64_t *timeout_ns)
 {
-    if (connection->state != STATE_NONE && is_plain_ack(&packet->tcp)) {
+    const struct packet_tcp *header = &packet->tcp;
+    if (connection->state != STATE_NONE && is_plain(header)) {
         struct tcp_step step = make_step(context, connection, direction, packet);
+        bool is_fin = header->flags & TCP_FIN;
+        step.kind = is_fin ? TCP_KIND_FIN : TCP_KIND_ACK;
+        step.end = header->sequence + header->payload_bytes + is_fin;
         step.before = connection->protocol_state;
-        step.after = tcp_next_state(direction, TCP_KIND_ACK, step.before);
-        if (step.after == TCP_ESTABLISHED || step.after == TCP_CLOSE_WAIT)
-            return go_on(step, connection, timeout_ns);
+        step.after = tcp_next_state(direction, step.kind, step.before);
+        if (is_plain_state(step.after, step.track))
+            return go_on(step, connection, packet, timeout_ns);
     }
     return judge(context, connection, direction, packet, timeout_ns);
 }

@@ -107,8 +107,8 @@ enum tcp_window { TCP_WINDOW_GOOD, TCP_WINDOW_IGNORE, TCP_WINDOW_INVALID };
  * the window is remembered as sent. */
 enum tcp_window tcp_window_check(struct tcp_step *step);
 
-/* The same of TCP_KIND_ACK: most segments are, and need not be asked whether they are a SYN or a
- * RST. */
+/* The same of TCP_KIND_ACK and TCP_KIND_FIN: most segments are, and need not be asked whether they
+ * are a SYN or a RST. */
 enum tcp_window tcp_window_check_ack(struct tcp_step *step);
 
 #endif

@@ -208,7 +208,8 @@ enum tcp_window tcp_window_check_ack(struct tcp_step *step)
     update_sender(step, &numbers);
     update_acknowledged(step, &numbers);
     update_receiver(step, &numbers);
-    remember_ack(step, &numbers);
+    if (step->kind == TCP_KIND_ACK)
+        remember_ack(step, &numbers);
     return TCP_WINDOW_GOOD;
 }
 
