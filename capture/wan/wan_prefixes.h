@@ -39,14 +39,15 @@ static inline bool wan_prefixes_has_any(const struct wan_prefixes *prefixes)
     return prefixes->n4 + prefixes->n6 > 0;
 }
 
+/* Without a branch: which end is inside changes from packet to packet. */
 static inline bool wan_prefixes_has4(const struct wan_prefixes *prefixes, const uint8_t *bytes)
 {
     uint32_t address;
+    bool is_inside = false;
     memcpy(&address, bytes, sizeof address);
     for (size_t i = 0; i < prefixes->n4; i++)
-        if ((address & prefixes->v4[i].mask) == prefixes->v4[i].network)
-            return true;
-    return false;
+        is_inside |= (address & prefixes->v4[i].mask) == prefixes->v4[i].network;
+    return is_inside;
 }
 
 bool wan_prefixes_has6(const struct wan_prefixes *prefixes, const uint8_t *bytes);
@@ -57,14 +58,13 @@ static inline enum direction wan_prefixes_direction(const struct wan_prefixes *p
 {
     if (!wan_prefixes_has_any(prefixes) || !packet_is_ip(packet))
         return DIRECTION_NONE;
-    bool is_ipv6 = packet->marks & PACKET_MARK_IPV6;
-    bool source = is_ipv6 ? wan_prefixes_has6(prefixes, packet->source_address)
-                          : wan_prefixes_has4(prefixes, packet->source_address);
-    bool destination = is_ipv6 ? wan_prefixes_has6(prefixes, packet->destination_address)
-                               : wan_prefixes_has4(prefixes, packet->destination_address);
-    if (source == destination)
-        return DIRECTION_NONE;
-    return source ? DIRECTION_UP : DIRECTION_DOWN;
+    static const uint8_t by_inside[2][2] = {{DIRECTION_NONE, DIRECTION_DOWN},
+                                            {DIRECTION_UP, DIRECTION_NONE}};
+    const uint8_t *source = packet->source_address, *destination = packet->destination_address;
+    if (packet->marks & PACKET_MARK_IPV6)
+        return by_inside[wan_prefixes_has6(prefixes, source)]
+                        [wan_prefixes_has6(prefixes, destination)];
+    return by_inside[wan_prefixes_has4(prefixes, source)][wan_prefixes_has4(prefixes, destination)];
 }
 
 #endif
