@@ -126,44 +126,40 @@ static __attribute__((noinline)) void unwrap(const struct decoder *decoder, stru
 
 /* ---- the straight way ---- */
 
-enum { ETHERNET_SIZE = 14, ETHERTYPE_AT = 12 };
+enum { ETHERNET_SIZE = 14, TAG_SIZE = 4, ETHERTYPE_AT = 12, ETHERTYPE_VLAN = 0x8100 };
 
-/* The size of the IP header behind an Ethernet header, where all is as it mostly is: no tag, no
- * option, extension or fragment, the header is captured, and the packet not longer than its frame.
- * 0: else. */
-static inline uint32_t plain_header(const struct frame *frame, uint32_t *l3_bytes)
+/* The size of the IP header at 'at', where all is as it mostly is: no option, extension or
+ * fragment, the header is captured, and the packet not longer than its frame. 0: else. */
+static inline uint32_t plain_header(const struct frame *frame, uint32_t at, uint32_t *l3_bytes)
 {
     enum { VERSION_AND_SIZE = 0x45, IPV4_FRAGMENT = 0x3fff };
-    const uint8_t *header = frame->bytes + ETHERNET_SIZE;
-    if (frame->link_type != LINK_ETHERNET ||
-        frame->captured_bytes < ETHERNET_SIZE + IPV4_HEADER_MIN ||
-        frame->captured_bytes > frame->wire_bytes)
+    const uint8_t *header = frame->bytes + at;
+    if (frame->captured_bytes < at + IPV4_HEADER_MIN || frame->captured_bytes > frame->wire_bytes)
         return 0;
-    uint32_t ethertype = read_be16(frame->bytes + ETHERTYPE_AT), size = 0;
+    uint32_t ethertype = read_be16(header - 2), size = 0;
     if (ethertype == ETHERTYPE_IPV4 && header[0] == VERSION_AND_SIZE &&
         !(read_be16(header + 6) & IPV4_FRAGMENT)) {
         size = IPV4_HEADER_MIN;
         *l3_bytes = read_be16(header + 2);
     } else if (ethertype == ETHERTYPE_IPV6 && header[0] >> 4 == 6 &&
                (header[6] == PROTOCOL_TCP || header[6] == PROTOCOL_UDP) &&
-               read_be16(header + 4) != 0 &&
-               frame->captured_bytes >= ETHERNET_SIZE + IPV6_HEADER_SIZE) {
+               read_be16(header + 4) != 0 && frame->captured_bytes >= at + IPV6_HEADER_SIZE) {
         size = IPV6_HEADER_SIZE;
         *l3_bytes = IPV6_HEADER_SIZE + read_be16(header + 4);
     }
-    return size && *l3_bytes >= size && *l3_bytes <= frame->wire_bytes - ETHERNET_SIZE ? size : 0;
+    return size && *l3_bytes >= size && *l3_bytes <= frame->wire_bytes - at ? size : 0;
 }
 
-/* As decode_layers() and with the same result, in half the instructions. False: it is not one of
- * those that can go this way, and nothing was done. */
-bool decode_straight(const struct frame *frame, struct packet *packet, struct layers *layers)
+/* An IP header at 'at', a constant where it is called. */
+static inline __attribute__((always_inline)) bool
+straight_from(uint32_t at, const struct frame *frame, struct packet *packet, struct layers *layers)
 {
     uint32_t l3_bytes;
-    uint32_t header_bytes = plain_header(frame, &l3_bytes);
+    uint32_t header_bytes = plain_header(frame, at, &l3_bytes);
     if (!header_bytes)
         return false;
-    const uint8_t *header = frame->bytes + ETHERNET_SIZE;
-    uint32_t captured = frame->captured_bytes - ETHERNET_SIZE;
+    const uint8_t *header = frame->bytes + at;
+    uint32_t captured = frame->captured_bytes - at;
     uint32_t network_bytes = l3_bytes < captured ? l3_bytes : captured;
 
     clear_packet(packet);
@@ -179,6 +175,8 @@ bool decode_straight(const struct frame *frame, struct packet *packet, struct la
     clear_layers(layers);
     layers->destination_mac = frame->bytes;
     layers->source_mac = frame->bytes + 6;
+    if (at != ETHERNET_SIZE)
+        layers_note_vlan(layers, frame->bytes + ETHERNET_SIZE);
     layers->network = header;
     layers->network_bytes = network_bytes;
     layers->transport = header + header_bytes;
@@ -186,6 +184,23 @@ bool decode_straight(const struct frame *frame, struct packet *packet, struct la
     transport_decode_at(packet, layers->transport, layers->transport_bytes,
                         l3_bytes - header_bytes);
     return true;
+}
+
+static __attribute__((noinline)) bool straight_tagged(const struct frame *frame,
+                                                      struct packet *packet, struct layers *layers)
+{
+    return straight_from(ETHERNET_SIZE + TAG_SIZE, frame, packet, layers);
+}
+
+/* As decode_layers() and with the same result, in half the instructions. False: it is not one of
+ * those that can go this way, and nothing was done. */
+bool decode_straight(const struct frame *frame, struct packet *packet, struct layers *layers)
+{
+    if (frame->link_type != LINK_ETHERNET || frame->captured_bytes < ETHERNET_SIZE)
+        return false;
+    if (read_be16(frame->bytes + ETHERTYPE_AT) == ETHERTYPE_VLAN)
+        return straight_tagged(frame, packet, layers);
+    return straight_from(ETHERNET_SIZE, frame, packet, layers);
 }
 
 /* ---- both ways ---- */

@@ -148,18 +148,6 @@ static bool snap(struct walk *walk, uint16_t *ethertype)
     return *ethertype > ETHERTYPE_LENGTH_MAX;
 }
 
-/* A tag with id 0 carries a priority only and names no VLAN (802.1Q, table 9-2). */
-static void note_vlan(struct layers *layers, const uint8_t *tag)
-{
-    int32_t id = read_be16(tag) & 0x0fff;
-    if (id == 0)
-        return;
-    if (layers->vlan < 0)
-        layers->vlan = id;
-    else if (layers->inner_vlan < 0)
-        layers->inner_vlan = id;
-}
-
 static enum network by_ethertype(struct walk *walk, uint16_t ethertype)
 {
     for (;;) {
@@ -186,7 +174,7 @@ static enum network by_ethertype(struct walk *walk, uint16_t ethertype)
             tag = walk_take(walk, TAG_SIZE);
             if (!tag)
                 return NETWORK_LINK_CUT;
-            note_vlan(walk->layers, tag);
+            layers_note_vlan(walk->layers, tag);
             ethertype = read_be16(tag + 2);
             break;
         default:

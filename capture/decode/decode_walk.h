@@ -105,6 +105,18 @@ static inline const uint8_t *walk_take(struct walk *walk, uint32_t size)
     return header;
 }
 
+/* A tag with id 0 carries a priority only and names no VLAN (802.1Q, table 9-2). */
+static inline void layers_note_vlan(struct layers *layers, const uint8_t *tag)
+{
+    int32_t id = read_be16(tag) & 0x0fff;
+    if (id == 0)
+        return;
+    if (layers->vlan < 0)
+        layers->vlan = id;
+    else if (layers->inner_vlan < 0)
+        layers->inner_vlan = id;
+}
+
 /* What the fixed headers say for themselves, whatever their frame says: 20 and 40 bytes. */
 static inline void ipv4_read(const uint8_t *header, struct packet *packet)
 {
