@@ -37,7 +37,7 @@ static int table_map(struct connection_table *table, const struct connection_lim
     result = timer_wheel_init(&table->wheel, &table->slab);
     if (result < 0)
         return result;
-    result = opening_order_init(&table->order, connections_max);
+    result = opening_order_init(&table->order, &table->slab);
     if (result < 0)
         return result;
     result = extra_slab_init(&table->extras, connections_max);
@@ -120,11 +120,11 @@ struct connection *connection_table_add(struct connection_table *table, const st
     if (place == CONNECTION_NOWHERE)
         return NULL;
     struct connection *connection = &table->slab.entries[place];
-    int64_t filed_ns = connection->filed_ns;
+    uint32_t filed = connection->filed;
     *connection = (struct connection){
         .expires_ns = INT64_MAX,
         .interim_ns = INT64_MAX,
-        .filed_ns = filed_ns,
+        .filed = filed,
     };
     connection_slab_put_tuple(&table->slab, place, tuple);
     assert(connection_is_used(connection));
@@ -288,6 +288,7 @@ size_t connection_table_chain_max(const struct connection_table *table)
 size_t connection_table_entry_bytes(void)
 {
     return sizeof(struct connection) + sizeof(uint64_t) /* id */ +
-           3 * sizeof(uint32_t) /* opening_order */ + sizeof(struct bucket) / BUCKET_ENTRIES_MEAN +
+           3 * sizeof(uint32_t) / 2 /* opening_order */ +
+           sizeof(struct bucket) / BUCKET_ENTRIES_MEAN +
            sizeof(struct wheel_chunk) / WHEEL_CHUNK_REFERENCES;
 }

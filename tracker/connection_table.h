@@ -187,7 +187,8 @@ struct __attribute__((aligned(32))) connection {
     } counters[FLOW_DIRECTIONS];   /* since the record before */
     int64_t expires_ns;            /* clock at which it is over */
     int64_t interim_ns;            /* clock at which the next interim record is due */
-    int64_t filed_ns;              /* the wheel's own: clock at which it looks here */
+    uint32_t filed;                /* the wheel's own: tick at which it looks here */
+    uint32_t opened;               /* the opening order's own; 0: not in the table */
     uint16_t wan;
     uint16_t account;
     uint16_t traits;         /* the table's own: connection_table_traits() */
@@ -211,7 +212,8 @@ static_assert(sizeof(struct tuple) == 40, "tuples are compared as 40 bytes");
 static_assert(offsetof(struct connection, track) == 96, "what all protocols have comes first");
 static_assert(sizeof(struct connection) == 160, "entries take two and a half cache lines");
 
-#define CONNECTION_NOWHERE UINT32_MAX
+#define CONNECTION_NOWHERE   UINT32_MAX
+#define CONNECTION_NOT_FILED UINT32_MAX
 
 /* For the table's own modules: whether the entry is in the table. */
 static inline bool connection_is_used(const struct connection *connection)

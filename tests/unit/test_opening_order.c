@@ -12,6 +12,7 @@ enum { PLACES = 600, STEPS = 200000 };
 
 /* A number is a connection; each table has it in a place of its own. */
 struct table {
+    struct connection_slab slab;
     struct opening_order order;
     uint32_t free[PLACES]; /* a stack */
     uint32_t n_free;
@@ -27,7 +28,8 @@ static uint32_t random_below(uint64_t *state, uint32_t limit)
 
 static void table_open(struct table *table)
 {
-    assert_int_equal(opening_order_init(&table->order, PLACES), 0);
+    assert_int_equal(connection_slab_init(&table->slab, PLACES, (const uint8_t[16]){0}), 0);
+    assert_int_equal(opening_order_init(&table->order, &table->slab), 0);
     for (table->n_free = 0; table->n_free < PLACES; table->n_free++)
         table->free[table->n_free] = table->n_free;
 }
@@ -65,6 +67,7 @@ static void test_an_empty_table_has_nobody(void **state)
     table_remove(&table, 0);
     assert_false(opening_order_next(&table.order, &place));
     opening_order_deinit(&table.order);
+    connection_slab_deinit(&table.slab);
 }
 
 static void test_each_has_its_turn_in_the_order_of_opening(void **state)
@@ -82,6 +85,7 @@ static void test_each_has_its_turn_in_the_order_of_opening(void **state)
     assert_int_equal(table_next(&table), 4);
     assert_int_equal(table_next(&table), 0);
     opening_order_deinit(&table.order);
+    connection_slab_deinit(&table.slab);
 }
 
 /* One table removes at once, the other some later, in another order, before anybody is asked for.
@@ -114,7 +118,9 @@ static void test_late_removals_change_nobodys_turn(void **state)
             assert_int_equal(table_next(&prompt), table_next(&late));
     }
     opening_order_deinit(&prompt.order);
+    connection_slab_deinit(&prompt.slab);
     opening_order_deinit(&late.order);
+    connection_slab_deinit(&late.slab);
 }
 
 int main(void)

@@ -93,7 +93,7 @@ uint32_t connection_slab_take(struct connection_slab *slab, bool is_ipv6)
     if (has_unused(slab)) {
         uint32_t place = unused_place(slab, end);
         slab->n_used[end]++;
-        slab->entries[place].filed_ns = INT64_MAX;
+        slab->entries[place].filed = CONNECTION_NOT_FILED;
         return place;
     }
     return slab->free[!end] != 0 ? take_free(slab, !end) : CONNECTION_NOWHERE;

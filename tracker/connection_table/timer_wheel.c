@@ -8,13 +8,10 @@
 
 enum { LEVEL_BITS = 8, N_BUCKETS_ALL = WHEEL_LEVELS * WHEEL_BUCKETS };
 
-static_assert(sizeof(struct wheel_chunk) == 64, "a chunk is a cache line");
-static_assert(WHEEL_LEVELS * LEVEL_BITS == 64, "the levels cover a time");
+static const uint64_t horizon_ticks = UINT64_C(1) << 30;
 
-static uint64_t time_of_ns(int64_t at_ns)
-{
-    return (uint64_t)at_ns ^ (UINT64_C(1) << 63);
-}
+static_assert(sizeof(struct wheel_chunk) == 64, "a chunk is a cache line");
+static_assert(WHEEL_LEVELS * LEVEL_BITS + WHEEL_TICK_BITS >= 64, "the levels cover a time");
 
 static uint64_t references_max(const struct timer_wheel *wheel)
 {
@@ -23,9 +20,9 @@ static uint64_t references_max(const struct timer_wheel *wheel)
 
 int timer_wheel_init(struct timer_wheel *wheel, const struct connection_slab *slab)
 {
-    *wheel = (struct timer_wheel){.slab = slab, .next = UINT64_MAX};
-    /* Each list has one chunk with room at most; one list more is 'due', and one is being moved. */
-    size_t n_chunks = references_max(wheel) / WHEEL_CHUNK_REFERENCES + N_BUCKETS_ALL + 2;
+    *wheel = (struct timer_wheel){.slab = slab, .next = UINT64_MAX, .soon_next = UINT64_MAX};
+    /* Each list has one chunk with room at most: 'due', 'soon' and the one being moved as well. */
+    size_t n_chunks = references_max(wheel) / WHEEL_CHUNK_REFERENCES + N_BUCKETS_ALL + 3;
     wheel->chunks_size = n_chunks * sizeof(struct wheel_chunk);
     void *memory;
     int result = mapping_create(wheel->chunks_size, &memory);
@@ -79,15 +76,15 @@ static void list_prefetch(const struct timer_wheel *wheel, const struct wheel_li
         return;
     const struct wheel_chunk *chunk = &wheel->chunks[list->first - 1];
     for (uint32_t i = 0; i < list->n_in_first; i++)
-        __builtin_prefetch(&wheel->slab->entries[chunk->places[i]].filed_ns, 1);
+        __builtin_prefetch(&wheel->slab->entries[chunk->places[i]].filed, 1);
 }
 
-/* ---- where a time lies ---- */
+/* ---- where a tick lies ---- */
 
 struct window {
     unsigned level;
     unsigned bucket;
-    uint64_t first; /* its first instant */
+    uint64_t first; /* its first tick */
     uint64_t last;
 };
 
@@ -100,7 +97,7 @@ static struct window window_at(const struct timer_wheel *wheel, unsigned level, 
     return (struct window){level, bucket, first, first + (width - 1)};
 }
 
-/* The window of a time after the wheel's now. */
+/* The window of a tick after the wheel's now. */
 static struct window window_of(const struct timer_wheel *wheel, uint64_t at)
 {
     unsigned highest_bit = 63 - (unsigned)__builtin_clzll(at ^ wheel->now);
@@ -126,21 +123,51 @@ static bool window_find(const struct timer_wheel *wheel, struct window *window)
 
 /* ---- filing ---- */
 
-/* Puts a reference where the entry's filed_ns says. */
-static void wheel_file(struct timer_wheel *wheel, const struct connection *connection)
+/* The tick, or the one before where the entry has no number for it. */
+static uint64_t tick_before(uint64_t tick)
 {
-    uint32_t place = connection_slab_place(wheel->slab, connection);
-    uint64_t at = time_of_ns(connection->filed_ns);
-    if (at <= wheel->now) {
-        list_push(wheel, &wheel->due, place);
-        wheel->next = 0;
-        return;
-    }
-    struct window window = window_of(wheel, at);
+    return (uint32_t)tick == CONNECTION_NOT_FILED ? tick - 1 : tick;
+}
+
+static void note_soon(struct timer_wheel *wheel, int64_t due_ns)
+{
+    uint64_t due = timer_wheel_time(due_ns);
+    if (due < wheel->soon_next)
+        wheel->soon_next = due;
+    if (due < wheel->next)
+        wheel->next = due;
+}
+
+static void file_at(struct timer_wheel *wheel, uint64_t tick, uint32_t place)
+{
+    struct window window = window_of(wheel, tick);
     list_push(wheel, &wheel->levels[window.level][window.bucket], place);
     wheel->occupied[window.level][window.bucket / 64] |= UINT64_C(1) << (window.bucket % 64);
-    if (window.first < wheel->next)
-        wheel->next = window.first;
+    if (window.first << WHEEL_TICK_BITS < wheel->next)
+        wheel->next = window.first << WHEEL_TICK_BITS;
+}
+
+/* Puts a reference where the entry's timer says, or as far ahead as there may be one. */
+static void wheel_file(struct timer_wheel *wheel, struct connection *connection)
+{
+    uint32_t place = connection_slab_place(wheel->slab, connection);
+    int64_t due_ns = connection_due_ns(connection);
+    uint64_t tick = timer_wheel_tick(due_ns);
+    if (tick > wheel->now && tick - wheel->now > horizon_ticks)
+        tick = wheel->now + horizon_ticks;
+    uint64_t filed = tick_before(tick > wheel->now ? tick : wheel->now);
+    connection->filed = (uint32_t)filed;
+    if (filed > wheel->now) {
+        file_at(wheel, filed, place);
+    } else {
+        list_push(wheel, &wheel->soon, place);
+        note_soon(wheel, due_ns);
+    }
+}
+
+static bool is_never(const struct connection *connection)
+{
+    return connection_due_ns(connection) == INT64_MAX;
 }
 
 /* Drops all references, and files each timer once. */
@@ -148,28 +175,26 @@ static void wheel_rebuild(struct timer_wheel *wheel)
 {
     memset(wheel->levels, 0, sizeof(wheel->levels));
     memset(wheel->occupied, 0, sizeof(wheel->occupied));
-    wheel->due = (struct wheel_list){0};
+    wheel->due = wheel->soon = (struct wheel_list){0};
     wheel->chunks_free = 0;
     wheel->chunks_touched = 0;
     wheel->n_references = 0;
-    wheel->next = UINT64_MAX;
+    wheel->next = wheel->soon_next = UINT64_MAX;
     uint32_t place = connection_slab_from(wheel->slab, 0);
     for (; place != CONNECTION_NOWHERE; place = connection_slab_from(wheel->slab, place + 1)) {
         struct connection *connection = &wheel->slab->entries[place];
-        connection->filed_ns = connection_due_ns(connection);
-        if (connection->filed_ns != INT64_MAX) {
+        connection->filed = CONNECTION_NOT_FILED;
+        if (!is_never(connection)) {
             wheel_file(wheel, connection);
             wheel->n_references++;
         }
     }
 }
 
-void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection)
+static void reference_add(struct timer_wheel *wheel, struct connection *connection)
 {
-    int64_t at_ns = connection_due_ns(connection);
-    if (at_ns >= connection->filed_ns)
+    if (is_never(connection))
         return;
-    connection->filed_ns = at_ns;
     if (wheel->n_references == references_max(wheel)) {
         wheel_rebuild(wheel); /* files this one as well */
         return;
@@ -178,17 +203,26 @@ void timer_wheel_set(struct timer_wheel *wheel, struct connection *connection)
     wheel_file(wheel, connection);
 }
 
+void timer_wheel_set_earlier(struct timer_wheel *wheel, struct connection *connection)
+{
+    if (timer_wheel_filed(wheel, connection) <= wheel->now)
+        note_soon(wheel, connection_due_ns(connection));
+    else
+        reference_add(wheel, connection);
+}
+
 /* ---- time passes ---- */
 
 /* A reference whose entry has a timer later than 'now' goes on to where that timer is; one without
  * a timer ends here. */
 static void reference_move(struct timer_wheel *wheel, struct connection *connection)
 {
-    connection->filed_ns = connection_due_ns(connection);
-    if (connection->filed_ns != INT64_MAX)
+    if (!is_never(connection)) {
         wheel_file(wheel, connection);
-    else
+    } else {
+        connection->filed = CONNECTION_NOT_FILED;
         wheel->n_references--;
+    }
 }
 
 /* Moves the references of a window that is under way to where they belong now. Stale ones, whose
@@ -201,7 +235,7 @@ static void window_enter(struct timer_wheel *wheel, const struct window *window,
         uint32_t n_before = list.n_in_first;
         struct connection *connection = &wheel->slab->entries[list_pop(wheel, &list)];
         list_prefetch(wheel, &list, n_before);
-        uint64_t filed = time_of_ns(connection->filed_ns);
+        uint64_t filed = timer_wheel_filed(wheel, connection);
         if (filed < window->first || filed > window->last)
             wheel->n_references--;
         else
@@ -209,33 +243,54 @@ static void window_enter(struct timer_wheel *wheel, const struct window *window,
     }
 }
 
-/* Brings the next window with something that may be due into 'due'. False: nothing until 'now'. */
-static bool wheel_advance(struct timer_wheel *wheel, uint64_t now)
+static void list_take(struct timer_wheel *wheel, struct wheel_list *list)
 {
-    struct window window;
-    bool is_found = window_find(wheel, &window);
-    if (!is_found || window.first > now) {
-        wheel->now = now;
-        wheel->next = is_found ? window.first : UINT64_MAX;
-        return false;
-    }
-    struct wheel_list list = wheel->levels[window.level][window.bucket];
-    wheel->levels[window.level][window.bucket] = (struct wheel_list){0};
-    wheel->occupied[window.level][window.bucket / 64] &= ~(UINT64_C(1) << (window.bucket % 64));
-    if (window.last <= now) {
-        wheel->now = window.last;
-        wheel->due = list;
-        list_prefetch(wheel, &list, 1);
-    } else {
-        wheel->now = window.first;
-        window_enter(wheel, &window, list);
-    }
-    return true;
+    wheel->due = *list;
+    *list = (struct wheel_list){0};
+    list_prefetch(wheel, &wheel->due, 1);
 }
 
-static bool is_never(const struct connection *connection)
+static void window_take(struct timer_wheel *wheel, const struct window *window, uint64_t tick)
 {
-    return connection_due_ns(connection) == INT64_MAX;
+    struct wheel_list *list = &wheel->levels[window->level][window->bucket];
+    wheel->occupied[window->level][window->bucket / 64] &= ~(UINT64_C(1) << (window->bucket % 64));
+    if (window->last <= tick) {
+        wheel->now = window->last;
+        list_take(wheel, list);
+    } else {
+        struct wheel_list taken = *list;
+        *list = (struct wheel_list){0};
+        wheel->now = window->first;
+        window_enter(wheel, window, taken);
+    }
+}
+
+/* Brings what may be due next into 'due', which is empty. False: nothing until 'asked'. */
+static bool wheel_advance(struct timer_wheel *wheel)
+{
+    const uint64_t tick = wheel->asked >> WHEEL_TICK_BITS;
+    bool is_soon = wheel->soon.first != 0 && wheel->soon_next <= wheel->asked;
+    if (is_soon || wheel->soon.first == 0)
+        wheel->soon_next = UINT64_MAX;
+    if (is_soon) {
+        list_take(wheel, &wheel->soon);
+        return true;
+    }
+    if (tick - wheel->now > horizon_ticks) {
+        wheel->now = tick;
+        wheel_rebuild(wheel);
+        return true;
+    }
+    struct window window;
+    bool is_found = window_find(wheel, &window);
+    if (is_found && window.first <= tick) {
+        window_take(wheel, &window, tick);
+        return true;
+    }
+    uint64_t first = is_found ? window.first << WHEEL_TICK_BITS : UINT64_MAX;
+    wheel->now = tick;
+    wheel->next = first < wheel->soon_next ? first : wheel->soon_next;
+    return false;
 }
 
 /* The next reference to be looked at whose entry is due. */
@@ -245,12 +300,12 @@ static struct connection *wheel_take_due(struct timer_wheel *wheel, int64_t now_
         uint32_t n_before = wheel->due.n_in_first;
         struct connection *connection = &wheel->slab->entries[list_pop(wheel, &wheel->due)];
         list_prefetch(wheel, &wheel->due, n_before);
-        if (time_of_ns(connection->filed_ns) > wheel->now) {
+        if (timer_wheel_filed(wheel, connection) > wheel->now) {
             wheel->n_references--; /* filed elsewhere meanwhile */
         } else if (connection_due_ns(connection) > now_ns || is_never(connection)) {
             reference_move(wheel, connection);
         } else {
-            connection->filed_ns = INT64_MAX;
+            connection->filed = CONNECTION_NOT_FILED;
             wheel->n_references--;
             return connection;
         }
@@ -260,22 +315,21 @@ static struct connection *wheel_take_due(struct timer_wheel *wheel, int64_t now_
 
 bool timer_wheel_may_be_due(const struct timer_wheel *wheel, int64_t now_ns)
 {
-    return time_of_ns(now_ns) >= wheel->next;
+    return timer_wheel_time(now_ns) >= wheel->next;
 }
 
 struct connection *timer_wheel_due(struct timer_wheel *wheel, int64_t now_ns)
 {
-    uint64_t now = time_of_ns(now_ns);
+    uint64_t now = timer_wheel_time(now_ns);
     if (now < wheel->next)
         return NULL;
-    if (now < wheel->now) {
-        now = wheel->now;
-        now_ns = (int64_t)(now ^ (UINT64_C(1) << 63));
-    }
+    if (now > wheel->asked)
+        wheel->asked = now;
+    now_ns = (int64_t)(wheel->asked ^ (UINT64_C(1) << 63));
     do {
         struct connection *connection = wheel_take_due(wheel, now_ns);
         if (connection != NULL)
             return connection;
-    } while (wheel_advance(wheel, now));
+    } while (wheel_advance(wheel));
     return NULL;
 }
