@@ -153,8 +153,9 @@ int store_find_applied(struct store *store, uint32_t shard, struct high_water **
 
 /* ---- what a tracker that takes another's place is given back ---- */
 
-/* The tracker 'id' has said hello; 'predecessor': epoch of the stream that it takes the place of,
- * 0: none. 1: there is something to restore in its shard; 0: nothing; or -errno. */
+/* The tracker 'id' has said hello; 'predecessor': epoch of the stream that it takes the place of as
+ * far as it knows, 0: none; one that has committed since goes before it. 1: there is something to
+ * restore in its shard; 0: nothing; or -errno. */
 int store_restore_begin(struct store *store, const struct stream_id *id, uint64_t predecessor);
 
 /* A portion of it, from the place 'from'. '*out' is borrowed until the next call. */

@@ -347,6 +347,23 @@ static int learn_names(struct store *store, const struct stream_id *id, uint64_t
     return result;
 }
 
+/* The shard's tracker that committed last in this run. The one that says hello knows only of whom
+ * heard of a commit: who was killed before that left what it had committed all the same. */
+static int find_predecessor(struct store *store, const struct stream_id *id, uint64_t *epoch)
+{
+    sqlite3_stmt *latest = store->statements[STATEMENT_RESTORE_LATEST];
+    store_bind_integer(latest, 1, id->shard);
+    store_bind_integer(latest, 2, store->run_id);
+    store_bind_integer(latest, 3, (int64_t)id->epoch);
+    int step = sqlite3_step(latest);
+    if (step == SQLITE_ROW)
+        *epoch = (uint64_t)sqlite3_column_int64(latest, 0);
+    sqlite3_reset(latest);
+    return step == SQLITE_ROW || step == SQLITE_DONE
+               ? 0
+               : store_fail_sqlite(store, "cannot read the streams");
+}
+
 int store_restore_begin(struct store *store, const struct stream_id *id, uint64_t predecessor)
 {
     if (id->shard >= SHARDS_MAX)
@@ -354,9 +371,11 @@ int store_restore_begin(struct store *store, const struct stream_id *id, uint64_
     struct store_restore_list *list = &store->restore->lists[id->shard];
     forget_list(list);
     list->predecessor = predecessor;
-    int result = learn_names(store, id, id->epoch);
-    if (result == 0 && predecessor)
-        result = learn_names(store, id, predecessor);
+    int result = find_predecessor(store, id, &list->predecessor);
+    if (result == 0)
+        result = learn_names(store, id, id->epoch);
+    if (result == 0 && list->predecessor)
+        result = learn_names(store, id, list->predecessor);
     return result == 0 ? find_source(store, id, list) : result;
 }
 

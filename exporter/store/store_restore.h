@@ -28,7 +28,7 @@ struct store_numbers {
 
 /* What one shard is given. */
 struct store_restore_list {
-    uint64_t predecessor; /* epoch that its tracker said */
+    uint64_t predecessor; /* epoch of the tracker whose place its tracker takes; 0: none */
     int64_t stream_id;    /* of the predecessor; 0: none, it is of earlier runs */
     int64_t clock_ns;
     int64_t from_record_id;

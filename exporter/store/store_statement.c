@@ -163,6 +163,9 @@ static const char *const statement_sql[STATEMENT_N] = {
         " (SELECT count(*) FROM tracker_change AS c WHERE c.stream_id = s.id)"
         " FROM stream AS s JOIN run AS r ON r.id = s.run_id"
         " WHERE s.kind = 'tracker' AND s.shard = ?1 AND s.epoch = ?2 AND s.run_id = ?3",
+    [STATEMENT_RESTORE_LATEST] =
+        "SELECT epoch FROM stream WHERE kind = 'tracker' AND shard = ?1 AND run_id = ?2"
+        " AND epoch <> ?3 ORDER BY id DESC LIMIT 1",
     /* Nothing, where the bit's name is the same already. */
     [STATEMENT_LABEL_ADD] =
         "INSERT INTO label_name (bit, name, since_ns, from_record_id) SELECT ?1, ?2, ?3, ?4"
