@@ -1,10 +1,9 @@
 #!/usr/bin/python3
-"""release: what a profile-guided release learns from, and whether it bills as the ordinary build does.
+"""release: whether a release, which is optimised as a whole, bills as the ordinary build does.
 
-    tests/bench/release.py train --build DIR            replays that show an instrumented build what packets are like
-    tests/bench/release.py compare --build DIR --with DIR   the same replays in small by both: every row must be the same
+    tests/bench/release.py --build DIR --with DIR       the same replays by both: every row must be the same
 
-Both are steps of `./dev release`. The captures are made here, from seeds: the benchmarks' traces (IPv4, and IPv6 in a
+The end of `./dev release`. The captures are made here, from seeds: the benchmarks' traces (IPv4, and IPv6 in a
 VLAN), everyday sessions of accounts on two WANs with VLANs, PPPoE and all that is odd, random fragments; with rules, labels
 and overhead models, with flow records and without, by one shard and by several.
 """
@@ -45,7 +44,6 @@ class Replay:
         for leftover in directory.glob("out.db*"):
             leftover.unlink()
         subprocess.run([build / "cli/wanmeter", "replay", "--quiet", "--config", directory / "site.yaml", "--database", database,
-                        "--set", "security.sandbox=off",    # else a process could not write its profile
                         *self.options, *self.files], check=True)
         connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
         bill = {table: rows(connection, table) for table in TABLES}
@@ -75,12 +73,6 @@ def replays(generate, directory, n_packets):
     yield Replay("several at once", traffic.CONFIG + RULES, [site, broken, traces["ipv6"]], "--shards", "2", "--workers", "2")
 
 
-def train(arguments, directory):
-    for replay in replays(arguments.build / "tests/bench/generate", directory, arguments.packets):
-        replay(arguments.build, directory)
-    return 0
-
-
 def compare(arguments, directory):
     is_same = True
     for replay in replays(arguments.build / "tests/bench/generate", directory, arguments.packets):
@@ -95,19 +87,14 @@ def compare(arguments, directory):
 def main():
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory(prefix="wanmeter-release-") as directory:
-        return arguments.step(arguments, Path(directory))
+        return compare(arguments, Path(directory))
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog="release.py", description="Trains a profile-guided build, and compares its bills.")
-    steps = parser.add_subparsers(required=True)
-    for step, n_packets in ((train, 300_000), (compare, 20_000)):
-        one = steps.add_parser(step.__name__)
-        one.add_argument("--build", type=lambda path: Path(path).resolve(), required=True)
-        one.add_argument("--packets", type=int, default=n_packets, help=f"of a trace (default: {n_packets})")
-        one.set_defaults(step=step)
-        if step is compare:
-            one.add_argument("--with", dest="other", type=lambda path: Path(path).resolve(), required=True)
+    parser = argparse.ArgumentParser(prog="release.py", description="Compares the bills of two builds.")
+    parser.add_argument("--build", type=lambda path: Path(path).resolve(), required=True)
+    parser.add_argument("--with", dest="other", type=lambda path: Path(path).resolve(), required=True)
+    parser.add_argument("--packets", type=int, default=20_000, help="of a trace (default: 20000)")
     return parser.parse_args()
 
 
