@@ -2,7 +2,7 @@
  * the place of, and which batch killed it.
  *
  *     hand_open("RUN_DIRECTORY/tracker-0.page", &hand);
- *     hand_predecessor(hand)                         the epoch that had committed last; 0: none
+ *     hand_predecessor(hand)                         the last epoch that heard of a commit; 0: none
  *     if (hand_is_poison(hand, worker, &stream, seq)) …    set that batch aside
  *     hand_watch(hand)                               the merge writes here what it gives
  *     hand_note_committed(hand, epoch);              from now on a successor is this one's

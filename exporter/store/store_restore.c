@@ -347,8 +347,9 @@ static int learn_names(struct store *store, const struct stream_id *id, uint64_t
     return result;
 }
 
-/* The shard's tracker that committed last in this run. The one that says hello knows only of whom
- * heard of a commit: who was killed before that left what it had committed all the same. */
+/* The shard's tracker that committed last in this run, if it did not end properly. The one that
+ * says hello knows only of whom heard of a commit: who was killed before that left what it had
+ * committed all the same. */
 static int find_predecessor(struct store *store, const struct stream_id *id, uint64_t *epoch)
 {
     sqlite3_stmt *latest = store->statements[STATEMENT_RESTORE_LATEST];

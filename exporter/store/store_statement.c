@@ -164,8 +164,8 @@ static const char *const statement_sql[STATEMENT_N] = {
         " FROM stream AS s JOIN run AS r ON r.id = s.run_id"
         " WHERE s.kind = 'tracker' AND s.shard = ?1 AND s.epoch = ?2 AND s.run_id = ?3",
     [STATEMENT_RESTORE_LATEST] =
-        "SELECT epoch FROM stream WHERE kind = 'tracker' AND shard = ?1 AND run_id = ?2"
-        " AND epoch <> ?3 ORDER BY id DESC LIMIT 1",
+        "SELECT epoch FROM (SELECT epoch, closed FROM stream WHERE kind = 'tracker' AND shard = ?1"
+        " AND run_id = ?2 AND epoch <> ?3 ORDER BY id DESC LIMIT 1) WHERE closed = 0",
     /* Nothing, where the bit's name is the same already. */
     [STATEMENT_LABEL_ADD] =
         "INSERT INTO label_name (bit, name, since_ns, from_record_id) SELECT ?1, ?2, ?3, ?4"

@@ -1,7 +1,7 @@
 /* Who takes a tracker's place is given what the shard's last commit had, whoever made it. */
 #include "store_case.h"
 
-/* A batch of the tracker of that epoch, committed, that leaves 'memory'. */
+/* A batch of the tracker of that epoch, committed, that leaves 'memory'; NULL: it is its last. */
 static void commit(struct store_case *c, uint64_t epoch, int64_t seq, const char *memory)
 {
     struct batch batch;
@@ -9,7 +9,8 @@ static void commit(struct store_case *c, uint64_t epoch, int64_t seq, const char
     batch.message.stream.epoch = epoch;
     batch.message.seq = seq;
     batch.message.memory = (const uint8_t *)memory;
-    batch.message.memory_size = strlen(memory);
+    batch.message.memory_size = memory ? strlen(memory) : 0;
+    batch.message.end_of_stream = !memory;
     assert_int_equal(case_apply(c, &batch), 0);
 }
 
@@ -55,6 +56,17 @@ static void test_no_tracker_is_its_own_predecessor(void **state)
     assert_int_equal(store_restore_begin(c->store, &id, 0), 0);
 }
 
+static void test_a_tracker_that_ended_properly_leaves_nothing(void **state)
+{
+    struct store_case *c = *state;
+    struct stream_id id = case_tracker;
+    case_open(c);
+    commit(c, 7, 0, "first");
+    commit(c, 8, 0, NULL);
+    id.epoch = 9;
+    assert_int_equal(store_restore_begin(c->store, &id, 0), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, case_set_up, case_tear_down)
 
 int main(void)
@@ -63,6 +75,7 @@ int main(void)
         CASE(test_a_successor_is_given_what_its_predecessor_committed),
         CASE(test_a_predecessor_that_did_not_hear_of_its_commit_is_found),
         CASE(test_no_tracker_is_its_own_predecessor),
+        CASE(test_a_tracker_that_ended_properly_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
