@@ -5,6 +5,7 @@
  * RING_ALIGNMENT), how long (in units of 8 bytes), what of it is put right (magic, size and sum, or
  * nothing), and the number that it is said to have. What follows is the ring's data. */
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,15 +44,22 @@ static void find_place(const uint8_t *told, size_t data_size, struct batch_place
     place->crc = record->crc;
 }
 
+static void make_file(void)
+{
+    static bool is_made; /* the path does not tell: the name that it is given may end with an X */
+    if (is_made)
+        return;
+    int descriptor = mkstemp(path);
+    if (descriptor < 0)
+        abort();
+    close(descriptor);
+    atexit(clean_up);
+    is_made = true;
+}
+
 static void write_file(size_t size)
 {
-    if (path[sizeof path - 2] == 'X') {
-        int descriptor = mkstemp(path);
-        if (descriptor < 0)
-            abort();
-        close(descriptor);
-        atexit(clean_up);
-    }
+    make_file();
     FILE *out = fopen(path, "wb");
     if (!out || fwrite(file, 1, size, out) != size)
         abort();
