@@ -24,7 +24,7 @@
 #include "tracker/tracker.h"
 
 enum {
-    OUTPUT_BYTES_MAX = 2 * 1024 * 1024, /* rows that make a commit point */
+    OUTPUT_BYTES_MAX = 512 * 1024, /* rows that make a commit point: the exporter begins soon */
     GOODBYE_TURN_MS = 50,
     REPORT_MS = 500,
 };

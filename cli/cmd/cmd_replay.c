@@ -14,7 +14,10 @@
 #include "cli/summary.h"
 #include "cli/supervisor.h"
 
-enum { WINDOW_BYTES_MAX = 16 * 1024 * 1024 };
+enum {
+    WINDOW_BYTES_MAX = 16 * 1024 * 1024,
+    TRACKER_WINDOW_BYTES_MIN = 1024 * 1024, /* the configuration's */
+};
 
 enum replay_key {
     KEY_SHARDS = OPTION_LONG,
@@ -144,13 +147,21 @@ static int64_t at_most(int64_t value, int64_t max)
     return value < max ? value : max;
 }
 
+/* Of all trackers: each touches its share, and the exporter what all have on the way. */
+static int64_t tracker_window_max(const struct config *config)
+{
+    int64_t share = WINDOW_BYTES_MAX / 2 / config->tracker.shards;
+    return share > TRACKER_WINDOW_BYTES_MIN ? share : TRACKER_WINDOW_BYTES_MIN;
+}
+
 /* A file waits, a mirror does not: what a replay keeps unacknowledged may fit into a cache. */
 static void settle_memory(struct replay_options *options)
 {
     struct config *config = &options->settings.config;
     config->capture.window_bytes = at_most(config->capture.window_bytes, WINDOW_BYTES_MAX);
     config->tracker.commit_bytes = at_most(config->tracker.commit_bytes, WINDOW_BYTES_MAX / 4);
-    config->tracker.window_bytes = at_most(config->tracker.window_bytes, WINDOW_BYTES_MAX / 2);
+    config->tracker.window_bytes =
+        at_most(config->tracker.window_bytes, tracker_window_max(config));
 }
 
 static enum exit_code check(const struct replay_options *options)

@@ -180,7 +180,7 @@ static const struct config_option options[] = {
                         "most."),
     SIZE_OPTION("tracker.window", tracker.window_bytes, "32MiB", 1 * MIB, 1 * GIB,
                 .help = "What a tracker keeps until it is committed; beyond it waits for the "
-                        "exporter. A replay takes 8MiB at most."),
+                        "exporter. All of a replay take 8MiB at most, or 1MiB each."),
     BOOL_OPTION("tracker.flow_records", tracker.flow_records, "yes", .is_billing = true,
                 .help = "Keep a row a connection; no: usage sums only."),
     BOOL_OPTION("tracker.connection_events", tracker.connection_events, "yes",
