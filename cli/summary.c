@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/audit.h"
+#include "cli/audit/audit_pages.h"
 #include "cli/database.h"
 #include "cli/query.h"
 #include "common/log.h"
@@ -104,6 +105,7 @@ enum exit_code summary_of_run(const struct supervisor_plan *plan, enum superviso
                     (long long)n_unread, plan->n_files);
     warn_of_merged(&database);
     bool is_printed = is_quiet || print_tables(&database, n_losses);
+    audit_pages_use(&database);
     if (!is_printed || !audit_read(&database, &audit)) {
         code = EXIT_CODE_RUNTIME;
     } else {
