@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "tracker/connection_table.h"
+#include "tracker/connection_table/connection_slab.h"
+#include "tracker/connection_table/timer_wheel.h"
 
 static const int64_t TICK = 4096, HORIZON = INT64_C(4096) << 30;
 
@@ -103,12 +105,39 @@ static void test_what_is_not_due_yet_in_the_tick_under_way_is_not_looked_for(voi
     connection_table_destroy(table);
 }
 
+/* As TCP's: 120 s for its SYN, 60 for the answer, 30 for the last ACK. */
+static void test_a_new_connection_s_timer_that_becomes_earlier_has_one_reference(void **state)
+{
+    (void)state;
+    static const uint8_t key[16];
+    const int64_t second_ns = 1000000000, start_ns = INT64_C(1700000000) * second_ns;
+    const int64_t timers_s[] = {120, 2 + 60, 10 + 30};
+    struct connection_slab slab;
+    struct timer_wheel wheel;
+    assert_int_equal(connection_slab_init(&slab, 1, key), 0);
+    assert_int_equal(timer_wheel_init(&wheel, &slab), 0);
+    assert_null(timer_wheel_due(&wheel, start_ns));
+    struct connection *connection = &slab.entries[connection_slab_take(&slab, false)];
+    connection->interim_ns = INT64_MAX;
+    for (size_t i = 0; i < sizeof timers_s / sizeof timers_s[0]; i++) {
+        connection->expires_ns = start_ns + timers_s[i] * second_ns;
+        timer_wheel_set(&wheel, connection);
+        assert_int_equal(wheel.n_references, 1);
+    }
+    assert_null(timer_wheel_due(&wheel, start_ns + 40 * second_ns - 1));
+    assert_int_equal(wheel.n_references, 1);
+    assert_ptr_equal(timer_wheel_due(&wheel, start_ns + 40 * second_ns), connection);
+    timer_wheel_deinit(&wheel);
+    connection_slab_deinit(&slab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_timers_are_exact_about_every_boundary),
         cmocka_unit_test(test_a_timer_of_a_hundred_days_is_exact),
         cmocka_unit_test(test_what_is_not_due_yet_in_the_tick_under_way_is_not_looked_for),
+        cmocka_unit_test(test_a_new_connection_s_timer_that_becomes_earlier_has_one_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,10 @@ enum { LEVEL_BITS = 8, N_BUCKETS_ALL = WHEEL_LEVELS * WHEEL_BUCKETS };
 
 static const uint64_t horizon_ticks = UINT64_C(1) << 30;
 
+/* 30 s. A new connection's timer often becomes earlier before it is due: of TCP from 120 s to 60,
+ * and to 30. Where the wheel comes by then at the latest, those need no references of their own. */
+static const uint64_t first_look_ticks = UINT64_C(30000000000) >> WHEEL_TICK_BITS;
+
 static_assert(sizeof(struct wheel_chunk) == 64, "a chunk is a cache line");
 static_assert(WHEEL_LEVELS * LEVEL_BITS + WHEEL_TICK_BITS >= 64, "the levels cover a time");
 
@@ -147,14 +151,14 @@ static void file_at(struct timer_wheel *wheel, uint64_t tick, uint32_t place)
         wheel->next = window.first << WHEEL_TICK_BITS;
 }
 
-/* Puts a reference where the entry's timer says, or as far ahead as there may be one. */
-static void wheel_file(struct timer_wheel *wheel, struct connection *connection)
+/* Puts a reference where the entry's timer says, but not more than 'ticks_max' ahead. */
+static void wheel_file(struct timer_wheel *wheel, struct connection *connection, uint64_t ticks_max)
 {
     uint32_t place = connection_slab_place(wheel->slab, connection);
     int64_t due_ns = connection_due_ns(connection);
     uint64_t tick = timer_wheel_tick(due_ns);
-    if (tick > wheel->now && tick - wheel->now > horizon_ticks)
-        tick = wheel->now + horizon_ticks;
+    if (tick > wheel->now && tick - wheel->now > ticks_max)
+        tick = wheel->now + ticks_max;
     uint64_t filed = tick_before(tick > wheel->now ? tick : wheel->now);
     connection->filed = (uint32_t)filed;
     if (filed > wheel->now) {
@@ -185,7 +189,7 @@ static void wheel_rebuild(struct timer_wheel *wheel)
         struct connection *connection = &wheel->slab->entries[place];
         connection->filed = CONNECTION_NOT_FILED;
         if (!is_never(connection)) {
-            wheel_file(wheel, connection);
+            wheel_file(wheel, connection, horizon_ticks);
             wheel->n_references++;
         }
     }
@@ -200,7 +204,8 @@ static void reference_add(struct timer_wheel *wheel, struct connection *connecti
         return;
     }
     wheel->n_references++;
-    wheel_file(wheel, connection);
+    bool is_first = connection->filed == CONNECTION_NOT_FILED;
+    wheel_file(wheel, connection, is_first ? first_look_ticks : horizon_ticks);
 }
 
 void timer_wheel_set_earlier(struct timer_wheel *wheel, struct connection *connection)
@@ -218,7 +223,7 @@ void timer_wheel_set_earlier(struct timer_wheel *wheel, struct connection *conne
 static void reference_move(struct timer_wheel *wheel, struct connection *connection)
 {
     if (!is_never(connection)) {
-        wheel_file(wheel, connection);
+        wheel_file(wheel, connection, horizon_ticks);
     } else {
         connection->filed = CONNECTION_NOT_FILED;
         wheel->n_references--;

@@ -14,7 +14,8 @@
  *
  * Buckets hold references (32-bit places), not links. Setting a timer later touches only the entry:
  * the wheel finds out when it comes by, and files the entry anew. Setting it earlier
- * leaves a stale reference behind, which is dropped when it is reached. References are bounded:
+ * leaves a stale reference behind, which is dropped when it is reached; so an entry's first
+ * reference is for 30 s ahead at most, before which few timers are set. References are bounded:
  * past two for each entry all are dropped and each timer filed once.
  *
  * In an entry: connection_due_ns(), when it is due; 'filed', the low 32 bits of the tick for which
