@@ -18,6 +18,7 @@ enum { VICTIM_LOOKS_MAX = 64 };
 struct connection_table {
     struct connection_slab slab;
     uint32_t count;
+    bool is_ending; /* connection_table_drop() was called */
     struct opening_order order;
     struct connection_index index;
     struct timer_wheel wheel;
@@ -115,6 +116,7 @@ struct connection *connection_table_add(struct connection_table *table, const st
 {
     const bool is_ipv6 = tuple->ip_version == 6;
     uint32_t place = CONNECTION_NOWHERE;
+    assert(!table->is_ending);
     if (connection_index_has_room(&table->index, hash))
         place = connection_slab_take(&table->slab, is_ipv6);
     if (place == CONNECTION_NOWHERE)
@@ -137,6 +139,14 @@ struct connection *connection_table_add(struct connection_table *table, const st
     return connection;
 }
 
+/* From now on it is in the table's count and lists no more. */
+static void forget(struct connection_table *table, struct connection *connection)
+{
+    connection->tuple.ip_version = 0; /* not used, as no tuple is */
+    connection->expires_ns = connection->interim_ns = INT64_MAX;
+    table->count--;
+}
+
 void connection_table_remove(struct connection_table *table, struct connection *connection)
 {
     assert(connection_is_used(connection));
@@ -146,10 +156,15 @@ void connection_table_remove(struct connection_table *table, struct connection *
     if (connection->extra != NULL)
         extra_slab_give(&table->extras, connection->extra);
     connection->extra = NULL;
-    connection->tuple.ip_version = 0; /* not used, as no tuple is */
-    connection->expires_ns = connection->interim_ns = INT64_MAX;
+    forget(table, connection);
     connection_slab_give(&table->slab, place);
-    table->count--;
+}
+
+void connection_table_drop(struct connection_table *table, struct connection *connection)
+{
+    assert(connection_is_used(connection));
+    table->is_ending = true;
+    forget(table, connection);
 }
 
 void connection_table_tuple(const struct connection_table *table,
@@ -244,12 +259,9 @@ void connection_table_prefetch_behind(const struct connection_table *table,
 {
     const struct connection_slab *slab = &table->slab;
     uint32_t place = connection_slab_place(slab, connection);
-    uint32_t near = connection_slab_from(slab, place + n);
-    uint32_t far = connection_slab_from(slab, place + 2 * n);
-    if (far != CONNECTION_NOWHERE)
-        connection_slab_prefetch(slab, far, slab->entries[place].tuple.ip_version == 6);
-    if (near != CONNECTION_NOWHERE)
-        connection_table_prefetch(table, connection_slab_hash(slab, near));
+    uint32_t behind = connection_slab_from(slab, place + n);
+    if (behind != CONNECTION_NOWHERE)
+        connection_slab_prefetch(slab, behind, slab->entries[place].tuple.ip_version == 6);
 }
 
 /* Turn by turn from both ends of the slab, each of which grows: so nobody changes its number. */

@@ -292,6 +292,10 @@ struct connection *connection_table_add(struct connection_table *table, const st
                                         uint64_t hash);
 void connection_table_remove(struct connection_table *table, struct connection *connection);
 
+/* The same where all are going and none comes any more: it is not found again, but its places are
+ * not there for others. From the first of these on none may be added. */
+void connection_table_drop(struct connection_table *table, struct connection *connection);
+
 void connection_table_tuple(const struct connection_table *table,
                             const struct connection *connection, struct tuple *tuple);
 
@@ -338,8 +342,8 @@ struct connection *connection_table_victim(struct connection_table *table);
 struct connection *connection_table_next(struct connection_table *table,
                                          const struct connection *before);
 
-/* Asks for what connection_table_remove() and a last look at the 'n'th place behind this one will
- * need: while all are gone over. */
+/* Asks for what a last look at the 'n'th place behind this one will need: while all are gone over.
+ */
 void connection_table_prefetch_behind(const struct connection_table *table,
                                       const struct connection *connection, uint32_t n);
 

@@ -15,7 +15,7 @@
 
 enum {
     PROTOCOL_GRE = 47,
-    FINISH_AHEAD = 8,
+    FINISH_AHEAD = 16,
     ENDS_A_PACKET = 8, /* flows that one packet may end besides its own: bounded work */
 };
 
@@ -96,8 +96,9 @@ int64_t flow_table_clock_ns(const struct flow_table *flows)
 
 /* ---- ends ---- */
 
-void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,
-              int64_t time_ns)
+/* All of it but its place in the table. */
+static void end(struct flow_table *flows, struct connection *connection, enum end_reason reason,
+                int64_t time_ns)
 {
     connection->status |= STATUS_DYING;
     if (!connection->is_shadow)
@@ -106,6 +107,12 @@ void flow_end(struct flow_table *flows, struct connection *connection, enum end_
     if (connection->traits != TRAITS_NONE)
         label_table_release(flows->labels,
                             connection_table_traits(flows->connections, connection)->labels);
+}
+
+void flow_end(struct flow_table *flows, struct connection *connection, enum end_reason reason,
+              int64_t time_ns)
+{
+    end(flows, connection, reason, time_ns);
     connection_table_remove(flows->connections, connection);
 }
 
@@ -185,7 +192,8 @@ bool flow_table_finish(struct flow_table *flows, size_t n_max)
     for (size_t i = 0; i < n_max && connection; i++) {
         connection_table_prefetch_behind(flows->connections, connection, FINISH_AHEAD);
         struct connection *next = connection_table_next(flows->connections, connection);
-        flow_end(flows, connection, END_OF_INPUT, flows->clock_ns);
+        end(flows, connection, END_OF_INPUT, flows->clock_ns);
+        connection_table_drop(flows->connections, connection);
         flows->finished = connection; /* only its place in the slab is looked at */
         connection = next;
     }
