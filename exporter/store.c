@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "exporter/store/store_file.h"
 #include "exporter/store/store_page.h"
 #include "exporter/store/store_quota.h"
 #include "exporter/store/store_restore.h"
@@ -91,9 +92,11 @@ static void configure_library(void)
 static int open_connection(struct store *store)
 {
     configure_library();
-    int opened =
-        sqlite3_open_v2(store->path, &store->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int opened = store_file_register();
+    if (opened == SQLITE_OK)
+        opened = sqlite3_open_v2(store->path, &store->db,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                                 STORE_FILE_VFS);
     if (!store->db)
         return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
     if (opened != SQLITE_OK)
