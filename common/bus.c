@@ -10,17 +10,11 @@
 #include "common/bus/bus_frame.h"
 #include "common/bus/bus_gate.h"
 #include "common/bus/bus_listen.h"
+#include "common/bus/bus_options.h"
 #include "common/loop.h"
 
 enum {
     MESSAGES_A_TURN = 64, /* of one socket, before the others and the timers have their turn */
-    HIGH_WATER_REPLIES = 1000,
-    HIGH_WATER_EVENTS = 100000,
-    HEARTBEAT_INTERVAL_MS = 1000,
-    HEARTBEAT_TIMEOUT_MS = 10000,
-    RECONNECT_INTERVAL_MS = 20,
-    RECONNECT_INTERVAL_MAX_MS = 1000,
-    GOODBYE_LINGER_MS = 500,
 };
 
 static const char IPC_SCHEME[] = "ipc://";
@@ -30,6 +24,8 @@ struct bus_socket {
     struct bus *bus;
     void *zmq;
     enum bus_kind kind;
+    bool
+        is_due; /* something may have come: its edge was seen, or may have been by a call of ours */
     bool is_paused;
     void *monitor;    /* of a tcp endpoint bound here: who fails in the handshake */
     char *bound_path; /* of an ipc endpoint: libzmq leaves the file behind */
@@ -40,7 +36,8 @@ struct bus_socket {
 struct bus {
     void *context;
     struct loop *loop;
-    struct bus_gate gate;           /* of the endpoints bound here */
+    struct bus_gate gate; /* of the endpoints bound here */
+    bool is_gate_due;
     struct bus_keys keys;           /* of tcp endpoints */
     struct bus_listener *listeners; /* made ahead */
     struct bus_socket *sockets;
@@ -53,6 +50,8 @@ static const int zmq_types[] = {
 
 static void on_turn(void *state);
 static void on_edge(void *state);
+static void on_gate_edge(void *state);
+static void on_monitor_edge(void *state);
 
 int bus_create(struct loop *loop, struct bus **out)
 {
@@ -95,70 +94,9 @@ void bus_destroy(struct bus *bus)
     free(bus);
 }
 
-static int set_option(struct bus_socket *socket, int option, int value)
-{
-    return zmq_setsockopt(socket->zmq, option, &value, sizeof value) < 0 ? -errno : 0;
-}
-
 static bool is_router(const struct bus_socket *socket)
 {
     return socket->kind == BUS_ROUTER || socket->kind == BUS_CONTROL;
-}
-
-static int send_high_water(enum bus_kind kind)
-{
-    switch (kind) {
-    case BUS_DEALER:
-        return BUS_HIGH_WATER_BATCHES;
-    case BUS_ROUTER:
-    case BUS_CONTROL:
-        return HIGH_WATER_REPLIES;
-    default:
-        return HIGH_WATER_EVENTS;
-    }
-}
-
-static int receive_high_water(enum bus_kind kind)
-{
-    switch (kind) {
-    case BUS_DEALER:
-        return HIGH_WATER_REPLIES;
-    case BUS_ROUTER:
-    case BUS_CONTROL:
-        return BUS_HIGH_WATER_BATCHES;
-    default:
-        return HIGH_WATER_EVENTS;
-    }
-}
-
-static int set_options(struct bus_socket *socket)
-{
-    const struct {
-        int option, value;
-    } common[] = {
-        {ZMQ_LINGER, socket->kind == BUS_DEALER ? GOODBYE_LINGER_MS : 0},
-        {ZMQ_IMMEDIATE,
-         socket->kind != BUS_SUB}, /* it would drop what a SUB has not read when its peer leaves */
-        {ZMQ_SNDHWM, send_high_water(socket->kind)},
-        {ZMQ_RCVHWM, receive_high_water(socket->kind)},
-        {ZMQ_RECONNECT_IVL, RECONNECT_INTERVAL_MS},
-        {ZMQ_RECONNECT_IVL_MAX, RECONNECT_INTERVAL_MAX_MS},
-    };
-    for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
-        int result = set_option(socket, common[i].option, common[i].value);
-        if (result < 0)
-            return result;
-    }
-    bool takes_words = socket->kind == BUS_CONTROL || socket->kind == BUS_XPUB;
-    int64_t message_max = takes_words ? BUS_REQUEST_MAX : BUS_MESSAGE_MAX;
-    if (zmq_setsockopt(socket->zmq, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) < 0)
-        return -errno;
-    if (socket->kind == BUS_XPUB) /* tell of every subscriber, not only of every new topic */
-        return set_option(socket, ZMQ_XPUB_VERBOSER, 1);
-    if (!is_router(socket))
-        return 0;
-    int result = set_option(socket, ZMQ_ROUTER_MANDATORY, 1);
-    return result < 0 ? result : set_option(socket, ZMQ_ROUTER_HANDOVER, 1);
 }
 
 bool bus_is_local(const char *endpoint)
@@ -166,26 +104,21 @@ bool bus_is_local(const char *endpoint)
     return strncmp(endpoint, IPC_SCHEME, strlen(IPC_SCHEME)) == 0;
 }
 
-/* Between hosts only. On one host the kernel tells of a peer that is gone; a heartbeat would break
- * the connection of one that was merely stopped or busy, and libzmq 4.3.4 aborts when that finds
- * its input at the high-water mark (assertion in stream_engine_base.cpp). */
-static int set_heartbeat(struct bus_socket *socket, const char *endpoint)
-{
-    if (bus_is_local(endpoint))
-        return 0;
-    int result = set_option(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS);
-    return result < 0 ? result : set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
-}
-
-static int watch(struct bus *bus, void *zmq)
+static int watch(struct bus *bus, void *zmq, loop_fn on_readable, void *state)
 {
     int descriptor;
     size_t size = sizeof descriptor;
     if (zmq_getsockopt(zmq, ZMQ_FD, &descriptor, &size) < 0)
         return -errno;
-    int result = loop_add_reader(bus->loop, descriptor, on_edge, bus);
+    int result = loop_add_reader(bus->loop, descriptor, on_readable, state);
     loop_again(bus->loop); /* what is there already makes no edge */
     return result;
+}
+
+static int watch_socket(struct bus_socket *socket)
+{
+    socket->is_due = true;
+    return watch(socket->bus, socket->zmq, on_edge, socket);
 }
 
 static int socket_create(struct bus *bus, enum bus_kind kind, const char *endpoint,
@@ -201,9 +134,7 @@ static int socket_create(struct bus *bus, enum bus_kind kind, const char *endpoi
         .state = state,
         .zmq = zmq_socket(bus->context, zmq_types[kind]),
     };
-    int result = socket->zmq ? set_options(socket) : -errno;
-    if (result == 0)
-        result = set_heartbeat(socket, endpoint);
+    int result = socket->zmq ? bus_options_set(socket->zmq, kind, bus_is_local(endpoint)) : -errno;
     if (result < 0) {
         if (socket->zmq)
             zmq_close(socket->zmq);
@@ -223,7 +154,8 @@ static int open_gate(struct bus *bus)
     bus->gate.clients = bus->keys.clients;
     bus->gate.n_clients = bus->keys.n_clients;
     int result = bus_gate_open(bus->context, &bus->gate);
-    return result < 0 ? result : watch(bus, bus->gate.zmq);
+    bus->is_gate_due = true;
+    return result < 0 ? result : watch(bus, bus->gate.zmq, on_gate_edge, bus);
 }
 
 /* Who may connect is asked of the gate. Without a loop nobody would answer: that is for tests,
@@ -242,7 +174,7 @@ static int guard(struct bus *bus, struct bus_socket *socket, const char *endpoin
     result = bus_curve_listen(socket->zmq, bus->keys.own);
     if (result == 0)
         result = bus_curve_watch(bus->context, socket->zmq, &socket->monitor);
-    return result < 0 ? result : watch(bus, socket->monitor);
+    return result < 0 ? result : watch(bus, socket->monitor, on_monitor_edge, bus);
 }
 
 int bus_listen(struct bus *bus, const char *endpoint)
@@ -256,7 +188,7 @@ static int use_listener(struct bus *bus, struct bus_socket *socket, const char *
     int descriptor = bus_is_local(endpoint)
                          ? bus_listen_take(&bus->listeners, endpoint + strlen(IPC_SCHEME))
                          : -1;
-    return descriptor < 0 ? 0 : set_option(socket, ZMQ_USE_FD, descriptor);
+    return descriptor < 0 ? 0 : bus_options_set_one(socket->zmq, ZMQ_USE_FD, descriptor);
 }
 
 int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_message_fn on_message,
@@ -273,7 +205,7 @@ int bus_bind(struct bus *bus, enum bus_kind kind, const char *endpoint, bus_mess
         return -errno;
     if (bus_is_local(endpoint))
         (*out)->bound_path = strdup(endpoint + strlen(IPC_SCHEME));
-    return bus->loop ? watch(bus, (*out)->zmq) : 0;
+    return bus->loop ? watch_socket(*out) : 0;
 }
 
 int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const char *identity,
@@ -290,11 +222,12 @@ int bus_connect(struct bus *bus, enum bus_kind kind, const char *endpoint, const
         return result;
     if (zmq_connect((*out)->zmq, endpoint) < 0)
         return -errno;
-    return bus->loop ? watch(bus, (*out)->zmq) : 0;
+    return bus->loop ? watch_socket(*out) : 0;
 }
 
 int bus_reconnect(struct bus_socket *socket, const char *endpoint)
 {
+    socket->is_due = true;
     if (zmq_disconnect(socket->zmq, endpoint) < 0 && errno != ENOENT)
         return -errno;
     return zmq_connect(socket->zmq, endpoint) < 0 ? -errno : 0;
@@ -325,6 +258,7 @@ int bus_subscribe(struct bus_socket *socket, const char *prefix)
 
 static int send_frame(struct bus_socket *socket, const void *bytes, size_t size, int flags)
 {
+    socket->is_due = true; /* sending reads the socket's commands, also where it fails */
     while (zmq_send(socket->zmq, bytes, size, ZMQ_DONTWAIT | flags) < 0) {
         if (errno != EINTR)
             return -errno;
@@ -335,6 +269,7 @@ static int send_frame(struct bus_socket *socket, const void *bytes, size_t size,
 /* Sending reads the socket's commands, and with them the edge of what has arrived: look again. */
 static void look_again(struct bus_socket *socket)
 {
+    socket->is_due = true;
     if (socket->bus->loop)
         loop_again(socket->bus->loop);
 }
@@ -438,21 +373,18 @@ static void give_message(struct bus_socket *socket, struct frames *frames)
     socket->on_message(socket->state, &message);
 }
 
-static bool is_readable(struct bus_socket *socket)
-{
-    int events;
-    size_t size = sizeof events;
-    return zmq_getsockopt(socket->zmq, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
-}
-
-/* Gives up to 'n_max' messages; returns how many. */
+/* Gives up to 'n_max' messages; returns how many. Where nothing is left, receiving has read all of
+ * the socket's commands, and what comes from then on makes an edge. */
 static int drain(struct bus_socket *socket, int n_max)
 {
     int n = 0;
-    while (n < n_max && !socket->is_paused && is_readable(socket)) {
+    while (n < n_max && !socket->is_paused) {
         struct frames frames;
-        if (frames_receive(socket, &frames) < 0)
+        int result = frames_receive(socket, &frames);
+        if (result < 0) {
+            socket->is_due = result != -EAGAIN;
             break;
+        }
         give_message(socket, &frames);
         frames_release(&frames);
         n++;
@@ -462,20 +394,39 @@ static int drain(struct bus_socket *socket, int n_max)
 
 static void on_edge(void *state)
 {
-    struct bus *bus = state;
-    loop_again(bus->loop); /* the turn before blocking drains */
+    struct bus_socket *socket = state;
+    socket->is_due = true;
+    loop_again(socket->bus->loop); /* the turn before blocking drains */
 }
 
+static void on_gate_edge(void *state)
+{
+    struct bus *bus = state;
+    bus->is_gate_due = true;
+    loop_again(bus->loop);
+}
+
+static void on_monitor_edge(void *state)
+{
+    struct bus *bus = state;
+    loop_again(bus->loop);
+}
+
+/* Each question that is asked of a socket in vain is two system calls: only those are asked that
+ * may have something. */
 static void on_turn(void *state)
 {
     struct bus *bus = state;
-    bus_gate_serve(&bus->gate);
+    if (bus->is_gate_due)
+        bus->is_gate_due = bus_gate_serve(&bus->gate);
+    if (bus->is_gate_due)
+        loop_again(bus->loop);
     for (struct bus_socket *socket = bus->sockets; socket; socket = socket->next)
         if (socket->monitor)
             for (uint64_t n = bus_curve_count(socket->monitor); n > 0; n--)
                 bus_gate_refuse(&bus->gate, "a peer without the keys was refused");
     for (struct bus_socket *socket = bus->sockets; socket; socket = socket->next)
-        if (drain(socket, MESSAGES_A_TURN) > 0)
+        if (socket->is_due && drain(socket, MESSAGES_A_TURN) > 0)
             loop_again(bus->loop); /* until a turn finds nothing */
 }
 

@@ -6,11 +6,11 @@
  *     bus_destroy(bus);
  *
  * ZMQ_FD is edge-triggered: it becomes readable once for many messages, and sending can consume the
- * edge. The bus therefore asks ZMQ_EVENTS of every socket before the loop blocks, and drains up to
- * a bounded number a turn. All sockets: IMMEDIATE (but SUB), ROUTER_MANDATORY, ROUTER_HANDOVER,
- * MAXMSGSIZE, heartbeats (but ipc), explicit high-water marks. To an ipc endpoint bound here only
- * processes of our own user and of root can connect, to a tcp endpoint only those with a key on our
- * list (bus/bus_gate.h, bus/bus_key.h). Not thread-safe. */
+ * edge. The bus therefore drains a socket whose edge was seen, or that has sent, before the loop
+ * blocks: up to a bounded number a turn, until there is nothing. All sockets: IMMEDIATE (but SUB),
+ * ROUTER_MANDATORY, ROUTER_HANDOVER, MAXMSGSIZE, heartbeats (but ipc), explicit high-water marks.
+ * To an ipc endpoint bound here only processes of our own user and of root can connect, to a tcp
+ * endpoint only those with a key on our list (bus/bus_gate.h, bus/bus_key.h). Not thread-safe. */
 #ifndef WANMETER_COMMON_BUS_H
 #define WANMETER_COMMON_BUS_H
 

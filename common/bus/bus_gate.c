@@ -169,14 +169,18 @@ static void serve_ipc(struct bus_gate *gate, const struct frame frames[QUESTION_
     answer(gate, frames, "400", "");
 }
 
-void bus_gate_serve(struct bus_gate *gate)
+bool bus_gate_serve(struct bus_gate *gate)
 {
     struct frame frames[QUESTION_FRAMES];
-    for (int i = 0; gate->zmq && i < QUESTIONS_A_TURN && receive_question(gate, frames); i++)
+    for (int i = 0; i < QUESTIONS_A_TURN; i++) {
+        if (!receive_question(gate, frames))
+            return errno == EINTR;
         if (strcmp(frames[MECHANISM].bytes, "CURVE") == 0)
             serve_curve(gate, frames);
         else
             serve_ipc(gate, frames);
+    }
+    return true;
 }
 
 bool bus_gate_peer(zmq_msg_t *message, uint32_t *uid, uint32_t *pid)

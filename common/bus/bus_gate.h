@@ -3,7 +3,7 @@
  *
  *     bus_gate_open(context, &gate);               before anything is bound
  *     bus_gate_guard(zmq_socket);                  before it is bound
- *     bus_gate_serve(&gate);                       once a turn: lets in, or not
+ *     bus_gate_serve(&gate);                       when somebody asks: lets in, or not
  *     bus_gate_peer(message, &uid, &pid);          who sent it, as the kernel says
  *     bus_gate_close(&gate);
  *
@@ -37,7 +37,9 @@ int bus_gate_guard(void *zmq_socket);
 
 /* Somebody did not get in: counted, and said now and then. */
 void bus_gate_refuse(struct bus_gate *gate, const char *who);
-void bus_gate_serve(struct bus_gate *gate);
+
+/* True: there may be more to answer. */
+bool bus_gate_serve(struct bus_gate *gate);
 
 /* False: it came by a socket that is not guarded. */
 bool bus_gate_peer(zmq_msg_t *message, uint32_t *uid, uint32_t *pid);
