@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
-enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
+enum { PROTOCOL_ICMPV6 = 58 };
 
 static uint8_t paired_type_ipv6(uint8_t type)
 {
@@ -40,14 +40,9 @@ static uint8_t paired_type(uint8_t protocol, uint8_t type)
     }
 }
 
-static bool is_icmp(uint8_t protocol)
-{
-    return protocol == PROTOCOL_ICMP || protocol == PROTOCOL_ICMPV6;
-}
-
-/* The type that the low end sends: requests of one end are another connection than those of the
- * other. Where an end talks to itself, the greater type stands for the pair. */
-static __attribute__((noinline)) uint16_t icmp_of(const struct packet *packet, bool is_high)
+/* Requests of one end are another connection than those of the other. Where an end talks to itself,
+ * the greater type stands for the pair. */
+uint16_t tuple_icmp(const struct packet *packet, bool is_high)
 {
     uint8_t protocol = packet->protocol, type = packet->icmp_type;
     uint8_t other = paired_type(protocol, type);
@@ -56,35 +51,6 @@ static __attribute__((noinline)) uint16_t icmp_of(const struct packet *packet, b
     else if (is_high)
         type = other;
     return (uint16_t)(type << 8 | packet->icmp_code);
-}
-
-static_assert(offsetof(struct packet, destination_address) ==
-                  offsetof(struct packet, source_address) + 16,
-              "the ends' addresses lie together");
-static_assert(offsetof(struct packet, destination_port) == offsetof(struct packet, source_port) + 2,
-              "and their ports");
-
-/* Which end is the lower one cannot be predicted, so nothing branches by it. The last eight bytes
- * are made in a register: what follows, a hash, reads them at once. */
-void tuple_of_packet(const struct packet *packet, struct tuple *tuple)
-{
-    unsigned marks = packet->marks;
-    bool is_high = marks & PACKET_MARK_SOURCE_IS_HIGH;
-    uint32_t ports;
-    memcpy(&ports, (const uint8_t *)packet + offsetof(struct packet, source_port), sizeof ports);
-    ports = is_high ? ports >> 16 | ports << 16 : ports;
-    if (is_icmp(packet->protocol))
-        ports = (ports & UINT16_MAX) | (uint32_t)icmp_of(packet, is_high) << 16;
-    uint64_t ip_version = marks & PACKET_MARK_IPV6 ? 6 : 4;
-    uint64_t has_ports = (marks & PACKET_MARK_PORTS) != 0;
-    uint64_t tail = ports | (uint64_t)packet->zone << 32 | (uint64_t)packet->protocol << 48 |
-                    ip_version << 56 | has_ports << 60;
-
-    const uint8_t *source = (const uint8_t *)packet + offsetof(struct packet, source_address);
-    size_t low = is_high ? 16 : 0;
-    memcpy(tuple->low_address, source + low, 16);
-    memcpy(tuple->high_address, source + 16 - low, 16);
-    memcpy((uint8_t *)tuple + offsetof(struct tuple, low_port), &tail, sizeof tail);
 }
 
 bool tuple_inner_is_high(const struct packet_inner *inner)

@@ -4,14 +4,17 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "tracker/connection_table/mapping.h"
 
-enum { BUCKETS_MIN = 64, TAG_WORDS = 3 };
+enum { BUCKETS_MIN = 64, ALL_SLOTS = (1 << BUCKET_SLOTS) - 1 };
 
 static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
-static_assert(offsetof(struct bucket, next) == BUCKET_SLOTS * sizeof(uint16_t),
-              "the third word of tags ends with 'next'");
+static_assert(offsetof(struct bucket, tags) == 0 && BUCKET_SLOTS <= 16,
+              "two vectors hold the tags");
 
 /* Entry 'slot' of 'bucket'. */
 struct position {
@@ -73,22 +76,22 @@ static uint16_t hash_tag(uint64_t hash)
     return tag == 0 ? 1 : tag;
 }
 
-/* The top bit of each 16-bit lane of 'word' that equals 'tag'. Above a lane that does, a lane may
- * be marked that does not: whoever asks compares the tuple anyway. */
-static uint64_t lanes_equal(uint64_t word, uint16_t tag)
+/* A bit for each slot that has the tag. One comparison of all ten: where the matching one lies
+ * cannot be predicted, so nothing branches by it. */
+static unsigned bucket_match(const struct bucket *bucket, uint16_t tag)
 {
-    const uint64_t ones = 0x0001000100010001;
-    uint64_t difference = word ^ (ones * tag);
-    return (difference - ones) & ~difference & (ones << 15);
-}
-
-/* The slots of 4 * 'word' and after that may have 'tag', as the top bits of lanes. */
-static inline uint64_t bucket_match(const struct bucket *bucket, unsigned word, uint16_t tag)
-{
-    uint64_t lanes;
-    memcpy(&lanes, (const uint8_t *)bucket + word * sizeof(lanes), sizeof(lanes));
-    uint64_t matches = lanes_equal(lanes, tag);
-    return word == TAG_WORDS - 1 ? matches & 0x80008000 : matches; /* the upper are 'next' */
+#ifdef __SSE2__
+    const __m128i *lanes = (const __m128i *)(const void *)bucket;
+    const __m128i wanted = _mm_set1_epi16((short)tag);
+    __m128i low = _mm_cmpeq_epi16(_mm_load_si128(lanes), wanted);
+    __m128i high = _mm_cmpeq_epi16(_mm_load_si128(lanes + 1), wanted);
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high)) & ALL_SLOTS;
+#else
+    unsigned matches = 0;
+    for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
+        matches |= (unsigned)(bucket->tags[slot] == tag) << slot;
+    return matches;
+#endif
 }
 
 uint32_t connection_index_find(const struct connection_index *index, const struct tuple *tuple,
@@ -97,14 +100,10 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
     uint16_t tag = hash_tag(hash);
     const struct bucket *bucket = connection_index_bucket(index, hash);
     for (; bucket != NULL; bucket = bucket_next(index, bucket)) {
-        for (unsigned word = 0; word < TAG_WORDS; word++) {
-            uint64_t matches = bucket_match(bucket, word, tag);
-            for (; matches != 0; matches &= matches - 1) {
-                unsigned slot = word * 4 + (unsigned)__builtin_ctzll(matches) / 16;
-                uint32_t place = bucket->places[slot];
-                if (bucket->tags[slot] == tag && connection_slab_has(index->slab, place, tuple))
-                    return place;
-            }
+        for (unsigned matches = bucket_match(bucket, tag); matches != 0; matches &= matches - 1) {
+            uint32_t place = bucket->places[__builtin_ctz(matches)];
+            if (connection_slab_has(index->slab, place, tuple))
+                return place;
         }
     }
     return CONNECTION_NOWHERE;
@@ -113,13 +112,8 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
 uint32_t connection_index_candidate(const struct connection_index *index, uint64_t hash)
 {
     const struct bucket *bucket = connection_index_bucket(index, hash);
-    uint16_t tag = hash_tag(hash);
-    for (unsigned word = 0; word < TAG_WORDS; word++) {
-        uint64_t matches = bucket_match(bucket, word, tag);
-        if (matches != 0)
-            return bucket->places[word * 4 + (unsigned)__builtin_ctzll(matches) / 16];
-    }
-    return CONNECTION_NOWHERE;
+    unsigned matches = bucket_match(bucket, hash_tag(hash));
+    return matches != 0 ? bucket->places[__builtin_ctz(matches)] : CONNECTION_NOWHERE;
 }
 
 static unsigned bucket_count(const struct bucket *bucket)

@@ -77,14 +77,9 @@ static inline void connection_slab_tuple(const struct connection_slab *slab, uin
                                          struct tuple *tuple)
 {
     const struct short_tuple *kept = &slab->entries[place].tuple;
-    *tuple = (struct tuple){
-        .low_port = kept->low_port,
-        .high_port = kept->high_port,
-        .zone = kept->zone,
-        .protocol = kept->protocol,
-        .ip_version = kept->ip_version,
-        .has_ports = kept->has_ports,
-    };
+    memset(tuple, 0, TUPLE_ADDRESSES_SIZE);
+    memcpy((uint8_t *)tuple + offsetof(struct tuple, low_port),
+           (const uint8_t *)kept + offsetof(struct short_tuple, low_port), TUPLE_TAIL_SIZE);
     if (kept->ip_version == 6) {
         memcpy(tuple->low_address, slab->ipv6[place].low_address, 16);
         memcpy(tuple->high_address, slab->ipv6[place].high_address, 16);
