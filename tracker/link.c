@@ -22,16 +22,17 @@ enum {
 /* One direction of a WAN. */
 struct link {
     struct overhead model;
-    bool is_plain; /* the model alone decides */
-    uint16_t mtu;  /* 0: not known */
-    uint32_t unit; /* 64ths of a byte that the model's parts are; 64: it costs whole bytes */
+    bool is_plain;      /* the model alone decides */
+    uint16_t plain_max; /* L3 bytes up to which it does of every packet, and 'billed' has a place */
+    uint16_t mtu;       /* 0: not known */
+    uint32_t unit;      /* 64ths of a byte that the model's parts are; 64: it costs whole bytes */
     const struct header_compression *estimate;
     struct vj *vj;
     uint16_t billed[SHORT_MAX]; /* bytes, by L3 bytes, of a plain link; 0: not reckoned yet */
 };
 
 struct link_table {
-    struct link (*links)[DIRECTION_N]; /* by WAN; 0: none */
+    struct link *links; /* by WAN (0: none) and direction */
     size_t n_wans;
 };
 
@@ -66,6 +67,8 @@ static int make_link(const struct config *config, uint16_t wan, unsigned directi
         return -EINVAL; /* config_check() refuses it */
     link->unit = PARTS / parts;
     link->is_plain = !link->vj && !link->estimate && link->unit == PARTS;
+    if (link->is_plain)
+        link->plain_max = link->mtu && link->mtu < SHORT_MAX ? link->mtu : SHORT_MAX - 1;
     return result;
 }
 
@@ -75,11 +78,12 @@ int link_table_create(const struct config *config, struct link_table **out)
     if (!links)
         return -ENOMEM;
     links->n_wans = config->n_wans + 1;
-    links->links = calloc(links->n_wans, sizeof *links->links);
+    links->links = calloc(links->n_wans * DIRECTION_N, sizeof *links->links);
     int result = links->links ? 0 : -ENOMEM;
     for (uint16_t wan = 0; result == 0 && wan < links->n_wans; wan++)
         for (unsigned direction = 0; result == 0 && direction < DIRECTION_N; direction++)
-            result = make_link(config, wan, direction, &links->links[wan][direction]);
+            result =
+                make_link(config, wan, direction, &links->links[wan * DIRECTION_N + direction]);
     if (result < 0) {
         link_table_destroy(links);
         return result;
@@ -94,7 +98,7 @@ void link_table_destroy(struct link_table *links)
         return;
     for (size_t wan = 0; links->links && wan < links->n_wans; wan++)
         for (unsigned direction = 0; direction < DIRECTION_N; direction++)
-            free(links->links[wan][direction].vj);
+            free(links->links[wan * DIRECTION_N + direction].vj);
     free(links->links);
     free(links);
 }
@@ -105,16 +109,16 @@ void link_table_write(const struct link_table *links, struct memory *memory)
 {
     for (size_t wan = 0; wan < links->n_wans; wan++)
         for (unsigned direction = 0; direction < DIRECTION_N; direction++)
-            if (links->links[wan][direction].vj)
-                vj_write(links->links[wan][direction].vj, memory);
+            if (links->links[wan * DIRECTION_N + direction].vj)
+                vj_write(links->links[wan * DIRECTION_N + direction].vj, memory);
 }
 
 bool link_table_read(struct link_table *links, struct memory_reader *reader)
 {
     for (size_t wan = 0; wan < links->n_wans; wan++)
         for (unsigned direction = 0; direction < DIRECTION_N; direction++)
-            if (links->links[wan][direction].vj &&
-                !vj_read(links->links[wan][direction].vj, reader))
+            if (links->links[wan * DIRECTION_N + direction].vj &&
+                !vj_read(links->links[wan * DIRECTION_N + direction].vj, reader))
                 return false;
     return true;
 }
@@ -178,7 +182,7 @@ static uint32_t compressed_bytes(struct link *link, const struct packet *packet,
 static struct link *link_of(const struct link_table *links, const struct packet *packet)
 {
     assert(packet->wan < links->n_wans);
-    return &links->links[packet->wan][packet->direction];
+    return &links->links[packet->wan * DIRECTION_N + packet->direction];
 }
 
 bool link_table_remembers(const struct link_table *links, const struct packet *packet)
@@ -222,13 +226,27 @@ static bool may_be_merged(const struct link *link, const struct packet *packet,
            (receiver_mss && packet->l3_bytes > (uint32_t)IPV4_HEADER + TCP_HEADER + receiver_mss);
 }
 
+/* Not reckoned yet, or long. */
+static __attribute__((noinline)) bool charge_plain_slowly(struct link *link,
+                                                          const struct packet *packet,
+                                                          uint16_t receiver_mss,
+                                                          uint64_t *billed_bytes)
+{
+    if (!link->is_plain || may_be_merged(link, packet, receiver_mss))
+        return false;
+    *billed_bytes = plain_bytes(link, packet->l3_bytes);
+    return true;
+}
+
 bool link_table_charge_plain(struct link_table *links, const struct packet *packet,
                              uint16_t receiver_mss, uint64_t *billed_bytes)
 {
     struct link *link = link_of(links, packet);
-    if (!link->is_plain || may_be_merged(link, packet, receiver_mss))
-        return false;
-    *billed_bytes = plain_bytes(link, packet->l3_bytes);
+    uint32_t l3_bytes = packet->l3_bytes;
+    bool is_within = !receiver_mss || l3_bytes <= (uint32_t)IPV4_HEADER + TCP_HEADER + receiver_mss;
+    if (l3_bytes > link->plain_max || !is_within || !link->billed[l3_bytes])
+        return charge_plain_slowly(link, packet, receiver_mss, billed_bytes);
+    *billed_bytes = link->billed[l3_bytes];
     return true;
 }
 
