@@ -99,40 +99,44 @@ static __attribute__((noinline)) void on_aside(struct tracker *tracker, const st
         flow_table_add_shadow(tracker->flows, packet, key);
 }
 
-static void charge_flow(struct tracker *tracker, const struct packet *packet,
-                        const struct flow_key *key, struct charge *charge)
+/* These return what they charge: so that of a flow's packet nothing of it is put into memory. */
+static struct charge charge_flow(struct tracker *tracker, const struct packet *packet,
+                                 const struct flow_key *key, struct charge charge)
 {
     struct flow_charge flow;
     flow_table_add(tracker->flows, packet, key, &flow);
-    charge->class_index = flow.class_index;
-    charge->account = flow.account;
-    charge->billed_bytes = flow.billed_bytes;
+    charge.class_index = flow.class_index;
+    charge.account = flow.account;
+    charge.billed_bytes = flow.billed_bytes;
+    return charge;
 }
 
 /* A packet that is in no flow. */
-static __attribute__((noinline)) void
-charge_class(struct tracker *tracker, const struct packet *packet, struct charge *charge)
+static __attribute__((noinline)) struct charge
+charge_class(struct tracker *tracker, const struct packet *packet, struct charge charge)
 {
     struct link_charge link;
     link_table_charge(tracker->links, packet, NULL, &link);
-    charge->billed_bytes = link.billed_bytes;
-    charge->account = packet->class_index == CLASS_ICMP_ERROR
-                          ? flow_table_account_about(tracker->flows, packet, &charge->wan)
-                          : account_of_packet(tracker->accounts, packet);
+    charge.billed_bytes = link.billed_bytes;
+    charge.account = packet->class_index == CLASS_ICMP_ERROR
+                         ? flow_table_account_about(tracker->flows, packet, &charge.wan)
+                         : account_of_packet(tracker->accounts, packet);
+    return charge;
 }
 
 /* A packet that was counted before: the mirror showed it twice. */
-static __attribute__((noinline)) void
-charge_copy(const struct tracker *tracker, const struct packet *packet, struct charge *charge)
+static __attribute__((noinline)) struct charge
+charge_copy(const struct tracker *tracker, const struct packet *packet, struct charge charge)
 {
-    charge->class_index = CLASS_DUPLICATE;
-    charge->account = account_of_packet(tracker->accounts, packet);
-    charge->billed_bytes = 0;
+    charge.class_index = CLASS_DUPLICATE;
+    charge.account = account_of_packet(tracker->accounts, packet);
+    charge.billed_bytes = 0;
+    return charge;
 }
 
-static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
+static void on_packet(struct tracker *tracker, const struct packet *packet,
+                      const struct flow_key *key)
 {
-    struct tracker *tracker = state;
     struct charge charge = {
         .wan = packet->wan,
         .class_index = packet->class_index,
@@ -148,12 +152,20 @@ static void on_packet(void *state, const struct packet *packet, const struct flo
         return;
     }
     if (is_copy)
-        charge_copy(tracker, packet, &charge);
+        charge = charge_copy(tracker, packet, charge);
     else if (packet->class_index == CLASS_CONNECTION)
-        charge_flow(tracker, packet, key, &charge);
+        charge = charge_flow(tracker, packet, key, charge);
     else
-        charge_class(tracker, packet, &charge);
+        charge = charge_class(tracker, packet, charge);
     meter_add(tracker->meter, packet, &charge);
+}
+
+static void on_packets(void *state, const struct merge_turn *turn)
+{
+    for (size_t i = 0; i < turn->n; i++) {
+        const struct merge_packet *next = merge_turn_at(turn, i);
+        on_packet(state, &next->packet, &next->key);
+    }
 }
 
 static void on_batch_end(void *state, const struct message *batch)
@@ -207,7 +219,7 @@ static int open_tables(struct tracker *tracker)
     if (flow_options.connections_max == 0)
         flow_options.connections_max = 1;
     struct merge_handlers handlers = {on_ahead,
-                                      on_packet,
+                                      on_packets,
                                       on_batch_end,
                                       tracker_is_pausing,
                                       tracker_on_set_aside,

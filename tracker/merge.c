@@ -328,30 +328,37 @@ static enum merge_result peek(struct merge *merge, struct input *input)
     return MERGE_MORE;
 }
 
+static void add_turn(struct input *input, const struct merge_turn *turn)
+{
+    struct totals sum = {0};
+    size_t size = 0;
+    for (size_t i = 0; i < turn->n; i++) {
+        const struct packet *packet = &turn->packets[i].packet;
+        bool is_counted = packet_is_counted(packet);
+        sum.packets += is_counted;
+        sum.l2_bytes += is_counted ? packet->l2_bytes : 0;
+        sum.l3_bytes += is_counted ? packet->l3_bytes : 0;
+        size += turn->packets[i].size;
+    }
+    input->applied.packets_into_next += turn->n;
+    input->applied.totals.packets += sum.packets;
+    input->applied.totals.l2_bytes += sum.l2_bytes;
+    input->applied.totals.l3_bytes += sum.l3_bytes;
+    input->taken_bytes += size;
+}
+
 /* Gives the stream's next 'n' packets, which are decoded. */
 static void give(struct merge *merge, struct input *input, size_t n)
 {
-    volatile struct hand_watch *watch = merge->handlers.watch;
-    const struct merge_packet *end = &input->ahead[input->next + n];
-    struct totals totals = input->applied.totals;
-    if (watch)
-        watch->worker = (uint32_t)(input - merge->inputs);
-    for (const struct merge_packet *ahead = end - n; ahead < end; ahead++) {
-        input->taken_bytes += ahead->size;
-        if (watch)
-            watch->packet = input->applied.packets_into_next;
-        input->applied.packets_into_next++;
-        if (packet_is_counted(&ahead->packet)) {
-            totals.packets++;
-            totals.l2_bytes += ahead->packet.l2_bytes;
-            totals.l3_bytes += ahead->packet.l3_bytes;
-        }
-        merge->handlers.on_packet(merge->handlers.state, &ahead->packet, &ahead->key);
-    }
-    input->applied.totals = totals;
+    const struct merge_turn turn = {&input->ahead[input->next], n, merge->handlers.watch,
+                                    input->applied.packets_into_next};
+    if (turn.watch)
+        turn.watch->worker = (uint32_t)(input - merge->inputs);
+    add_turn(input, &turn);
     input->next += n;
     if (input->taken_bytes > merge->taken_bytes_most)
         merge->taken_bytes_most = input->taken_bytes;
+    merge->handlers.on_packets(merge->handlers.state, &turn);
 }
 
 /* ---- all streams ---- */
@@ -387,6 +394,8 @@ static size_t n_in_turn(const struct merge *merge, size_t index)
         limit_ns = next_ns < limit_ns ? next_ns : limit_ns;
         is_before_equal = is_before_equal && (next_ns > limit_ns || index < i);
     }
+    if (limit_ns == INT64_MAX && is_before_equal) /* as of a lone stream */
+        return input->n_ahead - input->next;
     size_t end = input->next;
     for (; end < input->n_ahead; end++) {
         int64_t clock_ns = input->ahead[end].packet.clock_ns;

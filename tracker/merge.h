@@ -2,8 +2,9 @@
  *
  *     merge_create(n_streams, &handlers, &merge);
  *     merge_push(merge, stream_index, &message);     takes the message over
- *     merge_run(merge, n_packets_max);               gives on_packet what is next, as far as it is
- * known merge_destroy(merge);
+ *     merge_run(merge, n_packets_max);               gives on_packets what is next, as far
+ *                                                    as it is known
+ *     merge_destroy(merge);
  *
  * Each stream comes in order of its clock (the largest timestamp so far); a packet is next when no
  * other stream can still bring one that goes before it. Ties: the lower stream index first, within
@@ -36,11 +37,28 @@ struct merge_packet {
     size_t size; /* of its descriptor */
 };
 
+/* Packets of one stream whose turn it is, one after the other. */
+struct merge_turn {
+    const struct merge_packet *packets;
+    size_t n; /* MERGE_AHEAD_MAX at most */
+    volatile struct hand_watch *watch;
+    uint64_t first; /* the first one's number in its batch */
+};
+
+/* The 'i'th of them, noted as the one that is in hand now. */
+static inline const struct merge_packet *merge_turn_at(const struct merge_turn *turn, size_t i)
+{
+    if (turn->watch)
+        turn->watch->packet = turn->first + i;
+    return &turn->packets[i];
+}
+
 struct merge_handlers {
     /* Packets that are given soon, MERGE_AHEAD_MAX at most: makes their keys. Nothing of them
      * counts yet. */
     void (*on_ahead)(void *state, struct merge_packet *packets, size_t n);
-    void (*on_packet)(void *state, const struct packet *packet, const struct flow_key *key);
+    /* Each is taken by merge_turn_at(), in order. */
+    void (*on_packets)(void *state, const struct merge_turn *turn);
     /* A batch is wholly given: its losses and source totals are now due. Borrowed for the call. */
     void (*on_batch_end)(void *state, const struct message *batch);
     /* Asked after MERGE_AHEAD_MAX packets at the latest: is a commit point due, before any other?

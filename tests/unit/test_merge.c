@@ -38,11 +38,14 @@ static void on_ahead(void *state, struct merge_packet *packets, size_t n)
         packets[i].key = (struct flow_key){.hash = packets[i].packet.rss};
 }
 
-static void on_packet(void *state, const struct packet *packet, const struct flow_key *key)
+static void on_packets(void *state, const struct merge_turn *turn)
 {
-    assert_int_equal(key->hash, packet->rss);
     struct order *order = state;
-    order->items[order->n++] = packet->rss;
+    for (size_t i = 0; i < turn->n; i++) {
+        const struct merge_packet *next = merge_turn_at(turn, i);
+        assert_int_equal(next->key.hash, next->packet.rss);
+        order->items[order->n++] = next->packet.rss;
+    }
 }
 
 static void on_batch_end(void *state, const struct message *batch)
@@ -118,7 +121,7 @@ static const struct high_water nothing_applied = {
 
 static struct merge *begin(struct order *order)
 {
-    struct merge_handlers handlers = {on_ahead, on_packet, on_batch_end, never, NULL, order, NULL};
+    struct merge_handlers handlers = {on_ahead, on_packets, on_batch_end, never, NULL, order, NULL};
     struct merge *merge;
     *order = (struct order){0};
     assert_int_equal(merge_create(STREAMS, &handlers, &merge), 0);
@@ -272,7 +275,8 @@ static void test_what_was_applied_of_a_damaged_batch_is_not_skipped_in_the_next(
 {
     (void)state;
     static struct order order;
-    struct merge_handlers handlers = {on_ahead, on_packet, on_batch_end, never, NULL, &order, NULL};
+    struct merge_handlers handlers = {on_ahead, on_packets, on_batch_end, never,
+                                      NULL,     &order,     NULL};
     struct high_water mark = nothing_applied;
     mark.packets_into_next = 2;
     mark.totals = (struct totals){2, 120, 0};
@@ -338,11 +342,11 @@ static void on_set_aside(void *state, const struct message *batch, const struct 
     aside->n++;
 }
 
-static void ignore_packet(void *state, const struct packet *packet, const struct flow_key *key)
+static void ignore_packets(void *state, const struct merge_turn *turn)
 {
     (void)state;
-    (void)packet;
-    (void)key;
+    for (size_t i = 0; i < turn->n; i++)
+        merge_turn_at(turn, i);
 }
 
 static void ignore_ahead(void *state, struct merge_packet *packets, size_t n)
@@ -386,8 +390,8 @@ static void test_a_batch_that_is_set_aside_is_a_loss_of_what_was_not_applied_of_
     (void)state;
     struct aside aside = {0};
     struct hand_watch watch = {.worker = HAND_IS_EMPTY};
-    struct merge_handlers handlers = {ignore_ahead, ignore_packet, ignore_end, never,
-                                      on_set_aside, &aside,        &watch};
+    struct merge_handlers handlers = {ignore_ahead, ignore_packets, ignore_end, never,
+                                      on_set_aside, &aside,         &watch};
     struct high_water applied = {.stream = {.producer = "capture-0", .epoch = 1},
                                  .seq = 0,
                                  .packets_into_next = 1,
