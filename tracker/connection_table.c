@@ -102,13 +102,19 @@ struct connection *connection_table_find(struct connection_table *table, const s
 }
 
 /* A tuple is in the table once: the entry that has it is the one. */
+struct connection *connection_table_near(struct connection_table *table, const struct tuple *tuple,
+                                         uint32_t near)
+{
+    bool is_it = near != CONNECTION_NOWHERE && connection_slab_has(&table->slab, near, tuple);
+    return is_it ? &table->slab.entries[near] : NULL;
+}
+
 struct connection *connection_table_find_near(struct connection_table *table,
                                               const struct tuple *tuple, uint64_t hash,
                                               uint32_t near)
 {
-    if (near != CONNECTION_NOWHERE && connection_slab_has(&table->slab, near, tuple))
-        return &table->slab.entries[near];
-    return connection_table_find(table, tuple, hash);
+    struct connection *connection = connection_table_near(table, tuple, near);
+    return connection ? connection : connection_table_find(table, tuple, hash);
 }
 
 struct connection *connection_table_add(struct connection_table *table, const struct tuple *tuple,

@@ -285,6 +285,10 @@ struct connection *connection_table_find_near(struct connection_table *table,
                                               const struct tuple *tuple, uint64_t hash,
                                               uint32_t near);
 
+/* What was asked for then, if it has the tuple; NULL: a find may yet find it elsewhere. */
+struct connection *connection_table_near(struct connection_table *table, const struct tuple *tuple,
+                                         uint32_t near);
+
 /* A zeroed entry with this tuple (which is not in the table) and no timer. NULL: connections_max
  * are in it, or 1,280 where this one would be looked for: a lookup never reads more than 128 cache
  * lines of the index. */

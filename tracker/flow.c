@@ -52,6 +52,7 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
         flow_table_destroy(flows);
         return result;
     }
+    flows->has_short_way = !flows->helpers && !flows->sink.on_event;
     *out = flows;
     return 0;
 }
@@ -233,8 +234,8 @@ charge_closely(struct flow_table *flows, struct connection *connection, unsigned
     return charge.billed_bytes;
 }
 
-static uint64_t charge_for(struct flow_table *flows, struct connection *connection,
-                           unsigned direction, const struct packet *packet)
+uint64_t flow_charge_for(struct flow_table *flows, struct connection *connection,
+                         unsigned direction, const struct packet *packet)
 {
     uint16_t receiver_mss = 0;
     uint64_t billed_bytes;
@@ -268,8 +269,8 @@ begin_record(struct flow_table *flows, struct connection *connection, const stru
     connection->interim_ns = next_interim_ns(flows, id, packet->clock_ns);
 }
 
-static void count(struct flow_table *flows, struct connection *connection, unsigned direction,
-                  const struct packet *packet, uint64_t billed_bytes)
+void flow_count(struct flow_table *flows, struct connection *connection, unsigned direction,
+                const struct packet *packet, uint64_t billed_bytes)
 {
     if (flow_counters_are_zero(connection))
         begin_record(flows, connection, packet);
@@ -378,8 +379,11 @@ charge_overflow(struct flow_table *flows, const struct packet *packet, struct fl
     };
 }
 
-enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
-                                const struct flow_key *key, struct flow_charge *charge)
+/* A packet that may do anything; out of the way of those that go on. */
+static __attribute__((noinline)) enum flow_result add_any(struct flow_table *flows,
+                                                          const struct packet *packet,
+                                                          const struct flow_key *key,
+                                                          struct flow_charge *charge)
 {
     struct step *step = &flows->step;
     struct flow_key room;
@@ -393,8 +397,8 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
     struct connection *connection = step->connection;
     if (connection->account_changes != flows->account_changes)
         flow_renew_account(flows, connection, packet->clock_ns);
-    charge->billed_bytes = charge_for(flows, connection, step->direction, packet);
-    count(flows, connection, step->direction, packet, charge->billed_bytes);
+    charge->billed_bytes = flow_charge_for(flows, connection, step->direction, packet);
+    flow_count(flows, connection, step->direction, packet, charge->billed_bytes);
     take_effect(flows, step);
     if (flows->helpers)
         flow_use_up_expectation(flows, packet);
@@ -406,6 +410,19 @@ enum flow_result flow_table_add(struct flow_table *flows, const struct packet *p
     charge->class_index = connection->class_index;
     leave(flows, step);
     return FLOW_COUNTED;
+}
+
+/* What the rest of the way writes to has an address, so it is not the caller's 'charge', which then
+ * stays in registers on the short way. */
+enum flow_result flow_table_add(struct flow_table *flows, const struct packet *packet,
+                                const struct flow_key *key, struct flow_charge *charge)
+{
+    if (flow_go_on(flows, packet, key, charge))
+        return FLOW_COUNTED;
+    struct flow_charge any;
+    enum flow_result result = add_any(flows, packet, key, &any);
+    *charge = any;
+    return result;
 }
 
 void flow_table_note_opening(struct flow_table *flows, const struct packet *packet)

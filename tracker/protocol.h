@@ -57,6 +57,12 @@ static inline void protocol_see_direction(struct connection *connection, unsigne
         connection->state = connection->state == STATE_NONE ? STATE_FIRST : STATE_MULTIPLE;
 }
 
+/* protocol_tcp.c: as on_packet(), of what most segments are: they acknowledge and may have data or
+ * a FIN, are within the window, and go on with a connection in ESTABLISHED to TIME_WAIT. True: that
+ * accepts it. False: it is another; nothing was done. */
+bool protocol_tcp_go_on(const struct protocol_context *context, struct connection *connection,
+                        unsigned direction, const struct packet *packet, int64_t *timeout_ns);
+
 /* protocol_sctp.c: of a connection of which only the state is known. */
 void protocol_sctp_restore(struct connection *connection);
 

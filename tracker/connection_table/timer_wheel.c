@@ -208,7 +208,8 @@ static void reference_add(struct timer_wheel *wheel, struct connection *connecti
     wheel_file(wheel, connection, is_first ? first_look_ticks : horizon_ticks);
 }
 
-void timer_wheel_set_earlier(struct timer_wheel *wheel, struct connection *connection)
+__attribute__((noinline)) void timer_wheel_set_earlier(struct timer_wheel *wheel,
+                                                       struct connection *connection)
 {
     if (timer_wheel_filed(wheel, connection) <= wheel->now)
         note_soon(wheel, connection_due_ns(connection));

@@ -2,6 +2,7 @@
 #ifndef WANMETER_TRACKER_FLOW_INTERNAL_H
 #define WANMETER_TRACKER_FLOW_INTERNAL_H
 
+#include "common/timeout_kind.h"
 #include "tracker/connection_table.h"
 #include "tracker/flow.h"
 #include "tracker/flow_label.h"
@@ -38,6 +39,7 @@ struct flow_table {
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
     struct flow_helpers *helpers; /* NULL: none */
+    bool has_short_way;           /* nothing wants to see every packet: flow_go_on.c */
     struct flow_label_table *flow_labels;
     struct ct_action outcome; /* of the rules, for the packet under way that opened its flow */
     struct connection_table *connections;
@@ -58,7 +60,28 @@ static inline bool flow_is_connection(const struct connection *connection)
 struct connection *flow_open(struct flow_table *flows, const struct flow_key *key,
                              const struct packet *packet);
 
+/* flow_go_on.c: the packet's whole way, where it is a short one; false: nothing was done. */
+bool flow_go_on(struct flow_table *flows, const struct packet *packet, const struct flow_key *key,
+                struct flow_charge *charge);
+
+/* flow.c: what the packet costs. */
+uint64_t flow_charge_for(struct flow_table *flows, struct connection *connection,
+                         unsigned direction, const struct packet *packet);
+
+void flow_count(struct flow_table *flows, struct connection *connection, unsigned direction,
+                const struct packet *packet, uint64_t billed_bytes);
+
 /* flow_judge.c: what the packet's protocol says. */
+
+/* The settings, with the timeouts that are in force for the connection. */
+const struct protocol_context *flow_context_of(struct flow_table *flows,
+                                               const struct connection *connection);
+
+/* When the flow is over now that a packet of it was accepted. 'timeout_ns' as in a step, not 0. */
+static inline int64_t flow_expiry(int64_t clock_ns, int64_t timeout_ns)
+{
+    return clock_ns + (timeout_ns > TIMEOUT_AT_ONCE_NS ? timeout_ns : 0);
+}
 
 /* FLOW_ORIGINAL or FLOW_REPLY. */
 unsigned flow_direction_of(const struct connection *connection, const struct packet *packet);

@@ -17,9 +17,8 @@ unsigned flow_direction_of(const struct connection *connection, const struct pac
     return flow_is_connection(connection) && !is_first_again ? FLOW_REPLY : FLOW_ORIGINAL;
 }
 
-/* With the timeouts that are in force for the connection. */
-static const struct protocol_context *context_of(struct flow_table *flows,
-                                                 const struct connection *connection)
+const struct protocol_context *flow_context_of(struct flow_table *flows,
+                                               const struct connection *connection)
 {
     if (connection->traits == TRAITS_NONE)
         return &flows->context;
@@ -38,7 +37,7 @@ static enum protocol_verdict ask_protocol(struct flow_table *flows, struct step 
     struct connection *connection = step->connection;
     unsigned direction = flow_is_connection(connection) ? step->direction : FLOW_ORIGINAL;
     return protocol_of(connection->tuple.protocol, connection->tuple.ip_version)
-        ->on_packet(context_of(flows, connection), connection, direction, packet,
+        ->on_packet(flow_context_of(flows, connection), connection, direction, packet,
                     &step->timeout_ns);
 }
 
@@ -155,8 +154,7 @@ void flow_apply(struct flow_table *flows, const struct step *step)
         step->verdict != VERDICT_CLOSE)
         see_first_reply(flows, step);
     if (step->timeout_ns)
-        connection->expires_ns =
-            clock_ns + (step->timeout_ns > TIMEOUT_AT_ONCE_NS ? step->timeout_ns : 0);
+        connection->expires_ns = flow_expiry(clock_ns, step->timeout_ns);
     else if (!flow_is_connection(connection) || connection->expires_ns == INT64_MAX)
         connection->expires_ns = clock_ns + flows->context.timeouts->untracked_ns;
 }

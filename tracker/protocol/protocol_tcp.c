@@ -259,10 +259,12 @@ static inline int64_t choose_timeout(const struct tcp_step *step)
     return timeout_ns;
 }
 
-static inline void set_state(struct connection *connection, enum tcp_state state)
+static inline void enter_state(const struct tcp_step *step, struct connection *connection)
 {
-    connection->protocol_state = (uint8_t)state;
-    connection->state = (uint8_t)(STATE_SYN_SENT + (state - TCP_SYN_SENT));
+    if (step->before != step->after && step->after == TCP_FIN_WAIT)
+        step->sender->flags |= TCP_SIDE_CLOSED_FIRST;
+    connection->protocol_state = (uint8_t)step->after;
+    connection->state = (uint8_t)(STATE_SYN_SENT + (step->after - TCP_SYN_SENT));
 }
 
 static void move_on(struct tcp_step *step, struct connection *connection)
@@ -270,9 +272,7 @@ static void move_on(struct tcp_step *step, struct connection *connection)
     remember_kind(step);
     if (step->header->options & TCP_OPTION_MSS)
         step->sender->mss = (uint16_t)step->header->sack_right_edge;
-    if (step->before != step->after && step->after == TCP_FIN_WAIT)
-        step->sender->flags |= TCP_SIDE_CLOSED_FIRST;
-    set_state(connection, step->after);
+    enter_state(step, connection);
 }
 
 /* Of what goes on in ESTABLISHED, or comes there. Before a reply it has not long to live. */
@@ -340,27 +340,7 @@ static bool is_plain_state(enum tcp_state after, const struct tcp_track *track)
            (after < TCP_TIME_WAIT || (after == TCP_TIME_WAIT && track->last_kind != TCP_KIND_SYN));
 }
 
-/* A plain segment that leads to a plain state, as most do: of all that one may be asked, the window
- * and the timeout are left, which is half of the instructions. */
-static inline enum protocol_verdict go_on(struct tcp_step step, struct connection *connection,
-                                          const struct packet *packet, int64_t *timeout_ns)
-{
-    enum tcp_window window = tcp_window_check_ack(&step);
-    if (window == TCP_WINDOW_IGNORE)
-        return VERDICT_IGNORE;
-    if (window == TCP_WINDOW_INVALID)
-        return refuse(step, packet, timeout_ns);
-    remember_kind(&step);
-    if (step.before != step.after && step.after == TCP_FIN_WAIT)
-        step.sender->flags |= TCP_SIDE_CLOSED_FIRST;
-    set_state(connection, step.after);
-    *timeout_ns = choose_timeout(&step);
-    if (step.after == TCP_ESTABLISHED)
-        meet_open(&step, connection, timeout_ns);
-    return VERDICT_ACCEPT;
-}
-
-/* Any segment; out of line, so that go_on() has the registers. */
+/* Any segment. */
 static __attribute__((noinline)) enum protocol_verdict
 judge(const struct protocol_context *context, struct connection *connection, unsigned direction,
       const struct packet *packet, int64_t *timeout_ns)
@@ -401,21 +381,37 @@ judge(const struct protocol_context *context, struct connection *connection, uns
     return accept_segment(&step, connection, timeout_ns);
 }
 
+/* Of all that a segment may be asked, the window and the timeout are left, which is half of the
+ * instructions. */
+bool protocol_tcp_go_on(const struct protocol_context *context, struct connection *connection,
+                        unsigned direction, const struct packet *packet, int64_t *timeout_ns)
+{
+    const struct packet_tcp *header = &packet->tcp;
+    if (connection->state == STATE_NONE || !is_plain(header))
+        return false;
+    struct tcp_step step = make_step(context, connection, direction, packet);
+    bool is_fin = header->flags & TCP_FIN;
+    step.kind = is_fin ? TCP_KIND_FIN : TCP_KIND_ACK;
+    step.end = header->sequence + header->payload_bytes + is_fin;
+    step.before = connection->protocol_state;
+    step.after = tcp_next_state(direction, step.kind, step.before);
+    if (!is_plain_state(step.after, step.track) || !tcp_window_go_on(&step))
+        return false;
+    remember_kind(&step);
+    if (step.before != step.after)
+        enter_state(&step, connection);
+    *timeout_ns = choose_timeout(&step);
+    if (step.after == TCP_ESTABLISHED)
+        meet_open(&step, connection, timeout_ns);
+    return true;
+}
+
 static enum protocol_verdict on_packet(const struct protocol_context *context,
                                        struct connection *connection, unsigned direction,
                                        const struct packet *packet, int64_t *timeout_ns)
 {
-    const struct packet_tcp *header = &packet->tcp;
-    if (connection->state != STATE_NONE && is_plain(header)) {
-        struct tcp_step step = make_step(context, connection, direction, packet);
-        bool is_fin = header->flags & TCP_FIN;
-        step.kind = is_fin ? TCP_KIND_FIN : TCP_KIND_ACK;
-        step.end = header->sequence + header->payload_bytes + is_fin;
-        step.before = connection->protocol_state;
-        step.after = tcp_next_state(direction, step.kind, step.before);
-        if (is_plain_state(step.after, step.track))
-            return go_on(step, connection, packet, timeout_ns);
-    }
+    if (protocol_tcp_go_on(context, connection, direction, packet, timeout_ns))
+        return VERDICT_ACCEPT;
     return judge(context, connection, direction, packet, timeout_ns);
 }
 

@@ -1,6 +1,7 @@
 #include "tracker/protocol/tcp.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 enum {
     NO = TCP_NONE,
@@ -79,27 +80,21 @@ enum tcp_state tcp_next_state(unsigned direction, enum tcp_kind kind, enum tcp_s
     return next_states[direction][kind][before];
 }
 
+static const size_t timeout_offsets[TCP_STATE_N] = {
+    [TCP_SYN_SENT] = offsetof(struct timeouts, tcp_syn_sent_ns),
+    [TCP_SYN_RECV] = offsetof(struct timeouts, tcp_syn_recv_ns),
+    [TCP_ESTABLISHED] = offsetof(struct timeouts, tcp_established_ns),
+    [TCP_FIN_WAIT] = offsetof(struct timeouts, tcp_fin_wait_ns),
+    [TCP_CLOSE_WAIT] = offsetof(struct timeouts, tcp_close_wait_ns),
+    [TCP_LAST_ACK] = offsetof(struct timeouts, tcp_last_ack_ns),
+    [TCP_TIME_WAIT] = offsetof(struct timeouts, tcp_time_wait_ns),
+    [TCP_CLOSE] = offsetof(struct timeouts, tcp_close_ns),
+    [TCP_SYN_SENT2] = offsetof(struct timeouts, tcp_syn_sent2_ns),
+};
+
 int64_t tcp_timeout_ns(const struct protocol_context *context, enum tcp_state state)
 {
-    switch (state) {
-    case TCP_SYN_SENT:
-        return context->timeouts->tcp_syn_sent_ns;
-    case TCP_SYN_RECV:
-        return context->timeouts->tcp_syn_recv_ns;
-    case TCP_ESTABLISHED:
-        return context->timeouts->tcp_established_ns;
-    case TCP_FIN_WAIT:
-        return context->timeouts->tcp_fin_wait_ns;
-    case TCP_CLOSE_WAIT:
-        return context->timeouts->tcp_close_wait_ns;
-    case TCP_LAST_ACK:
-        return context->timeouts->tcp_last_ack_ns;
-    case TCP_TIME_WAIT:
-        return context->timeouts->tcp_time_wait_ns;
-    case TCP_SYN_SENT2:
-        return context->timeouts->tcp_syn_sent2_ns;
-    default:
-        assert(state == TCP_CLOSE);
-        return context->timeouts->tcp_close_ns;
-    }
+    assert(state > TCP_NONE && state < TCP_STATE_N);
+    const char *timeouts = (const char *)context->timeouts;
+    return *(const int64_t *)(const void *)(timeouts + timeout_offsets[state]);
 }

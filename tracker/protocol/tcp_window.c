@@ -125,16 +125,23 @@ static enum tcp_window check_beyond(struct tcp_step *step, const struct numbers 
     return TCP_WINDOW_IGNORE;
 }
 
-static inline enum tcp_window check(struct tcp_step *step, const struct numbers *numbers)
+static inline bool is_good(const struct tcp_step *step, const struct numbers *numbers)
 {
     const struct tcp_side *receiver = step->receiver;
+    return !tcp_is_after(numbers->sequence, step->sender->window_end) &&
+           !tcp_is_after(numbers->sack, receiver->end) &&
+           (!receiver->window_max || is_within_received(step, numbers)) &&
+           is_recent_ack(step, numbers);
+}
+
+static enum tcp_window check(struct tcp_step *step, const struct numbers *numbers)
+{
+    if (is_good(step, numbers))
+        return TCP_WINDOW_GOOD;
     if (tcp_is_after(numbers->sequence, step->sender->window_end))
         return check_beyond(step, numbers);
-    if (tcp_is_after(numbers->sack, receiver->end))
-        return TCP_WINDOW_INVALID;
-    if (receiver->window_max && !is_within_received(step, numbers))
-        return TCP_WINDOW_IGNORE;
-    return is_recent_ack(step, numbers) ? TCP_WINDOW_GOOD : TCP_WINDOW_IGNORE;
+    return tcp_is_after(numbers->sack, step->receiver->end) ? TCP_WINDOW_INVALID
+                                                            : TCP_WINDOW_IGNORE;
 }
 
 static inline void update_sender(struct tcp_step *step, const struct numbers *numbers)
@@ -152,9 +159,10 @@ static inline void update_sender(struct tcp_step *step, const struct numbers *nu
 static inline void update_acknowledged(struct tcp_step *step, const struct numbers *numbers)
 {
     struct tcp_side *sender = step->sender;
-    if (!(sender->flags & TCP_SIDE_HAS_ACK_MAX) ||
-        tcp_is_after(numbers->acknowledgment, sender->ack_max))
-        sender->ack_max = numbers->acknowledgment;
+    bool has_max = sender->flags & TCP_SIDE_HAS_ACK_MAX;
+    if (has_max && !tcp_is_after(numbers->acknowledgment, sender->ack_max))
+        return;
+    sender->ack_max = numbers->acknowledgment;
     sender->flags |= TCP_SIDE_HAS_ACK_MAX;
 }
 
@@ -170,7 +178,8 @@ static inline void update_receiver(struct tcp_step *step, const struct numbers *
         receiver->flags = (uint8_t)(receiver->flags & ~TCP_SIDE_UNACKNOWLEDGED);
 }
 
-/* The same acknowledgment once more is a retransmission's trace. */
+/* The same acknowledgment once more is a retransmission's trace. Its kind and direction are
+ * remembered of every segment that is accepted. */
 static inline void remember_ack(struct tcp_step *step, const struct numbers *numbers)
 {
     struct tcp_track *track = step->track;
@@ -180,7 +189,6 @@ static inline void remember_ack(struct tcp_step *step, const struct numbers *num
         track->n_retransmissions++;
         return;
     }
-    track->last_direction = step->direction & 1;
     track->last_sequence = numbers->sequence;
     track->last_acknowledgment = numbers->acknowledgment;
     track->last_end = numbers->end;
@@ -196,21 +204,18 @@ static enum tcp_window pardon(const struct tcp_step *step, enum tcp_window windo
     return is_liberal ? TCP_WINDOW_GOOD : window;
 }
 
-enum tcp_window tcp_window_check_ack(struct tcp_step *step)
+bool tcp_window_go_on(struct tcp_step *step)
 {
     struct numbers numbers = read_numbers(step);
-    if (step->sender->window_max == 0)
-        pick_up_side(step, &numbers);
-    enum tcp_window window = check(step, &numbers);
-    if (window != TCP_WINDOW_GOOD)
-        return pardon(step, window);
+    if (step->sender->window_max == 0 || !is_good(step, &numbers))
+        return false;
     numbers.window <<= step->sender->scale;
     update_sender(step, &numbers);
     update_acknowledged(step, &numbers);
     update_receiver(step, &numbers);
     if (step->kind == TCP_KIND_ACK)
         remember_ack(step, &numbers);
-    return TCP_WINDOW_GOOD;
+    return true;
 }
 
 enum tcp_window tcp_window_check(struct tcp_step *step)
