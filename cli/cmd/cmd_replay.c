@@ -16,6 +16,7 @@
 
 enum {
     WINDOW_BYTES_MAX = 16 * 1024 * 1024,
+    SHARD_WINDOW_BYTES = 4 * 1024 * 1024,   /* with less a shard commits too often */
     TRACKER_WINDOW_BYTES_MIN = 1024 * 1024, /* the configuration's */
 };
 
@@ -147,18 +148,23 @@ static int64_t at_most(int64_t value, int64_t max)
     return value < max ? value : max;
 }
 
+static int64_t at_least(int64_t value, int64_t min)
+{
+    return value > min ? value : min;
+}
+
 /* Of all trackers: each touches its share, and the exporter what all have on the way. */
 static int64_t tracker_window_max(const struct config *config)
 {
-    int64_t share = WINDOW_BYTES_MAX / 2 / config->tracker.shards;
-    return share > TRACKER_WINDOW_BYTES_MIN ? share : TRACKER_WINDOW_BYTES_MIN;
+    return at_least(WINDOW_BYTES_MAX / 2 / config->tracker.shards, TRACKER_WINDOW_BYTES_MIN);
 }
 
 /* A file waits, a mirror does not: what a replay keeps unacknowledged may fit into a cache. */
 static void settle_memory(struct replay_options *options)
 {
     struct config *config = &options->settings.config;
-    config->capture.window_bytes = at_most(config->capture.window_bytes, WINDOW_BYTES_MAX);
+    int64_t window_bytes = at_least(WINDOW_BYTES_MAX, SHARD_WINDOW_BYTES * config->tracker.shards);
+    config->capture.window_bytes = at_most(config->capture.window_bytes, window_bytes);
     config->tracker.commit_bytes = at_most(config->tracker.commit_bytes, WINDOW_BYTES_MAX / 4);
     config->tracker.window_bytes =
         at_most(config->tracker.window_bytes, tracker_window_max(config));

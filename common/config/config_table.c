@@ -127,7 +127,7 @@ static const struct config_option options[] = {
                     .help = "And, live, when this much time on the wall clock went by."),
     SIZE_OPTION("capture.window", capture.window_bytes, "64MiB", 64 * KIB, 64 * GIB,
                 .help = "What a worker keeps until it is committed; a live worker that has more "
-                        "declares loss. A replay takes 16MiB at most."),
+                        "declares loss. A replay takes 16MiB at most, or 4MiB for each shard."),
     SIZE_OPTION("capture.snap", capture.snap_bytes, "256B", 64, 256 * KIB, .is_billing = true,
                 .help = "Live: how much of each packet is looked at; lengths come from its "
                         "headers."),
