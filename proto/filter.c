@@ -1,11 +1,14 @@
 #include "proto/filter.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "proto/filter/filter_short.h"
 
 enum {
     SNAP_BYTES = 65535,
@@ -16,8 +19,20 @@ enum {
     SCTP_SIZE = 12,
 };
 
+enum { PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_ICMPV6 = 58 };
+
+/* Headers that most packets have. */
+enum kind { IPV4_TCP, IPV4_UDP, IPV4_ICMP, IPV6_TCP, IPV6_UDP, IPV6_ICMP, KIND_N, KIND_OTHER };
+
+static const struct filter_kind kinds[KIND_N] = {
+    [IPV4_TCP] = {4, PROTOCOL_TCP},   [IPV4_UDP] = {4, PROTOCOL_UDP},
+    [IPV4_ICMP] = {4, PROTOCOL_ICMP}, [IPV6_TCP] = {6, PROTOCOL_TCP},
+    [IPV6_UDP] = {6, PROTOCOL_UDP},   [IPV6_ICMP] = {6, PROTOCOL_ICMPV6},
+};
+
 struct filter {
     struct bpf_program program;
+    struct bpf_insn *by_kind[KIND_N]; /* the same, shorter */
 };
 
 /* ---- expressions ---- */
@@ -45,8 +60,10 @@ int filter_create(const char *expression, struct filter **out, char error[FILTER
     if (!filter)
         return -ENOMEM;
     int result = compile(DLT_RAW, expression, &filter->program, error);
+    for (unsigned i = 0; result == 0 && i < KIND_N; i++)
+        result = filter_short_make(&filter->program, &kinds[i], &filter->by_kind[i]);
     if (result < 0)
-        free(filter);
+        filter_destroy(filter);
     else
         *out = filter;
     return result;
@@ -56,6 +73,8 @@ void filter_destroy(struct filter *filter)
 {
     if (!filter)
         return;
+    for (unsigned i = 0; i < KIND_N; i++)
+        free(filter->by_kind[i]);
     pcap_freecode(&filter->program);
     free(filter);
 }
@@ -81,24 +100,45 @@ bool filter_is_without_family(const char *expression)
     return is_impossible(DLT_RAW, expression) && !is_impossible(DLT_EN10MB, expression);
 }
 
+static enum kind kind_of(const struct filter_header *header)
+{
+    bool is_ipv6 = header->bytes[0] != 0x45;
+    switch (header->bytes[is_ipv6 ? 6 : 9]) {
+    case PROTOCOL_TCP:
+        return is_ipv6 ? IPV6_TCP : IPV4_TCP;
+    case PROTOCOL_UDP:
+        return is_ipv6 ? IPV6_UDP : IPV4_UDP;
+    case PROTOCOL_ICMP:
+        return is_ipv6 ? KIND_OTHER : IPV4_ICMP;
+    case PROTOCOL_ICMPV6:
+        return is_ipv6 ? IPV6_ICMP : KIND_OTHER;
+    default:
+        return KIND_OTHER;
+    }
+}
+
 bool filter_matches(const struct filter *filter, const struct filter_header *header)
 {
-    struct pcap_pkthdr frame = {.caplen = header->size, .len = header->wire_bytes};
-    return header->size > 0 && pcap_offline_filter(&filter->program, &frame, header->bytes) != 0;
+    if (header->size == 0)
+        return false;
+    enum kind kind = kind_of(header);
+    const struct bpf_insn *insns =
+        kind == KIND_OTHER ? filter->program.bf_insns : filter->by_kind[kind];
+    return bpf_filter(insns, header->bytes, header->wire_bytes, header->size) != 0;
 }
 
 /* ---- headers ---- */
 
 static void put16(uint8_t *at, uint32_t number)
 {
-    at[0] = (uint8_t)(number >> 8);
-    at[1] = (uint8_t)number;
+    uint16_t bytes = htobe16((uint16_t)number);
+    memcpy(at, &bytes, sizeof bytes);
 }
 
 static void put32(uint8_t *at, uint32_t number)
 {
-    put16(at, number >> 16);
-    put16(at + 2, number);
+    uint32_t bytes = htobe32(number);
+    memcpy(at, &bytes, sizeof bytes);
 }
 
 /* A length field; what does not fit (BIG TCP) is written as its largest. */

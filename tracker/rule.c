@@ -108,17 +108,29 @@ static bool is_match(const struct rule *rule, const struct packet *packet, enum 
            (!rule->filter || filter_matches(rule->filter, header));
 }
 
+static void add_labels(struct ct_action *outcome, const struct ct_action *action)
+{
+    uint64_t labels[LABELS_SIZE / 8], masks[LABELS_SIZE / 8], others[LABELS_SIZE / 8];
+    memcpy(others, outcome->labels, sizeof others);
+    memcpy(labels, action->labels, sizeof labels);
+    memcpy(masks, action->labels_mask, sizeof masks);
+    for (size_t i = 0; i < LABELS_SIZE / 8; i++)
+        others[i] = (others[i] & ~masks[i]) | labels[i];
+    memcpy(outcome->labels, others, sizeof others);
+    memcpy(others, outcome->labels_mask, sizeof others);
+    for (size_t i = 0; i < LABELS_SIZE / 8; i++)
+        others[i] |= masks[i];
+    memcpy(outcome->labels_mask, others, sizeof others);
+}
+
 /* After 'action', what 'outcome' and it do together: bits that both write are the later one's. */
 static void add_action(struct ct_action *outcome, const struct ct_action *action)
 {
     outcome->attributes |= action->attributes;
     outcome->mark = (outcome->mark & ~action->mark_mask) | action->mark;
     outcome->mark_mask |= action->mark_mask;
-    for (size_t i = 0; i < LABELS_SIZE; i++) {
-        outcome->labels[i] =
-            (uint8_t)((outcome->labels[i] & ~action->labels_mask[i]) | action->labels[i]);
-        outcome->labels_mask[i] |= action->labels_mask[i];
-    }
+    if (action->attributes & CT_ACTION_LABEL)
+        add_labels(outcome, action);
     if (action->attributes & CT_ACTION_HELPER)
         outcome->helper = action->helper;
     if (action->attributes & CT_ACTION_TIMEOUT)

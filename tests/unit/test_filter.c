@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <pcap/pcap.h>
 #include <string.h>
 
 #include "proto/filter.h"
@@ -34,6 +35,19 @@ static bool matches(const char *expression, const struct packet *packet, bool is
     filter_header_make(packet, is_swapped, &header);
     bool is_match = filter_matches(filter, &header);
     filter_destroy(filter);
+    return is_match;
+}
+
+static bool libpcap_matches(const char *expression, const struct filter_header *header)
+{
+    struct bpf_program program;
+    struct pcap_pkthdr frame = {.caplen = header->size, .len = header->wire_bytes};
+    pcap_t *handle = pcap_open_dead(DLT_RAW, 65535);
+    assert_non_null(handle);
+    assert_int_equal(pcap_compile(handle, &program, expression, 1, PCAP_NETMASK_UNKNOWN), 0);
+    bool is_match = pcap_offline_filter(&program, &frame, header->bytes) != 0;
+    pcap_freecode(&program);
+    pcap_close(handle);
     return is_match;
 }
 
@@ -171,9 +185,52 @@ static void test_what_does_not_compile_says_why(void **state)
     assert_false(filter_is_without_family("arp or tcp"));
 }
 
+/* Of every kind of header, programs that ask first for what is known, and for what is not. */
+static void test_a_filter_says_what_libpcap_s_program_says(void **state)
+{
+    (void)state;
+    static const char *const expressions[] = {
+        "tcp dst port 443",
+        "udp port 53 or tcp port 443",
+        "host 192.0.2.1 and not port 443",
+        "ip6",
+        "ip6 and tcp",
+        "icmp[icmptype] = 8",
+        "icmp6 or portrange 400-450",
+        "ip proto 6 or ip6 proto 17",
+        "ip[0] & 0xf = 5 and ip[6:2] & 0x1fff = 0",
+        "ip[8] = 0 and ip[9] > 5 and ip[10:2] = 0",
+        "ip6[7] = 0 and ip6[6] >= 17 and ip6[4:2] > 10",
+        "ip6[0:4] & 0xfffff = 0xabcde",
+        "tcp[tcpflags] & tcp-syn != 0",
+        "len > 500",
+        "ip[ip[9] + 2] = 0",
+        "ip protochain 17 or ip6 protochain 58",
+        "sctp",
+        "not ip and not ip6",
+        "",
+    };
+    static const uint8_t protocols[] = {1, 6, 17, 58, 132, 255};
+    for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++)
+        for (size_t j = 0; j < 2 * sizeof protocols; j++) {
+            struct packet packet = tcp_packet();
+            packet.protocol = protocols[j / 2];
+            packet.parts = packet.protocol == 6 ? PACKET_PART_TCP : 0;
+            packet.marks =
+                (uint8_t)(PACKET_MARK_PORTS | (j % 2 ? PACKET_MARK_IPV6 : PACKET_MARK_IPV4));
+            packet.flow_label = j % 2 ? 0xabcde : 0;
+            struct filter_header header;
+            filter_header_make(&packet, false, &header);
+            if (matches(expressions[i], &packet, false) != libpcap_matches(expressions[i], &header))
+                fail_msg("'%s' of protocol %u, %s", expressions[i], packet.protocol,
+                         j % 2 ? "IPv6" : "IPv4");
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_filter_says_what_libpcap_s_program_says),
         cmocka_unit_test(test_what_a_tcp_packet_has_is_seen),
         cmocka_unit_test(test_swapped_it_is_the_other_direction_s),
         cmocka_unit_test(test_what_an_ipv6_packet_has_is_seen),
