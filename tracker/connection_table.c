@@ -122,8 +122,9 @@ struct connection *connection_table_add(struct connection_table *table, const st
 {
     const bool is_ipv6 = tuple->ip_version == 6;
     uint32_t place = CONNECTION_NOWHERE;
+    struct index_room room;
     assert(!table->is_ending);
-    if (connection_index_has_room(&table->index, hash))
+    if (connection_index_has_room(&table->index, hash, &room))
         place = connection_slab_take(&table->slab, is_ipv6);
     if (place == CONNECTION_NOWHERE)
         return NULL;
@@ -136,7 +137,7 @@ struct connection *connection_table_add(struct connection_table *table, const st
     };
     connection_slab_put_tuple(&table->slab, place, tuple);
     assert(connection_is_used(connection));
-    connection_index_add(&table->index, place, hash);
+    connection_index_add(&table->index, &room, place, hash);
     opening_order_add(&table->order, place);
     table->count++;
     uint32_t next = connection_slab_peek(&table->slab, is_ipv6);

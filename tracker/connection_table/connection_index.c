@@ -116,12 +116,11 @@ uint32_t connection_index_candidate(const struct connection_index *index, uint64
     return matches != 0 ? bucket->places[__builtin_ctz(matches)] : CONNECTION_NOWHERE;
 }
 
+/* Entries are dense: the first empty slot says how many there are. */
 static unsigned bucket_count(const struct bucket *bucket)
 {
-    unsigned count = 0;
-    while (count < BUCKET_SLOTS && bucket->tags[count] != 0)
-        count++;
-    return count;
+    unsigned empty = bucket_match(bucket, 0);
+    return empty != 0 ? (unsigned)__builtin_ctz(empty) : BUCKET_SLOTS;
 }
 
 /* Hangs an empty overflow bucket behind 'bucket'. There is always one: see connection_index_init().
@@ -147,22 +146,28 @@ static void overflow_free(struct connection_index *index, uint32_t number)
     index->overflow_free = number;
 }
 
-static void chain_append(struct connection_index *index, struct bucket *bucket, uint16_t tag,
-                         uint32_t place)
+static struct index_room chain_end(const struct connection_index *index, struct bucket *bucket)
 {
     uint32_t n_buckets = 1;
     for (; bucket->next != 0; n_buckets++)
         bucket = bucket_next(index, bucket);
-    unsigned slot = bucket_count(bucket);
-    if (slot == BUCKET_SLOTS) {
-        bucket = overflow_append(index, bucket);
-        slot = 0;
-        n_buckets++;
+    return (struct index_room){bucket, bucket_count(bucket), n_buckets};
+}
+
+/* 'room' is where the next one goes then. */
+static void chain_put(struct connection_index *index, struct index_room *room, uint16_t tag,
+                      uint32_t place)
+{
+    if (room->slot == BUCKET_SLOTS) {
+        room->last = overflow_append(index, room->last);
+        room->slot = 0;
+        room->n_buckets++;
     }
-    if (n_buckets > index->chain_max)
-        index->chain_max = n_buckets;
-    bucket->tags[slot] = tag;
-    bucket->places[slot] = place;
+    if (room->n_buckets > index->chain_max)
+        index->chain_max = room->n_buckets;
+    room->last->tags[room->slot] = tag;
+    room->last->places[room->slot] = place;
+    room->slot++;
 }
 
 /* Takes the entry at 'hole' out of the chain that begins with 'first': the chain's last entry moves
@@ -207,13 +212,14 @@ static void index_split(struct connection_index *index)
         index->base = index->n_buckets;
     *added = (struct bucket){0}; /* as it is: a page that is read first costs two faults */
 
+    struct index_room rooms[] = {{first, 0, 1}, {added, 0, 1}};
     struct bucket taken = *first;
     *first = (struct bucket){0};
     for (;;) {
         for (unsigned slot = 0; slot < BUCKET_SLOTS && taken.tags[slot] != 0; slot++) {
             uint32_t place = taken.places[slot];
             bool moves = (connection_slab_hash(index->slab, place) & bit) != 0;
-            chain_append(index, moves ? added : first, taken.tags[slot], place);
+            chain_put(index, &rooms[moves], taken.tags[slot], place);
         }
         if (taken.next == 0)
             break;
@@ -224,19 +230,17 @@ static void index_split(struct connection_index *index)
     prefetch_next_split(index);
 }
 
-bool connection_index_has_room(const struct connection_index *index, uint64_t hash)
+bool connection_index_has_room(const struct connection_index *index, uint64_t hash,
+                               struct index_room *room)
 {
-    const struct bucket *bucket = connection_index_bucket(index, hash);
-    uint32_t n_buckets = 1;
-    for (; bucket->next != 0; n_buckets++)
-        bucket = bucket_next(index, bucket);
-    return n_buckets < CHAIN_BUCKETS_MAX || bucket_count(bucket) < BUCKET_SLOTS;
+    *room = chain_end(index, &index->buckets[bucket_number(index, (uint32_t)hash)]);
+    return room->n_buckets < CHAIN_BUCKETS_MAX || room->slot < BUCKET_SLOTS;
 }
 
-void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash)
+void connection_index_add(struct connection_index *index, struct index_room *room, uint32_t place,
+                          uint64_t hash)
 {
-    chain_append(index, &index->buckets[bucket_number(index, (uint32_t)hash)], hash_tag(hash),
-                 place);
+    chain_put(index, room, hash_tag(hash), place);
     if (++index->n_entries / BUCKET_ENTRIES_MEAN > index->n_buckets)
         index_split(index);
 }

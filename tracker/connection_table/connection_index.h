@@ -2,7 +2,8 @@
  *
  *     connection_index_init(&index, slab);
  *     place = connection_index_find(&index, &tuple, hash);       CONNECTION_NOWHERE: not there
- *     connection_index_add(&index, place, hash);
+ *     if (connection_index_has_room(&index, hash, &room))
+ *         connection_index_add(&index, &room, place, hash);
  *     connection_index_remove(&index, place, hash);
  *     connection_index_deinit(&index);
  *
@@ -57,12 +58,21 @@ void connection_index_deinit(struct connection_index *index); /* safe on a zeroe
 uint32_t connection_index_find(const struct connection_index *index, const struct tuple *tuple,
                                uint64_t hash);
 
-/* Can an entry with this hash be added? */
-bool connection_index_has_room(const struct connection_index *index, uint64_t hash);
+/* Where a chain's next entry goes. */
+struct index_room {
+    struct bucket *last;
+    unsigned slot;      /* of 'last'; BUCKET_SLOTS: it is full */
+    uint32_t n_buckets; /* that the chain has */
+};
 
-/* There is room. The entry at 'place' has its tuple already, and is not in the index. 'hash' is
- * the slab's, of its tuple. */
-void connection_index_add(struct connection_index *index, uint32_t place, uint64_t hash);
+/* Can an entry with this hash be added? 'room' is good until the index is changed. */
+bool connection_index_has_room(const struct connection_index *index, uint64_t hash,
+                               struct index_room *room);
+
+/* The entry at 'place' has its tuple already, and is not in the index. 'hash' is the slab's, of its
+ * tuple, and 'room' what there is for it. */
+void connection_index_add(struct connection_index *index, struct index_room *room, uint32_t place,
+                          uint64_t hash);
 
 /* The entry at 'place' is in the index. */
 void connection_index_remove(struct connection_index *index, uint32_t place, uint64_t hash);

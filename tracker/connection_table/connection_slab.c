@@ -109,20 +109,15 @@ void connection_slab_give(struct connection_slab *slab, uint32_t place)
 void connection_slab_put_tuple(struct connection_slab *slab, uint32_t place,
                                const struct tuple *tuple)
 {
-    struct connection *connection = &slab->entries[place];
-    connection->tuple = (struct short_tuple){
-        .low_port = tuple->low_port,
-        .high_port = tuple->high_port,
-        .zone = tuple->zone,
-        .protocol = tuple->protocol,
-        .ip_version = tuple->ip_version,
-        .has_ports = tuple->has_ports,
-    };
+    struct short_tuple *kept = &slab->entries[place].tuple;
+    memcpy((uint8_t *)kept + offsetof(struct short_tuple, low_port),
+           (const uint8_t *)tuple + offsetof(struct tuple, low_port), TUPLE_TAIL_SIZE);
     if (tuple->ip_version == 6) {
+        memset(kept, 0, offsetof(struct short_tuple, low_port));
         slab->ipv6[place] = (struct ipv6_part){0};
         memcpy(&slab->ipv6[place], tuple, TUPLE_ADDRESSES_SIZE);
     } else {
-        memcpy(connection->tuple.low_address, tuple->low_address, 4);
-        memcpy(connection->tuple.high_address, tuple->high_address, 4);
+        memcpy(kept->low_address, tuple->low_address, 4);
+        memcpy(kept->high_address, tuple->high_address, 4);
     }
 }
