@@ -173,9 +173,8 @@ static bool records_are_valid(const struct message *message)
     for (size_t i = 0; i < message->n_usage; i++)
         if (!usage_delta_get(message->usage + i * USAGE_DELTA_SIZE, &delta))
             return false;
-    struct flow_record record;
     for (size_t i = 0; i < message->n_flows; i++)
-        if (!flow_record_get(message->flows + i * FLOW_RECORD_SIZE, &record))
+        if (!flow_record_is_valid(message->flows + i * FLOW_RECORD_SIZE))
             return false;
     struct connection_event event;
     for (size_t i = 0; i < message->n_events; i++)

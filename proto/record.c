@@ -130,12 +130,30 @@ void flow_record_put(const struct flow_record *record, uint8_t *room)
     memcpy(room, record, sizeof *record);
 }
 
+/* What is looked at are single bytes, so nothing has to be copied for it. */
+bool flow_record_is_valid(const uint8_t *bytes)
+{
+    uint8_t ip_version = bytes[offsetof(struct flow_record, ip_version)];
+    return (ip_version == 4 || ip_version == 6) &&
+           bytes[offsetof(struct flow_record, has_ports)] <= 1 &&
+           bytes[offsetof(struct flow_record, state)] < STATE_N &&
+           packet_class_is_known(bytes[offsetof(struct flow_record, class_index)]) &&
+           bytes[offsetof(struct flow_record, kind)] < RECORD_KIND_N &&
+           bytes[offsetof(struct flow_record, end_reason)] < END_REASON_N;
+}
+
 bool flow_record_get(const uint8_t *bytes, struct flow_record *record)
 {
     memcpy(record, bytes, sizeof *record);
-    return (record->ip_version == 4 || record->ip_version == 6) && record->has_ports <= 1 &&
-           record->state < STATE_N && packet_class_is_known(record->class_index) &&
-           record->kind < RECORD_KIND_N && record->end_reason < END_REASON_N;
+    return flow_record_is_valid(bytes);
+}
+
+void flow_record_named(const uint8_t *bytes, struct named *named)
+{
+    uint16_t account, wan;
+    memcpy(&account, bytes + offsetof(struct flow_record, account), sizeof account);
+    memcpy(&wan, bytes + offsetof(struct flow_record, wan), sizeof wan);
+    named_add(named, account, wan, bytes[offsetof(struct flow_record, class_index)]);
 }
 
 void connection_event_put(const struct connection_event *event, uint8_t *room)

@@ -217,6 +217,26 @@ struct source_total {
  * lengths, and no PACKET_MARK_SOURCE_IS_HIGH. */
 void packet_of_flow_record(const struct flow_record *record, struct packet *packet);
 
+/* ---- what records name ---- */
+
+/* The largest numbers that they have of what the configuration has a name for. */
+struct named {
+    uint16_t account;
+    uint16_t wan;
+    uint8_t class_index;
+};
+
+static inline void named_add(struct named *named, uint16_t account, uint16_t wan,
+                             uint8_t class_index)
+{
+    named->account = account > named->account ? account : named->account;
+    named->wan = wan > named->wan ? wan : named->wan;
+    named->class_index = class_index > named->class_index ? class_index : named->class_index;
+}
+
+/* The same of a packed record. */
+void flow_record_named(const uint8_t *bytes, struct named *named);
+
 /* ---- packed forms: put writes at 'room' (…_SIZE bytes), get returns false on values out of range
  * ---- */
 
@@ -226,6 +246,7 @@ void usage_delta_put(const struct usage_delta *delta, uint8_t *room);
 bool usage_delta_get(const uint8_t *bytes, struct usage_delta *delta);
 void flow_record_put(const struct flow_record *record, uint8_t *room);
 bool flow_record_get(const uint8_t *bytes, struct flow_record *record);
+bool flow_record_is_valid(const uint8_t *bytes); /* what flow_record_get() would return */
 void connection_event_put(const struct connection_event *event, uint8_t *room);
 bool connection_event_get(const uint8_t *bytes, struct connection_event *event);
 

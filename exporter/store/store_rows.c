@@ -138,29 +138,26 @@ static int put_source(struct store *store, const struct stream_source *source)
 /* What a batch names must be in the configuration that this exporter was started with. */
 static int check_names(struct store *store, const struct message *message)
 {
-    unsigned account = 0, wan = 0, class_index = 0;
+    struct named named = {0};
     for (size_t i = 0; i < message->n_usage; i++) {
         struct usage_delta delta;
         if (!usage_delta_get(message->usage + i * USAGE_DELTA_SIZE, &delta))
             return store_fail(store, -EBADMSG, "a usage delta is out of range");
-        account = delta.account > account ? delta.account : account;
-        wan = delta.wan > wan ? delta.wan : wan;
-        class_index = delta.class_index > class_index ? delta.class_index : class_index;
+        named_add(&named, delta.account, delta.wan, delta.class_index);
     }
     for (size_t i = 0; i < message->n_flows; i++) {
-        struct flow_record flow;
-        if (!flow_record_get(message->flows + i * FLOW_RECORD_SIZE, &flow))
+        const uint8_t *flow = message->flows + i * FLOW_RECORD_SIZE;
+        if (!flow_record_is_valid(flow))
             return store_fail(store, -EBADMSG, "a flow record is out of range");
-        account = flow.account > account ? flow.account : account;
-        wan = flow.wan > wan ? flow.wan : wan;
-        class_index = flow.class_index > class_index ? flow.class_index : class_index;
+        flow_record_named(flow, &named);
     }
-    if (account > store->account_names.n || wan > store->n_wans || class_index >= store->n_classes)
+    if (named.account > store->account_names.n || named.wan > store->n_wans ||
+        named.class_index >= store->n_classes)
         return store_fail(store, -EBADMSG,
                           "batch %lld of %s names account %u of %zu, WAN %u of %zu, class %u of "
                           "%zu: the tracker has another configuration",
-                          (long long)message->seq, message->stream.producer, account,
-                          store->account_names.n, wan, store->n_wans, class_index,
+                          (long long)message->seq, message->stream.producer, named.account,
+                          store->account_names.n, named.wan, store->n_wans, named.class_index,
                           store->n_classes);
     return 0;
 }
