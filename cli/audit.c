@@ -1,5 +1,6 @@
 #include "cli/audit.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -23,13 +24,23 @@ static void read_row(sqlite3_stmt *statement, struct audit *audit)
              verdict != NULL ? (const char *)verdict : "unknown");
 }
 
-/* What the verdict stands on beside the three differences. */
-static void read_rest(struct database *database, struct audit *audit)
+static sqlite3_stmt *prepare(struct database *database, const char *with, const char *query)
 {
-    sqlite3_stmt *statement = database_prepare(
-        database, "SELECT usage_packets, flow_packets, verdict = 'mismatch', (SELECT count(*) FROM "
-                  "audit_sources WHERE verdict = 'mismatch'), gap_packets, open_packets "
-                  "FROM audit_flows");
+    char *sql = sqlite3_mprintf("%s%s", with ? with : "", query);
+    assert(sql != NULL);
+    sqlite3_stmt *statement = database_prepare(database, sql);
+    sqlite3_free(sql);
+    return statement;
+}
+
+/* What the verdict stands on beside the three differences. */
+static void read_rest(struct database *database, const char *with, struct audit *audit)
+{
+    sqlite3_stmt *statement =
+        prepare(database, with,
+                "SELECT usage_packets, flow_packets, verdict = 'mismatch', (SELECT count(*) FROM "
+                "audit_sources WHERE verdict = 'mismatch'), gap_packets, open_packets "
+                "FROM audit_flows");
     if (database_step(database, statement)) {
         audit->usage_packets = sqlite3_column_int64(statement, 0);
         audit->flow_packets = sqlite3_column_int64(statement, 1);
@@ -49,21 +60,22 @@ static bool has_gaps(struct database *database)
     return has_some;
 }
 
-bool audit_read(struct database *database, struct audit *audit)
+bool audit_read(struct database *database, const char *with, struct audit *audit)
 {
     *audit = (struct audit){0};
-    sqlite3_stmt *statement = database_prepare(
-        database, "SELECT captured_packets, counted_packets, lost_packets, difference_packets, "
-                  "captured_l2_bytes, counted_l2_bytes, lost_l2_bytes, difference_l2_bytes, "
-                  "captured_l3_bytes, counted_l3_bytes, lost_l3_bytes, difference_l3_bytes, "
-                  "verdict FROM audit");
+    sqlite3_stmt *statement =
+        prepare(database, with,
+                "SELECT captured_packets, counted_packets, lost_packets, difference_packets, "
+                "captured_l2_bytes, counted_l2_bytes, lost_l2_bytes, difference_l2_bytes, "
+                "captured_l3_bytes, counted_l3_bytes, lost_l3_bytes, difference_l3_bytes, "
+                "verdict FROM audit");
     bool is_read = database_step(database, statement);
     if (is_read)
         read_row(statement, audit);
     sqlite3_finalize(statement);
     /* All flow records are read again for it: only where there is something to tell. */
     if (is_read && (strcmp(audit->verdict, "mismatch") == 0 || has_gaps(database)))
-        read_rest(database, audit);
+        read_rest(database, with, audit);
     return is_read && !database->is_failed;
 }
 

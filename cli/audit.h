@@ -1,6 +1,6 @@
 /* audit: what the database's audit says, for the command of that name and a run's summary.
  *
- *     if (audit_read(&database, &audit)) audit_print(&audit, stdout);
+ *     if (audit_read(&database, NULL, &audit)) audit_print(&audit, stdout);
  */
 #ifndef WANMETER_CLI_AUDIT_H
 #define WANMETER_CLI_AUDIT_H
@@ -31,8 +31,8 @@ struct audit {
     char verdict[AUDIT_VERDICT_MAX + 1]; /* "exact", "bounded" or "mismatch" */
 };
 
-/* False: an error, which was logged. */
-bool audit_read(struct database *database, struct audit *audit);
+/* 'with' is what audit_pages_with() gave, or NULL. False: an error, which was logged. */
+bool audit_read(struct database *database, const char *with, struct audit *audit);
 
 /* Nothing is missing: every difference is 0, and the verdict exact or bounded. */
 bool audit_is_balanced(const struct audit *audit);

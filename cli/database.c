@@ -47,9 +47,18 @@ static int look(sqlite3 *handle)
     return sqlite3_exec(handle, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
 }
 
+/* One thread reads, and nobody asks how much memory that takes: a tenth less without the locks and
+ * the counts. Without effect once SQLite has begun. */
+static void configure_library(void)
+{
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 /* SQLITE_OK and a handle; else the result, and a handle (or NULL) that has the message. */
 static int open_handle(const char *path, sqlite3 **handle)
 {
+    configure_library();
     int result = sqlite3_open_v2(path, handle, SQLITE_OPEN_READONLY, NULL);
     if (result == SQLITE_OK) {
         sqlite3_extended_result_codes(*handle, 1);

@@ -105,14 +105,15 @@ enum exit_code summary_of_run(const struct supervisor_plan *plan, enum superviso
                     (long long)n_unread, plan->n_files);
     warn_of_merged(&database);
     bool is_printed = is_quiet || print_tables(&database, n_losses);
-    audit_pages_use(&database);
-    if (!is_printed || !audit_read(&database, &audit)) {
+    char *with = audit_pages_with(&database);
+    if (!is_printed || !audit_read(&database, with, &audit)) {
         code = EXIT_CODE_RUNTIME;
     } else {
         if (!is_quiet)
             audit_print(&audit, stdout);
         code = judge(&database, &audit, n_losses, n_unread);
     }
+    sqlite3_free(with);
     database_close(&database);
     return code;
 }

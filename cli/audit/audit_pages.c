@@ -2,6 +2,7 @@
 
 #include <endian.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,56 +229,49 @@ bool audit_pages_sum(struct database *database, int64_t sums[AUDIT_SUMS])
 
 /* ---- the views ---- */
 
-static bool execute(struct database *database, const char *sql)
+/* What a view selects, as the database has it; NULL: there is no such view. For sqlite3_free(). */
+static char *text_of(struct database *database, const char *view)
 {
-    return sqlite3_exec(database->handle, sql, NULL, NULL, NULL) == SQLITE_OK;
-}
-
-/* One statement only, whatever text a database has there. */
-static bool create_temporary(struct database *database, const char *text)
-{
-    static const char create[] = "CREATE VIEW ";
-    if (!text || strncmp(text, create, sizeof create - 1) != 0)
-        return false;
-    char *sql = sqlite3_mprintf("CREATE TEMP VIEW %s", text + sizeof create - 1);
+    char create[64];
+    snprintf(create, sizeof create, "CREATE VIEW %s AS", view);
     sqlite3_stmt *statement = NULL;
-    bool is_made = sql &&
-                   sqlite3_prepare_v2(database->handle, sql, -1, &statement, NULL) == SQLITE_OK &&
-                   sqlite3_step(statement) == SQLITE_DONE;
+    char *text = NULL;
+    if (sqlite3_prepare_v2(database->handle,
+                           "SELECT sql FROM main.sqlite_schema WHERE type = 'view' AND name = ?1",
+                           -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_bind_text(statement, 1, view, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        const char *sql = (const char *)sqlite3_column_text(statement, 0);
+        if (sql && strncmp(sql, create, strlen(create)) == 0)
+            text = sqlite3_mprintf("%s", sql + strlen(create));
+    }
     sqlite3_finalize(statement);
-    sqlite3_free(sql);
-    return is_made;
+    return text;
 }
 
-/* The views as they are, in a schema where flow_record is found to be one row. */
-static bool copy_views(struct database *database, const int64_t sums[AUDIT_SUMS])
+/* The views as they are, where flow_record is one row. */
+static char *put_together(const int64_t sums[AUDIT_SUMS], const char *flows, const char *all)
 {
-    char one_row[256];
-    sqlite3_snprintf(sizeof one_row, one_row,
-                     "CREATE VIEW flow_record AS SELECT %lld AS packets, %lld AS l2_bytes, "
-                     "%lld AS l3_bytes, %lld AS billed_bytes",
-                     (long long)sums[AUDIT_SUM_PACKETS], (long long)sums[AUDIT_SUM_L2_BYTES],
-                     (long long)sums[AUDIT_SUM_L3_BYTES], (long long)sums[AUDIT_SUM_BILLED_BYTES]);
-    sqlite3_stmt *texts = NULL;
-    bool is_copied = create_temporary(database, one_row) &&
-                     sqlite3_prepare_v2(database->handle,
-                                        "SELECT sql FROM main.sqlite_schema WHERE type = 'view' "
-                                        "AND name IN ('audit_flows', 'audit')",
-                                        -1, &texts, NULL) == SQLITE_OK;
-    int n = 0;
-    while (is_copied && sqlite3_step(texts) == SQLITE_ROW && ++n)
-        is_copied = create_temporary(database, (const char *)sqlite3_column_text(texts, 0));
-    sqlite3_finalize(texts);
-    return is_copied && n == 2;
+    return sqlite3_mprintf("WITH flow_record AS (SELECT %lld AS packets, %lld AS l2_bytes, "
+                           "%lld AS l3_bytes, %lld AS billed_bytes), "
+                           "audit_flows AS (%s), audit AS (%s) ",
+                           (long long)sums[AUDIT_SUM_PACKETS], (long long)sums[AUDIT_SUM_L2_BYTES],
+                           (long long)sums[AUDIT_SUM_L3_BYTES],
+                           (long long)sums[AUDIT_SUM_BILLED_BYTES], flows, all);
 }
 
-bool audit_pages_use(struct database *database)
+char *audit_pages_with(struct database *database)
 {
     int64_t sums[AUDIT_SUMS];
-    if (!execute(database, "PRAGMA query_only = 0; PRAGMA temp_store = MEMORY; BEGIN"))
-        return false;
-    bool is_used = audit_pages_sum(database, sums) && copy_views(database, sums);
-    if (!is_used)
-        execute(database, "ROLLBACK"); /* and with it the temporary views that there are */
-    return execute(database, "PRAGMA query_only = 1") && is_used;
+    if (sqlite3_exec(database->handle, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+        return NULL;
+    bool is_summed = audit_pages_sum(database, sums);
+    char *flows = is_summed ? text_of(database, "audit_flows") : NULL;
+    char *all = flows ? text_of(database, "audit") : NULL;
+    char *with = all ? put_together(sums, flows, all) : NULL;
+    sqlite3_free(flows);
+    sqlite3_free(all);
+    if (!with)
+        sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
+    return with;
 }

@@ -1,14 +1,14 @@
 /* audit_pages: an audit that reads flow records from the pages of the database file.
  *
- *     audit_pages_use(&database);          the views 'audit' and 'audit_flows' answer sooner
- *     audit_read(&database, &audit);
+ *     char *with = audit_pages_with(&database);
+ *     audit_read(&database, with, &audit);
+ *     sqlite3_free(with);
  *
  * What an audit needs of a flow record are the four sums at its front. SQLite takes some 130 ns to
- * give them, which made the audit a tenth of a short replay; read from a leaf of the table's B-tree
+ * give them, which made the audit a thirtieth of a replay; read from a leaf of the table's B-tree
  * (https://www.sqlite.org/fileformat2.html, 1.6 and 2.1) they take 20. So all records' pages are
  * added up here, and the views' own text is asked with one row of these sums in flow_record's
- * place, by temporary views of this connection. The file is read within a transaction, by SQLite's
- * own handle.
+ * place. The file is read within a transaction, by SQLite's own handle.
  *
  * SQLite reads the records itself, as it does in 'wanmeter audit', where this does not apply: what
  * is committed is still in the log, the columns are an older version's, or a page is not as a sound
@@ -33,9 +33,9 @@ enum audit_sum {
  * transaction that has begun to read. */
 bool audit_pages_sum(struct database *database, int64_t sums[AUDIT_SUMS]);
 
-/* Does so, and has the audit's views take these sums. From here on flow_record is not what it is on
- * this connection, and a transaction is open until it is closed. False: nothing is other than it
- * was. */
-bool audit_pages_use(struct database *database);
+/* Does so. What is to stand in front of a query of the views 'audit' and 'audit_flows', so that
+ * they take these sums; it holds in the transaction that is open from then on. For sqlite3_free();
+ * NULL: SQLite is to be asked, in no transaction. */
+char *audit_pages_with(struct database *database);
 
 #endif

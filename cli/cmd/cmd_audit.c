@@ -108,8 +108,8 @@ static enum exit_code print_json(struct database *database, const struct audits 
 static bool read_all(struct database *database, const char *seal, struct audits *audits)
 {
     sqlite3_exec(database->handle, "BEGIN", NULL, NULL, NULL);
-    bool is_read =
-        audit_read(database, &audits->audit) && audit_seal_read(database, seal, &audits->seals);
+    bool is_read = audit_read(database, NULL, &audits->audit) &&
+                   audit_seal_read(database, seal, &audits->seals);
     if (is_read && !audit_seal_holds(&audits->seals))
         snprintf(audits->audit.verdict, sizeof audits->audit.verdict, "mismatch");
     return is_read;

@@ -163,8 +163,10 @@ static void read_audit(const struct store_case *c, bool is_by_pages, struct audi
     struct database database;
     memset(audit, 0, sizeof *audit);
     assert_int_equal(database_open(c->path, &database), EXIT_CODE_OK);
-    assert_true(!is_by_pages || audit_pages_use(&database));
-    assert_true(audit_read(&database, audit));
+    char *with = is_by_pages ? audit_pages_with(&database) : NULL;
+    assert_int_equal(with != NULL, is_by_pages);
+    assert_true(audit_read(&database, with, audit));
+    sqlite3_free(with);
     database_close(&database);
 }
 
