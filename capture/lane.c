@@ -29,9 +29,10 @@ struct lane {
     size_t batch_bytes; /* of packets: the batch is full */
     uint32_t batch_packets;
     int64_t batch_interval_ns; /* between the clocks of its first and last packet */
-    uint8_t *packets;          /* the batch being gathered */
+    uint8_t *packets;          /* the batch being gathered: in the ring, or in 'memory' */
     size_t packets_size;
     size_t packets_room;
+    uint8_t *memory;
     uint32_t n_packets;
     struct totals added; /* by its packets */
     int64_t first_clock_ns, last_clock_ns;
@@ -94,7 +95,7 @@ int lane_open(struct bus *bus, const struct lane_options *options, struct lane *
     lane->batch_packets = (uint32_t)options->config->capture.batch_packets;
     lane->batch_interval_ns = options->config->capture.batch_interval_ns;
     lane->packets_room = lane->batch_bytes + PACKET_SIZE_MAX;
-    lane->packets = malloc(lane->packets_room);
+    lane->packets = lane->memory = malloc(lane->packets_room);
     lane->sources = calloc(SOURCES_MAX, sizeof *lane->sources);
     struct uplink_options uplink = {
         .endpoint = options->endpoint,
@@ -104,8 +105,7 @@ int lane_open(struct bus *bus, const struct lane_options *options, struct lane *
         .on_welcome = on_welcome,
         .state = lane,
     };
-    int result =
-        lane->packets && lane->sources ? uplink_open(bus, &uplink, &lane->uplink) : -ENOMEM;
+    int result = lane->memory && lane->sources ? uplink_open(bus, &uplink, &lane->uplink) : -ENOMEM;
     if (result < 0) {
         lane_close(lane);
         return result;
@@ -120,7 +120,7 @@ void lane_close(struct lane *lane)
         return;
     uplink_close(lane->uplink);
     ring_close(lane->options.ring);
-    free(lane->packets);
+    free(lane->memory);
     free(lane->sources);
     free(lane);
 }
@@ -258,14 +258,23 @@ static void add_totals(struct totals *totals, const struct packet *packet)
     totals->l3_bytes += packet->l3_bytes;
 }
 
+/* Of a file the packets are gathered in the ring, where they stay: a copy less. Live, room for a
+ * whole batch would be taken for a small one, and a ring of which little is used have all of its
+ * pages touched. */
+static __attribute__((noinline)) void begin_packets(struct lane *lane, const struct packet *packet)
+{
+    uint8_t *room = lane->options.is_live ? NULL : uplink_room(lane->uplink, lane->packets_room);
+    lane->packets = room ? room : lane->memory;
+    lane->first_clock_ns = packet->clock_ns;
+    lane->first_ns = packet->time_ns;
+    lane->last_ns = packet->time_ns;
+}
+
 static inline void put(struct lane *lane, const struct packet *packet)
 {
     int64_t time_ns = packet->time_ns;
-    if (lane->n_packets == 0) {
-        lane->first_clock_ns = packet->clock_ns;
-        lane->first_ns = time_ns;
-        lane->last_ns = time_ns;
-    }
+    if (lane->n_packets == 0)
+        begin_packets(lane, packet);
     lane->packets_size += packet_encode(packet, lane->packets + lane->packets_size);
     lane->n_packets++;
     lane->last_clock_ns = packet->clock_ns;

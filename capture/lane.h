@@ -10,6 +10,8 @@
  * file, the caller stops while a lane has no room. Live, it cannot: a batch that finds no room
  * becomes a loss line, exact to the byte, which goes with the next one.
  *
+ * Packets of a file are gathered in the ring, where they stay; live ones in memory first.
+ *
  * On the ring of a worker that died the lane goes on with its stream. Reading files, which are read
  * again from their beginning, it first drops what that worker had pushed: as many descriptors and
  * loss lines, because the same input gives the same ones. Live, what was gathered and not pushed is

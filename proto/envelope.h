@@ -12,6 +12,9 @@
 #include "pipeline.pb-c.h"
 #include "proto/message.h"
 
+/* Numbers of fields in pipeline.proto: of Batch, and of PacketBatch. */
+enum { FIELD_PACKET_BATCH = 6, FIELD_PACKETS = 3 };
+
 /* A bump allocator over blocks; what it gave is freed with it. Blocks are taken as they are needed:
  * a batch that waits to be applied holds hardly more than its own bytes. */
 struct arena {

@@ -10,9 +10,7 @@
 
 /* Fields of bytes that stay where they are, and the messages that they are in (pipeline.proto). */
 enum {
-    FIELD_PACKET_BATCH = 6,
     FIELD_RECORD_BATCH = 7,
-    FIELD_PACKETS = 3,
     FIELD_USAGE = 2,
     FIELD_FLOWS = 3,
     FIELD_EVENTS = 4,

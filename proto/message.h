@@ -147,6 +147,12 @@ typedef uint8_t *(*message_room_fn)(void *state, size_t size);
 uint8_t *message_encode_into(const struct message *message, message_room_fn take, void *state,
                              size_t *size);
 
+/* The same of PACKETS whose packets lie where they are to be, at room + MESSAGE_PACKETS_AT: only
+ * what stands before and behind them is written. Returns the size; 0: more than 'room_size', or no
+ * memory, and nothing was written. What is not packets or lists takes MESSAGE_REST_MAX at most. */
+enum { MESSAGE_PACKETS_AT = 12, MESSAGE_REST_MAX = 256 };
+size_t message_encode_around(const struct message *message, uint8_t *room, size_t room_size);
+
 enum reply_kind {
     REPLY_WELCOME,
     REPLY_ACK,

@@ -339,6 +339,12 @@ uint8_t *ring_reserve(struct ring *ring, size_t size)
     return ring->data + ring->reserved_offset + sizeof(struct ring_record);
 }
 
+void ring_trim(struct ring *ring, size_t size)
+{
+    assert(size > 0 && size <= ring->reserved_size);
+    ring->reserved_size = size;
+}
+
 int ring_push(struct ring *ring, const struct ring_mark *mark)
 {
     assert(ring->reserved_size > 0 && mark->seq > ring->last.seq);

@@ -76,9 +76,12 @@ const struct ring_mark *ring_committed(const struct ring *ring);
  * ready. */
 bool ring_has_room(struct ring *ring, size_t size);
 
-/* Room for a batch of 'size' bytes, valid until the next call; NULL: there is none, here or in the
- * file system. */
+/* Room for a batch of 'size' bytes, valid until the next call or push; NULL: there is none, here or
+ * in the file system. */
 uint8_t *ring_reserve(struct ring *ring, size_t size);
+
+/* The batch is only 'size' bytes of what was reserved. */
+void ring_trim(struct ring *ring, size_t size);
 
 /* Makes a batch of what was written where ring_reserve() said; 'mark' is how far the stream then
  * is. 0 or -ENOMEM. */

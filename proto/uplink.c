@@ -16,8 +16,10 @@ struct uplink {
     struct bus_socket *socket;
     struct sender sender;
     struct ring_mark mark; /* after the last batch pushed */
-    bool is_inline;        /* batches of the ring go by the socket, too */
-    bool is_damaged;       /* one of them is no longer what was put there */
+    uint8_t *room;         /* in the ring, for the next one; NULL: none is reserved */
+    size_t room_size;
+    bool is_inline;  /* batches of the ring go by the socket, too */
+    bool is_damaged; /* one of them is no longer what was put there */
     bool is_hello_sent;
     bool is_asking; /* for what is to be restored, from 'asked' */
     bool is_asked;  /* and has said so */
@@ -236,10 +238,40 @@ void uplink_close(struct uplink *uplink)
     free(uplink);
 }
 
+uint8_t *uplink_room(struct uplink *uplink, size_t size)
+{
+    struct ring *ring = uplink->options.ring;
+    uplink->room_size = MESSAGE_PACKETS_AT + size + MESSAGE_REST_MAX;
+    uplink->room = ring ? ring_reserve(ring, uplink->room_size) : NULL;
+    return uplink->room ? uplink->room + MESSAGE_PACKETS_AT : NULL;
+}
+
 static uint8_t *take_room(void *state, size_t size)
 {
-    const struct uplink *uplink = state;
-    return uplink->options.ring ? ring_reserve(uplink->options.ring, size) : NULL;
+    return ring_reserve(state, size);
+}
+
+/* The packets lie where the ring's room for them is too small for the rest. */
+static uint8_t *move_into_ring(struct ring *ring, const struct message *message, size_t *size)
+{
+    uint8_t *copy = message_encode(message, size);
+    uint8_t *bytes = copy ? ring_reserve(ring, *size) : NULL;
+    if (bytes)
+        memcpy(bytes, copy, *size);
+    free(copy);
+    return bytes;
+}
+
+static uint8_t *put_into_ring(struct uplink *uplink, const struct message *message, size_t *size)
+{
+    struct ring *ring = uplink->options.ring;
+    if (!uplink->room || message->packets != uplink->room + MESSAGE_PACKETS_AT)
+        return message_encode_into(message, take_room, ring, size);
+    *size = message_encode_around(message, uplink->room, uplink->room_size);
+    if (*size == 0)
+        return move_into_ring(ring, message, size);
+    ring_trim(ring, *size);
+    return uplink->room;
 }
 
 /* Into the ring, if there is one with room for it, else into memory. */
@@ -247,7 +279,7 @@ static int keep(struct uplink *uplink, const struct message *message, const stru
 {
     struct ring *ring = uplink->options.ring;
     size_t size;
-    uint8_t *bytes = ring ? message_encode_into(message, take_room, uplink, &size) : NULL;
+    uint8_t *bytes = ring ? put_into_ring(uplink, message, &size) : NULL;
     if (bytes && ring_push(ring, mark) == 0)
         return sender_push(&uplink->sender, bytes, size, false);
     int result = keep_in_memory(uplink, message);
@@ -274,6 +306,7 @@ int uplink_push(struct uplink *uplink, struct message *message, const struct tot
     if (sender_is_empty(&uplink->sender))
         uplink->heard_ms = uplink->alive_ms = now_ms();
     int result = keep(uplink, message, &mark);
+    uplink->room = NULL;
     if (result == 0)
         uplink->mark = mark;
     return result;

@@ -61,6 +61,11 @@ uint64_t uplink_epoch(void);
 int uplink_open(struct bus *bus, const struct uplink_options *options, struct uplink **out);
 void uplink_close(struct uplink *uplink); /* accepts NULL */
 
+/* Where the packets of the next batch may be gathered, up to 'size' bytes: in the ring, so that a
+ * batch pushed with packets from here on is not copied. Valid until the next push. NULL: no room.
+ */
+uint8_t *uplink_room(struct uplink *uplink, size_t size);
+
 /* 'message' is PACKETS or RECORDS; stream, seq and totals are filled in here. 'added' is what the
  * batch adds to the stream's totals. 0 or -ENOMEM. */
 int uplink_push(struct uplink *uplink, struct message *message, const struct totals *added);

@@ -1,4 +1,5 @@
 /* The sending end of the envelopes: plain structs to protobuf. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,27 +190,77 @@ uint8_t *message_encode(const struct message *message, size_t *size)
     return message_encode_into(message, take_memory, NULL, size);
 }
 
-uint8_t *message_encode_into(const struct message *message, message_room_fn take, void *state,
-                             size_t *size)
+/* The structs of the generated code, in 'room' and the arena. NULL: no memory. */
+static struct arena *to_wire(const struct message *message, struct envelope_room *room)
 {
     size_t n_parts =
         message->n_losses + message->n_sources + message->n_applied + message->n_changes;
     struct arena *arena = arena_create(n_parts * sizeof(Wanmeter__SourceTotal));
     if (!arena)
         return NULL;
-    struct envelope_room room = {.batch = WANMETER__BATCH__INIT};
-    stream_to_wire(&message->stream, &room.stream);
-    totals_to_wire(&message->totals, &room.totals);
-    room.batch.stream = &room.stream;
-    room.batch.totals = &room.totals;
-    room.batch.seq = message->seq;
-    room.batch.end_of_stream = message->end_of_stream;
-    content_to_wire(arena, message, &room);
+    room->batch = (Wanmeter__Batch)WANMETER__BATCH__INIT;
+    stream_to_wire(&message->stream, &room->stream);
+    totals_to_wire(&message->totals, &room->totals);
+    room->batch.stream = &room->stream;
+    room->batch.totals = &room->totals;
+    room->batch.seq = message->seq;
+    room->batch.end_of_stream = message->end_of_stream;
+    content_to_wire(arena, message, room);
+    return arena;
+}
 
+uint8_t *message_encode_into(const struct message *message, message_room_fn take, void *state,
+                             size_t *size)
+{
+    struct envelope_room room;
+    struct arena *arena = to_wire(message, &room);
+    if (!arena)
+        return NULL;
     *size = wanmeter__batch__get_packed_size(&room.batch);
     uint8_t *bytes = take(state, *size);
     if (bytes)
         wanmeter__batch__pack(&room.batch, bytes);
     arena_destroy(arena);
     return bytes;
+}
+
+/* ---- around packets ---- */
+
+/* A field of bytes, whose size takes five bytes whatever it is: it need not be known how many a
+ * smaller one takes before what it counts is there. Any reader of protobuf takes it. */
+static uint8_t *put_tag(uint8_t *at, unsigned field, size_t size)
+{
+    enum { WIRE_BYTES = 2, TYPE_BITS = 3, PAYLOAD_BITS = 7, CONTINUED = 0x80, SIZE_BYTES = 5 };
+    *at++ = (uint8_t)(field << TYPE_BITS | WIRE_BYTES);
+    for (int i = 1; i < SIZE_BYTES; i++, size >>= PAYLOAD_BITS)
+        *at++ = (uint8_t)(size | CONTINUED);
+    *at++ = (uint8_t)size;
+    return at;
+}
+
+/*     6 {  3 { packets }  the rest of PacketBatch  }  the rest of Batch
+ *
+ * in which fields may have any order: what has packets in it comes first. */
+size_t message_encode_around(const struct message *message, uint8_t *room, size_t room_size)
+{
+    struct envelope_room wire;
+    assert(message->kind == MESSAGE_PACKETS && message->packets == room + MESSAGE_PACKETS_AT);
+    struct arena *arena = to_wire(message, &wire);
+    if (!arena)
+        return 0;
+    wire.packets.packets.len = 0;
+    wire.batch.content_case = WANMETER__BATCH__CONTENT__NOT_SET;
+    size_t inner_size = wanmeter__packet_batch__get_packed_size(&wire.packets);
+    size_t outer_size = wanmeter__batch__get_packed_size(&wire.batch);
+    size_t size = MESSAGE_PACKETS_AT + message->packets_size + inner_size + outer_size;
+    if (size <= room_size) {
+        size_t field_size = MESSAGE_PACKETS_AT / 2 + message->packets_size + inner_size;
+        put_tag(put_tag(room, FIELD_PACKET_BATCH, field_size), FIELD_PACKETS,
+                message->packets_size);
+        uint8_t *rest = room + MESSAGE_PACKETS_AT + message->packets_size;
+        wanmeter__packet_batch__pack(&wire.packets, rest);
+        wanmeter__batch__pack(&wire.batch, rest + inner_size);
+    }
+    arena_destroy(arena);
+    return size <= room_size ? size : 0;
 }

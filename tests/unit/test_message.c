@@ -95,6 +95,43 @@ static void test_a_packet_batch_comes_back_as_it_was(void **state)
     message_release(&out);
 }
 
+/* Also one without any; and nothing is written where there is no room for all of it. */
+static void test_a_batch_made_around_its_packets_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    uint8_t room[MESSAGE_PACKETS_AT + 300 * PACKET_BASE_SIZE + MESSAGE_REST_MAX];
+    struct stream_loss loss = {.stream = capture_stream, .loss = {.reason = "cut"}};
+    for (uint32_t n = 0; n <= 300; n++) {
+        uint8_t *packets = room + MESSAGE_PACKETS_AT;
+        memset(room, 0x11, sizeof room);
+        struct message message = packet_message(packets, n * PACKET_BASE_SIZE, n);
+        message.losses = &loss;
+        message.n_losses = n % 2;
+        message.end_of_stream = n % 3 == 0;
+        size_t size = message_encode_around(&message, room, sizeof room);
+        assert_in_range(size, 1, sizeof room);
+
+        struct message out;
+        assert_int_equal(message_decode(room, size, &out), MESSAGE_OK);
+        assert_true(stream_id_equal(&out.stream, &capture_stream));
+        assert_int_equal(out.seq, 5);
+        assert_int_equal(out.totals.l2_bytes, 200);
+        assert_int_equal(out.watermark_ns, 1234);
+        assert_int_equal(out.end_of_stream, n % 3 == 0);
+        assert_int_equal(out.n_packets, n);
+        assert_int_equal(out.packets_size, n * PACKET_BASE_SIZE);
+        for (size_t i = 0; i < out.packets_size; i++)
+            assert_int_equal(out.packets[i], 0x11);
+        assert_int_equal(out.n_losses, n % 2);
+        message_release(&out);
+
+        memset(room, 0x11, sizeof room);
+        assert_int_equal(message_encode_around(&message, room, size - 1), 0);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(room[i], 0x11);
+    }
+}
+
 static void test_a_record_batch_comes_back_as_it_was(void **state)
 {
     (void)state;
@@ -378,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_packet_batch_comes_back_as_it_was),
+        cmocka_unit_test(test_a_batch_made_around_its_packets_comes_back_as_it_was),
         cmocka_unit_test(test_a_record_batch_comes_back_as_it_was),
         cmocka_unit_test(test_what_is_restored_comes_back_as_it_was),
         cmocka_unit_test(test_a_reply_comes_back_as_it_was),

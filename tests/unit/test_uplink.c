@@ -257,6 +257,61 @@ static void test_whatever_is_damaged_in_the_ring_the_stream_is_whole(void **stat
     }
 }
 
+/* ---- packets that are gathered in the ring ---- */
+
+enum { GATHERED_BYTES = 10 * PACKET_BASE_SIZE, LOSSES = 5 };
+
+/* The last batch has more beside its packets than there was room for. */
+static void gather_and_push(struct uplink *uplink, int batch)
+{
+    struct stream_loss losses[LOSSES];
+    struct message message = {
+        .kind = MESSAGE_PACKETS, .packets_size = GATHERED_BYTES, .n_packets = 10, .losses = losses};
+    uint8_t *room = uplink_room(uplink, GATHERED_BYTES);
+    assert_non_null(room);
+    memset(room, batch, GATHERED_BYTES);
+    message.packets = room;
+    for (int i = 0; i < LOSSES; i++) {
+        losses[i] = (struct stream_loss){.stream = stream, .loss = {.reason = "cut"}};
+        memset(losses[i].loss.evidence, 'x', 100);
+    }
+    message.n_losses = batch == BATCHES - 1 ? LOSSES : 0;
+    assert_int_equal(uplink_push(uplink, &message, &(struct totals){10, 600, 400}), 0);
+}
+
+static void test_what_was_gathered_in_the_ring_is_there_for_a_successor(void **state)
+{
+    (void)state;
+    struct world world = {.ring = open_ring(RING_NEW)};
+    struct uplink_options options = {
+        .endpoint = endpoint, .stream = stream, .window_bytes = WINDOW_BYTES, .ring = world.ring};
+    assert_int_equal(bus_create(NULL, &world.bus), 0);
+    assert_int_equal(uplink_open(world.bus, &options, &world.uplink), 0);
+    for (int i = 0; i < BATCHES; i++)
+        gather_and_push(world.uplink, i);
+    memset(uplink_room(world.uplink, GATHERED_BYTES), 0xff, GATHERED_BYTES); /* and dies */
+    uplink_close(world.uplink);
+    bus_destroy(world.bus);
+    ring_close(world.ring);
+
+    struct ring *ring = open_ring(RING_FOUND);
+    assert_int_equal(ring_n_held(ring), BATCHES);
+    for (int i = 0; i < BATCHES; i++) {
+        struct ring_batch batch;
+        struct message message;
+        uint8_t expected[GATHERED_BYTES];
+        ring_held(ring, (size_t)i, &batch);
+        assert_int_equal(message_decode(batch.bytes, batch.size, &message), MESSAGE_OK);
+        memset(expected, i, sizeof expected);
+        assert_int_equal(message.packets_size, sizeof expected);
+        assert_memory_equal(message.packets, expected, sizeof expected);
+        assert_int_equal(message.n_losses, i == BATCHES - 1 ? LOSSES : 0);
+        message_release(&message);
+    }
+    ring_close(ring);
+    remove_ring();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_lost_batches_come_again_although_nothing_follows_them),
         cmocka_unit_test(test_a_lost_acknowledgement_comes_with_the_next_welcome),
         cmocka_unit_test(test_whatever_is_damaged_in_the_ring_the_stream_is_whole),
+        cmocka_unit_test(test_what_was_gathered_in_the_ring_is_there_for_a_successor),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
