@@ -280,6 +280,10 @@ enum source_result source_read(struct source *source, int n, source_frame_fn on_
         return source_live_read(source->live, n, on_frame, state, loss);
     struct frame frame;
     for (int i = 0; i < n; i++) {
+        if (source->only)
+            i += source_file_run(source->only, n - i, on_frame, state);
+        if (i == n)
+            break;
         enum source_result result = source_next(source, &frame, loss);
         if (result != SOURCE_FRAME)
             return result;

@@ -25,6 +25,8 @@ struct source_file;
 struct pcapng;
 
 typedef enum source_result (*source_file_fn)(struct source_file *file, struct frame *frame);
+typedef int (*source_run_fn)(struct source_file *file, int n, source_frame_fn on_frame,
+                             void *state);
 
 /* Why the next record is not what comes next. */
 enum source_file_pending {
@@ -36,6 +38,7 @@ enum source_file_pending {
 struct source_file {
     struct source_input input;
     source_file_fn next_record; /* of the file's format; sets all of a frame but the clock */
+    source_run_fn read_run;     /* of the file's format, see source_file_run(); or NULL */
     bool is_swapped;            /* numbers are in the other byte order (of this section) */
 
     /* pcap */
@@ -73,6 +76,15 @@ const struct source_total *source_file_total(struct source_file *file);
 /* SOURCE_FRAME, SOURCE_NOTHING, SOURCE_LOSS (file->loss says which; nothing more of the file is
  * read, unless the file itself told of it), SOURCE_END. */
 enum source_result source_file_next(struct source_file *file, struct frame *frame);
+
+/* Gives up to 'n' frames in a row, as long as they are what most are: whole in the input's buffer,
+ * and not doubtful in time. Returns how many, 0 as well: what comes then is source_file_next()'s to
+ * judge. The totals have them. */
+static inline int source_file_run(struct source_file *file, int n, source_frame_fn on_frame,
+                                  void *state)
+{
+    return file->read_run && !file->pending ? file->read_run(file, n, on_frame, state) : 0;
+}
 
 /* ---- for the formats ---- */
 

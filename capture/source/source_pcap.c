@@ -60,6 +60,18 @@ static inline enum source_result take_record(struct source_file *file, const uin
     return SOURCE_FRAME;
 }
 
+/* Is a record all there? The larger header is asked for: next to a buffer's end it is not worth
+ * knowing better. */
+static inline bool is_whole(const struct source_file *file, const uint8_t *header,
+                            uint32_t *captured)
+{
+    size_t left = (size_t)(file->input.end - header);
+    if (left < MODIFIED_RECORD_HEADER_SIZE)
+        return false;
+    *captured = read_u32(header + 8, file->is_swapped);
+    return *captured <= FRAME_BYTES_MAX && left >= (size_t)file->record_header_bytes + *captured;
+}
+
 /* What is left in the buffer is not a record, or not all of it. A length above the snap length is
  * taken as it is: several programs write such files. Only what no program writes is damage. */
 static __attribute__((noinline)) enum source_result fetch_record(struct source_file *file,
@@ -85,14 +97,54 @@ static __attribute__((noinline)) enum source_result fetch_record(struct source_f
 
 static enum source_result next_record(struct source_file *file, struct frame *frame)
 {
-    const uint8_t *header = file->input.at;
-    size_t left = (size_t)(file->input.end - header);
-    if (left < MODIFIED_RECORD_HEADER_SIZE)
+    uint32_t captured;
+    if (!is_whole(file, file->input.at, &captured))
         return fetch_record(file, frame);
-    uint32_t captured = read_u32(header + 8, file->is_swapped);
-    if (captured > FRAME_BYTES_MAX || left < (size_t)file->record_header_bytes + captured)
-        return fetch_record(file, frame);
-    return take_record(file, header, captured, frame);
+    return take_record(file, file->input.at, captured, frame);
+}
+
+/* What a run of frames adds to its file's totals. */
+static void add_run(struct source_total *total, int n, uint64_t l2_bytes, int64_t first_ns,
+                    int64_t last_ns)
+{
+    if (n == 0)
+        return;
+    if (total->packets == 0 || first_ns < total->first_ns)
+        total->first_ns = first_ns;
+    if (total->packets == 0 || last_ns > total->last_ns)
+        total->last_ns = last_ns;
+    total->packets += (uint64_t)n;
+    total->l2_bytes += l2_bytes;
+}
+
+/* One loop over all that is the same from record to record: half the instructions that asking for
+ * them one by one takes. */
+static int read_run(struct source_file *file, int n, source_frame_fn on_frame, void *state)
+{
+    struct time_check check = file->check;
+    struct frame frame = {.source_index = file->total.source_index};
+    uint64_t l2_bytes = 0;
+    int64_t first_ns = INT64_MAX, last_ns = INT64_MIN;
+    int n_given = 0;
+    for (; n_given < n; n_given++) {
+        const uint8_t *header = file->input.at;
+        uint32_t captured;
+        if (!is_whole(file, header, &captured))
+            break;
+        take_record(file, header, captured, &frame);
+        if (!time_check_is_near(&check, frame.time_ns)) {
+            file->input.at = header;
+            break;
+        }
+        frame.clock_ns = time_check_accept(&check, frame.time_ns);
+        l2_bytes += frame.wire_bytes;
+        first_ns = frame.time_ns < first_ns ? frame.time_ns : first_ns;
+        last_ns = frame.time_ns > last_ns ? frame.time_ns : last_ns;
+        on_frame(state, &frame);
+    }
+    file->check = check;
+    add_run(&file->total, n_given, l2_bytes, first_ns, last_ns);
+    return n_given;
 }
 
 int source_pcap_open(struct source_file *file, char error[SOURCE_ERROR_MAX])
@@ -116,6 +168,7 @@ int source_pcap_open(struct source_file *file, char error[SOURCE_ERROR_MAX])
     }
     file->link_type = source_file_link_type(source_file_u32(file, header + 20) & LINK_TYPE_MASK);
     file->next_record = next_record;
+    file->read_run = read_run;
     source_input_take(&file->input, FILE_HEADER_SIZE);
     return 0;
 }

@@ -46,39 +46,72 @@ static bool check_loss(const struct loss *loss)
     return false;
 }
 
-static void read_all(const char *const *paths, size_t n_paths)
+struct reading {
+    uint64_t n_frames, wire_bytes;
+    int64_t clock_ns;
+};
+
+static void on_frame(void *state, const struct frame *frame)
+{
+    struct reading *reading = state;
+    check_frame(frame);
+    assert(frame->clock_ns >= reading->clock_ns);
+    reading->clock_ns = frame->clock_ns;
+    reading->n_frames++;
+    reading->wire_bytes += frame->wire_bytes;
+}
+
+/* One by one, or in runs of up to seven. */
+static enum source_result read_some(struct source *source, bool is_in_runs, struct loss *loss,
+                                    struct reading *reading)
+{
+    if (is_in_runs)
+        return source_read(source, 7, on_frame, reading, loss);
+    struct frame frame;
+    enum source_result result = source_next(source, &frame, loss);
+    if (result == SOURCE_FRAME)
+        on_frame(reading, &frame);
+    return result;
+}
+
+static struct reading read_all(const char *const *paths, size_t n_paths, bool is_in_runs)
 {
     struct source *source;
+    struct reading reading = {0};
     char error[SOURCE_ERROR_MAX] = "";
     if (source_open_files(paths, n_paths, 7, time_jump_max_ns, &source, error) < 0) {
         assert(error[0]);
-        return;
+        return reading;
     }
-    struct frame frame;
     struct loss loss;
-    uint64_t n_frames = 0, wire_bytes = 0, n_cut = 0;
-    int64_t clock_ns = 0;
-    for (enum source_result result; (result = source_next(source, &frame, &loss)) != SOURCE_END;) {
-        if (result == SOURCE_LOSS) {
+    uint64_t n_cut = 0;
+    enum source_result result;
+    while ((result = read_some(source, is_in_runs, &loss, &reading)) != SOURCE_END) {
+        if (result == SOURCE_LOSS)
             n_cut += check_loss(&loss);
-            continue;
-        }
-        assert(result == SOURCE_FRAME);
-        check_frame(&frame);
-        assert(frame.clock_ns >= clock_ns);
-        clock_ns = frame.clock_ns;
-        n_frames++;
-        wire_bytes += frame.wire_bytes;
+        else
+            assert(result == SOURCE_FRAME);
     }
     struct source_total totals[2];
+    struct reading left = reading;
     size_t n_complete = 0;
     for (size_t i = source_totals(source, totals, 2); i-- > 0;) {
-        n_frames -= totals[i].packets;
-        wire_bytes -= totals[i].l2_bytes;
+        left.n_frames -= totals[i].packets;
+        left.wire_bytes -= totals[i].l2_bytes;
         n_complete += totals[i].is_complete;
     }
-    assert(n_frames == 0 && wire_bytes == 0 && n_complete + n_cut == n_paths);
+    assert(left.n_frames == 0 && left.wire_bytes == 0 && n_complete + n_cut == n_paths);
     source_close(source);
+    return reading;
+}
+
+/* Both ways give the same. */
+static void check_reading(const char *const *paths, size_t n_paths)
+{
+    struct reading one_by_one = read_all(paths, n_paths, false);
+    struct reading in_runs = read_all(paths, n_paths, true);
+    assert(one_by_one.n_frames == in_runs.n_frames && one_by_one.wire_bytes == in_runs.wire_bytes &&
+           one_by_one.clock_ns == in_runs.clock_ns);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -87,8 +120,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     int whole_descriptor = make_file(bytes, size, whole);
     int half_descriptor = make_file(bytes, size / 2, half);
     const char *paths[] = {whole, half};
-    read_all(paths, 1);
-    read_all(paths, 2);
+    check_reading(paths, 1);
+    check_reading(paths, 2);
     close(whole_descriptor);
     close(half_descriptor);
     return 0;

@@ -173,7 +173,8 @@ struct reading {
     size_t n_bad_time;
     uint64_t captured_bytes;
     uint64_t wire_bytes;
-    uint32_t crc;     /* over times, lengths, link types and bytes */
+    uint32_t crc; /* over times, lengths, link types and bytes */
+    uint32_t clock_crc;
     struct loss loss; /* the last one */
 };
 
@@ -183,6 +184,8 @@ static inline void reading_add(struct reading *reading, const struct frame *fram
     reading->n_bad_time += frame->is_bad_time;
     reading->captured_bytes += frame->captured_bytes;
     reading->wire_bytes += frame->wire_bytes;
+    reading->clock_crc = (uint32_t)crc32(reading->clock_crc, (const Bytef *)&frame->clock_ns,
+                                         sizeof frame->clock_ns);
     uLong crc = crc32(reading->crc, frame->bytes, frame->captured_bytes);
     crc = crc32(crc, (const Bytef *)&frame->time_ns, sizeof frame->time_ns);
     crc = crc32(crc, (const Bytef *)&frame->wire_bytes, sizeof frame->wire_bytes);
@@ -209,6 +212,55 @@ static inline struct reading read_source(struct source *source)
     }
 }
 
+static inline void on_frame_of_run(void *state, const struct frame *frame)
+{
+    assert_int_equal(3, frame->source_index);
+    assert_non_null(frame->interface);
+    reading_add(state, frame);
+}
+
+/* The same by source_read(), three frames at a time. */
+static inline struct reading read_in_runs(struct source *source)
+{
+    struct reading reading = {0};
+    for (;;) {
+        size_t n_before = reading.n_frames;
+        enum source_result result =
+            source_read(source, 3, on_frame_of_run, &reading, &reading.loss);
+        if (result == SOURCE_END)
+            return reading;
+        if (result == SOURCE_FRAME)
+            assert_int_equal(n_before + 3, reading.n_frames);
+        else
+            assert_int_equal(SOURCE_LOSS, result);
+        reading.n_losses += result == SOURCE_LOSS;
+    }
+}
+
+/* Frames in runs are the frames one by one. */
+static inline void check_runs(const struct built *built, const struct reading *reading,
+                              const struct source_total *total)
+{
+    struct files files = {0};
+    files_add(&files, built->bytes, built->size);
+    struct source *source = files_open(&files);
+    struct reading in_runs = read_in_runs(source);
+    struct source_total total_of_runs;
+    assert_int_equal(1, source_totals(source, &total_of_runs, 1));
+    assert_int_equal(reading->n_frames, in_runs.n_frames);
+    assert_int_equal(reading->n_losses, in_runs.n_losses);
+    assert_int_equal(reading->n_bad_time, in_runs.n_bad_time);
+    assert_int_equal(reading->crc, in_runs.crc);
+    assert_int_equal(reading->clock_crc, in_runs.clock_crc);
+    assert_int_equal(total->packets, total_of_runs.packets);
+    assert_int_equal(total->l2_bytes, total_of_runs.l2_bytes);
+    assert_int_equal(total->first_ns, total_of_runs.first_ns);
+    assert_int_equal(total->last_ns, total_of_runs.last_ns);
+    assert_int_equal(total->is_complete, total_of_runs.is_complete);
+    source_close(source);
+    files_close(&files);
+}
+
 static inline struct reading read_built(const struct built *built)
 {
     struct files files = {0};
@@ -222,6 +274,7 @@ static inline struct reading read_built(const struct built *built)
     assert_int_equal(reading.n_losses == 0, total.is_complete);
     source_close(source);
     files_close(&files);
+    check_runs(built, &reading, &total);
     return reading;
 }
 
