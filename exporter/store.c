@@ -11,13 +11,13 @@
 #include "exporter/store/store_page.h"
 #include "exporter/store/store_quota.h"
 #include "exporter/store/store_restore.h"
+#include "schema/migrations.h"
 
 enum {
     OWNER_OFFSET = 68,         /* of a database's application id */
     BUSY_TIMEOUT_MS = 5000,    /* at the start: readers hold the database for moments only */
     BUSY_TIMEOUT_RUN_MS = 200, /* later there is somewhere else to put things */
     CLOSE_TIMEOUT_MS = 500,    /* what is not folded in at the end is so at the next start */
-    PAGE_BYTES = 16384,        /* a flow record takes 9 % less CPU than with 8,192 */
 };
 
 /* ---- opening ---- */
@@ -115,7 +115,7 @@ static int open_connection(struct store *store)
 static int configure_database(struct store *store)
 {
     char page_size[64];
-    snprintf(page_size, sizeof page_size, "PRAGMA page_size = %d", PAGE_BYTES);
+    snprintf(page_size, sizeof page_size, "PRAGMA page_size = %d", SCHEMA_PAGE_BYTES);
     int result = execute(store, page_size); /* of a new one; no effect on others */
     if (result == 0)
         result = execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"

@@ -9,6 +9,7 @@
 
 enum {
     SCHEMA_APPLICATION_ID = 0x77616e6d, /* PRAGMA application_id: "wanm" */
+    SCHEMA_PAGE_BYTES = 16384,          /* of a new database: embed.py */
 };
 
 struct migration {
@@ -21,8 +22,16 @@ extern const struct migration migrations[];
 extern const int n_migrations; /* the newest version */
 extern const char schema_views[];
 
-/* What all of these make of a database that has nothing yet, worked out when building: a quarter of
- * their time. */
-extern const char schema_new[];
+/* The file that all of these make of a database that has nothing yet, worked out when building, of
+ * pages of SCHEMA_PAGE_BYTES: where it is not zero. */
+struct schema_run {
+    int offset;
+    int size;
+    const unsigned char *bytes;
+};
+
+extern const struct schema_run schema_new[];
+extern const int n_schema_runs;
+extern const int schema_new_size;
 
 #endif

@@ -115,6 +115,23 @@ static void test_a_new_database_has_the_rows_that_the_steps_make(void **state)
     free(fresh);
 }
 
+static void test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these(void **state)
+{
+    struct store_case *c = *state;
+    open_and_close(c);
+    char *fresh = strdup(case_ask(c, SCHEMA_SQL)), *rows = rows_of(c);
+    unlink(c->path);
+    case_tamper(c, "PRAGMA page_size = 4096; VACUUM");
+    open_and_close(c);
+    char *found = rows_of(c);
+    assert_answer(c, "PRAGMA page_size", "4096");
+    assert_string_equal(case_ask(c, SCHEMA_SQL), fresh);
+    assert_string_equal(found, rows);
+    free(found);
+    free(rows);
+    free(fresh);
+}
+
 static void test_opening_again_changes_nothing_but_the_runs(void **state)
 {
     struct store_case *c = *state;
@@ -440,6 +457,7 @@ int main(void)
         CASE(test_a_new_database_says_whose_it_is_and_its_version),
         CASE(test_every_older_version_becomes_the_newest),
         CASE(test_a_new_database_has_the_rows_that_the_steps_make),
+        CASE(test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these),
         CASE(test_opening_again_changes_nothing_but_the_runs),
         CASE(test_a_run_that_began_at_the_same_time_is_gone_on_with),
         CASE(test_every_table_of_ours_is_strict),
