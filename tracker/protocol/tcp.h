@@ -107,8 +107,8 @@ enum tcp_window { TCP_WINDOW_GOOD, TCP_WINDOW_IGNORE, TCP_WINDOW_INVALID };
  * the window is remembered as sent. */
 enum tcp_window tcp_window_check(struct tcp_step *step);
 
-/* The same of a TCP_KIND_ACK or TCP_KIND_FIN that is good and not the first of its side, as most
- * are. False: it is another; nothing changes. */
+/* The same of a TCP_KIND_ACK or TCP_KIND_FIN that lies in the windows of both sides, as most do.
+ * False: it is another; nothing changes. */
 bool tcp_window_go_on(struct tcp_step *step);
 
 #endif

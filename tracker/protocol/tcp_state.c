@@ -20,7 +20,7 @@ enum {
 
 /* FIN_WAIT, CLOSE_WAIT and LAST_ACK are states of the connection: it does not matter who sent the
  * first FIN. A SYN on TIME_WAIT or CLOSE is looked at further by the module. */
-static const uint8_t next_states[FLOW_DIRECTIONS][TCP_KIND_N][TCP_STATE_N] =
+static const uint8_t next_states[FLOW_DIRECTIONS][8][16] =
     {
         [FLOW_ORIGINAL] =
             {

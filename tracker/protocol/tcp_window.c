@@ -125,23 +125,26 @@ static enum tcp_window check_beyond(struct tcp_step *step, const struct numbers 
     return TCP_WINDOW_IGNORE;
 }
 
-static inline bool is_good(const struct tcp_step *step, const struct numbers *numbers)
-{
-    const struct tcp_side *receiver = step->receiver;
-    return !tcp_is_after(numbers->sequence, step->sender->window_end) &&
-           !tcp_is_after(numbers->sack, receiver->end) &&
-           (!receiver->window_max || is_within_received(step, numbers)) &&
-           is_recent_ack(step, numbers);
-}
-
 static enum tcp_window check(struct tcp_step *step, const struct numbers *numbers)
 {
-    if (is_good(step, numbers))
-        return TCP_WINDOW_GOOD;
+    const struct tcp_side *receiver = step->receiver;
     if (tcp_is_after(numbers->sequence, step->sender->window_end))
         return check_beyond(step, numbers);
-    return tcp_is_after(numbers->sack, step->receiver->end) ? TCP_WINDOW_INVALID
-                                                            : TCP_WINDOW_IGNORE;
+    if (tcp_is_after(numbers->sack, receiver->end))
+        return TCP_WINDOW_INVALID;
+    if (receiver->window_max && !is_within_received(step, numbers))
+        return TCP_WINDOW_IGNORE;
+    return is_recent_ack(step, numbers) ? TCP_WINDOW_GOOD : TCP_WINDOW_IGNORE;
+}
+
+/* All of it is in the window, so that widen_receiver() has nothing to do. */
+static inline bool is_within_windows(const struct tcp_step *step, const struct numbers *numbers)
+{
+    const struct tcp_side *sender = step->sender;
+    return !tcp_is_after(numbers->sequence, sender->window_end) &&
+           !tcp_is_after(numbers->end, sender->window_end) &&
+           !tcp_is_after(numbers->sack, step->receiver->end) && is_within_received(step, numbers) &&
+           is_recent_ack(step, numbers);
 }
 
 static inline void update_sender(struct tcp_step *step, const struct numbers *numbers)
@@ -166,11 +169,16 @@ static inline void update_acknowledged(struct tcp_step *step, const struct numbe
     sender->flags |= TCP_SIDE_HAS_ACK_MAX;
 }
 
-static inline void update_receiver(struct tcp_step *step, const struct numbers *numbers)
+static void widen_receiver(struct tcp_step *step, const struct numbers *numbers)
 {
     struct tcp_side *receiver = step->receiver;
     if (receiver->window_max && tcp_is_after(numbers->end, step->sender->window_end))
         receiver->window_max += numbers->end - step->sender->window_end;
+}
+
+static inline void update_receiver(struct tcp_step *step, const struct numbers *numbers)
+{
+    struct tcp_side *receiver = step->receiver;
     uint32_t window_end = numbers->sack + numbers->window;
     if (!tcp_is_before(window_end, receiver->window_end))
         receiver->window_end = numbers->window ? window_end : window_end + 1;
@@ -207,7 +215,8 @@ static enum tcp_window pardon(const struct tcp_step *step, enum tcp_window windo
 bool tcp_window_go_on(struct tcp_step *step)
 {
     struct numbers numbers = read_numbers(step);
-    if (step->sender->window_max == 0 || !is_good(step, &numbers))
+    if (step->sender->window_max == 0 || step->receiver->window_max == 0 ||
+        !is_within_windows(step, &numbers))
         return false;
     numbers.window <<= step->sender->scale;
     update_sender(step, &numbers);
@@ -232,6 +241,7 @@ enum tcp_window tcp_window_check(struct tcp_step *step)
     update_sender(step, &numbers);
     if (step->header->flags & TCP_ACK)
         update_acknowledged(step, &numbers);
+    widen_receiver(step, &numbers);
     update_receiver(step, &numbers);
     if (step->kind == TCP_KIND_ACK)
         remember_ack(step, &numbers);
