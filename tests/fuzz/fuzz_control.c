@@ -48,6 +48,7 @@ static void open_connections(struct flow_table *flows, int64_t clock_ns)
         struct flow_charge charge;
         flow_table_advance(flows, packet.clock_ns);
         flow_table_key(flows, &packet, &key);
+        flow_table_prefetch(flows, &key);
         flow_table_add(flows, &packet, &key, &charge);
     }
 }

@@ -106,6 +106,7 @@ static void on_packet(void *state, struct packet *packet)
         struct flow_key key;
         struct flow_charge charge;
         flow_table_key(trace->flows, packet, &key);
+        flow_table_prefetch(trace->flows, &key);
         flow_table_add(trace->flows, packet, &key, &charge);
         if (is_judged)
             print_judgement(trace, packet->protocol);
