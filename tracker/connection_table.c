@@ -85,13 +85,14 @@ void connection_table_prefetch(const struct connection_table *table, uint64_t ha
     __builtin_prefetch(connection_index_bucket(&table->index, hash));
 }
 
-uint32_t connection_table_prefetch_entry(const struct connection_table *table,
-                                         const struct tuple *tuple, uint64_t hash)
+struct connection *connection_table_prefetch_entry(const struct connection_table *table,
+                                                   const struct tuple *tuple, uint64_t hash)
 {
     uint32_t place = connection_index_candidate(&table->index, hash);
-    if (place != CONNECTION_NOWHERE)
-        connection_slab_prefetch(&table->slab, place, tuple->ip_version == 6);
-    return place;
+    if (place == CONNECTION_NOWHERE)
+        return NULL;
+    connection_slab_prefetch(&table->slab, place, tuple->ip_version == 6);
+    return &table->slab.entries[place];
 }
 
 struct connection *connection_table_find(struct connection_table *table, const struct tuple *tuple,
@@ -103,15 +104,14 @@ struct connection *connection_table_find(struct connection_table *table, const s
 
 /* A tuple is in the table once: the entry that has it is the one. */
 struct connection *connection_table_near(struct connection_table *table, const struct tuple *tuple,
-                                         uint32_t near)
+                                         struct connection *near)
 {
-    bool is_it = near != CONNECTION_NOWHERE && connection_slab_has(&table->slab, near, tuple);
-    return is_it ? &table->slab.entries[near] : NULL;
+    return near && connection_slab_has(&table->slab, near, tuple) ? near : NULL;
 }
 
 struct connection *connection_table_find_near(struct connection_table *table,
                                               const struct tuple *tuple, uint64_t hash,
-                                              uint32_t near)
+                                              struct connection *near)
 {
     struct connection *connection = connection_table_near(table, tuple, near);
     return connection ? connection : connection_table_find(table, tuple, hash);

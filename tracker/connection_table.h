@@ -272,10 +272,10 @@ uint64_t connection_table_hash(const struct connection_table *table, const struc
 
 /* Asks for the cache lines that a find will need: first the bucket's; when that has had time to
  * arrive, the entry's. 1M connections in batches of 32: half the time of a find without. The second
- * returns the place of what it asked for, CONNECTION_NOWHERE: nothing there. */
+ * returns what it asked for, NULL: nothing there. */
 void connection_table_prefetch(const struct connection_table *table, uint64_t hash);
-uint32_t connection_table_prefetch_entry(const struct connection_table *table,
-                                         const struct tuple *tuple, uint64_t hash);
+struct connection *connection_table_prefetch_entry(const struct connection_table *table,
+                                                   const struct tuple *tuple, uint64_t hash);
 
 struct connection *connection_table_find(struct connection_table *table, const struct tuple *tuple,
                                          uint64_t hash);
@@ -283,11 +283,11 @@ struct connection *connection_table_find(struct connection_table *table, const s
 /* The same, where connection_table_prefetch_entry() returned 'near' before. */
 struct connection *connection_table_find_near(struct connection_table *table,
                                               const struct tuple *tuple, uint64_t hash,
-                                              uint32_t near);
+                                              struct connection *near);
 
 /* What was asked for then, if it has the tuple; NULL: a find may yet find it elsewhere. */
 struct connection *connection_table_near(struct connection_table *table, const struct tuple *tuple,
-                                         uint32_t near);
+                                         struct connection *near);
 
 /* A zeroed entry with this tuple (which is not in the table) and no timer. NULL: connections_max
  * are in it, or 1,280 where this one would be looked for: a lookup never reads more than 128 cache

@@ -338,7 +338,7 @@ void flow_table_key(const struct flow_table *flows, const struct packet *packet,
 {
     tuple_of_packet(packet, &key->tuple);
     key->hash = connection_table_hash(flows->connections, &key->tuple);
-    key->near = CONNECTION_NOWHERE;
+    key->near = NULL;
     connection_table_prefetch(flows->connections, key->hash);
 }
 

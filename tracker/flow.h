@@ -72,7 +72,7 @@ enum flow_result {
 struct flow_key {
     struct tuple tuple;
     uint64_t hash;
-    uint32_t near; /* where the connection probably is; CONNECTION_NOWHERE: not looked yet */
+    struct connection *near; /* what the connection probably is; NULL: not looked yet */
 };
 
 /* The key of a packet of CLASS_CONNECTION; begins to fetch the memory that a look-up reads first.

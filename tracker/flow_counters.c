@@ -31,7 +31,7 @@ void flow_counters_add(struct connection_table *connections, struct connection *
     uint64_t l3_bytes = counters->l3_bytes + (uint64_t)packet->l3_bytes;
     uint64_t billed = counters->billed_bytes + billed_bytes;
     /* A frame that is shorter than its packet says makes l2_more huge. */
-    if ((packets | l2_more) > UINT16_MAX || (l3_bytes | billed) > UINT32_MAX) {
+    if (((packets | l2_more) >> 16 | (l3_bytes | billed) >> 32) != 0) {
         add_beyond(connections, connection, direction, packet, billed_bytes);
         return;
     }

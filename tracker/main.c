@@ -101,20 +101,23 @@ static __attribute__((noinline)) void on_aside(struct tracker *tracker, const st
 
 /* These return what they charge: so that of a flow's packet nothing of it is put into memory. */
 static struct charge charge_flow(struct tracker *tracker, const struct packet *packet,
-                                 const struct flow_key *key, struct charge charge)
+                                 const struct flow_key *key)
 {
     struct flow_charge flow;
     flow_table_add(tracker->flows, packet, key, &flow);
-    charge.class_index = flow.class_index;
-    charge.account = flow.account;
-    charge.billed_bytes = flow.billed_bytes;
-    return charge;
+    return (struct charge){
+        .account = flow.account,
+        .wan = packet->wan,
+        .class_index = flow.class_index,
+        .billed_bytes = flow.billed_bytes,
+    };
 }
 
 /* A packet that is in no flow. */
-static __attribute__((noinline)) struct charge
-charge_class(struct tracker *tracker, const struct packet *packet, struct charge charge)
+static __attribute__((noinline)) struct charge charge_class(struct tracker *tracker,
+                                                            const struct packet *packet)
 {
+    struct charge charge = {.wan = packet->wan, .class_index = packet->class_index};
     struct link_charge link;
     link_table_charge(tracker->links, packet, NULL, &link);
     charge.billed_bytes = link.billed_bytes;
@@ -125,24 +128,19 @@ charge_class(struct tracker *tracker, const struct packet *packet, struct charge
 }
 
 /* A packet that was counted before: the mirror showed it twice. */
-static __attribute__((noinline)) struct charge
-charge_copy(const struct tracker *tracker, const struct packet *packet, struct charge charge)
+static __attribute__((noinline)) struct charge charge_copy(const struct tracker *tracker,
+                                                           const struct packet *packet)
 {
-    charge.class_index = CLASS_DUPLICATE;
-    charge.account = account_of_packet(tracker->accounts, packet);
-    charge.billed_bytes = 0;
-    return charge;
+    return (struct charge){
+        .account = account_of_packet(tracker->accounts, packet),
+        .wan = packet->wan,
+        .class_index = CLASS_DUPLICATE,
+    };
 }
 
 static void on_packet(struct tracker *tracker, const struct packet *packet,
                       const struct flow_key *key)
 {
-    struct charge charge = {
-        .wan = packet->wan,
-        .class_index = packet->class_index,
-        .clock_ns = bill_clock_at(&tracker->clock, packet->clock_ns),
-    };
-
     flow_table_advance(tracker->flows, packet->clock_ns);
     bool is_copy = tracker->duplicates && packet->fingerprint &&
                    duplicate_table_has(tracker->duplicates, packet->fingerprint, packet->clock_ns);
@@ -151,19 +149,22 @@ static void on_packet(struct tracker *tracker, const struct packet *packet,
             on_aside(tracker, packet, key);
         return;
     }
+    struct charge charge;
     if (is_copy)
-        charge = charge_copy(tracker, packet, charge);
+        charge = charge_copy(tracker, packet);
     else if (packet->class_index == CLASS_CONNECTION)
-        charge = charge_flow(tracker, packet, key, charge);
+        charge = charge_flow(tracker, packet, key);
     else
-        charge = charge_class(tracker, packet, charge);
+        charge = charge_class(tracker, packet);
+    charge.clock_ns = bill_clock_at(&tracker->clock, packet->clock_ns);
     meter_add(tracker->meter, packet, &charge);
 }
 
 static void on_packets(void *state, const struct merge_turn *turn)
 {
-    for (size_t i = 0; i < turn->n; i++) {
-        const struct merge_packet *next = merge_turn_at(turn, i);
+    const struct merge_turn own = *turn; /* what is written meanwhile is surely not in it */
+    for (size_t i = 0; i < own.n; i++) {
+        const struct merge_packet *next = merge_turn_at(&own, i);
         on_packet(state, &next->packet, &next->key);
     }
 }

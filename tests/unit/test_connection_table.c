@@ -21,7 +21,7 @@ struct model {
 };
 
 struct world {
-    uint32_t near; /* what was found last */
+    struct connection *near; /* what was found last */
     struct connection_table *table;
     struct model model[UNIVERSE];
     struct tuple tuples[UNIVERSE];
@@ -75,7 +75,7 @@ static struct connection *find(struct world *world, unsigned number)
     const struct tuple *tuple = &world->tuples[number];
     uint64_t hash = hash_of(world, number);
     connection_table_prefetch(world->table, hash);
-    uint32_t near = connection_table_prefetch_entry(world->table, tuple, hash);
+    struct connection *near = connection_table_prefetch_entry(world->table, tuple, hash);
     struct connection *found = connection_table_find(world->table, tuple, hash);
     assert_ptr_equal(connection_table_find_near(world->table, tuple, hash, near), found);
     /* Of another time and another tuple: what is there now does not matter. */

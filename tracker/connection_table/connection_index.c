@@ -102,7 +102,7 @@ uint32_t connection_index_find(const struct connection_index *index, const struc
     for (; bucket != NULL; bucket = bucket_next(index, bucket)) {
         for (unsigned matches = bucket_match(bucket, tag); matches != 0; matches &= matches - 1) {
             uint32_t place = bucket->places[__builtin_ctz(matches)];
-            if (connection_slab_has(index->slab, place, tuple))
+            if (connection_slab_has(index->slab, &index->slab->entries[place], tuple))
                 return place;
         }
     }

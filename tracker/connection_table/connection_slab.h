@@ -104,17 +104,18 @@ static inline uint64_t connection_slab_hash(const struct connection_slab *slab, 
 }
 
 /* Is it the one with this tuple? */
-static inline bool connection_slab_has(const struct connection_slab *slab, uint32_t place,
-                                       const struct tuple *tuple)
+static inline bool connection_slab_has(const struct connection_slab *slab,
+                                       const struct connection *entry, const struct tuple *tuple)
 {
-    const struct short_tuple *kept = &slab->entries[place].tuple;
+    const struct short_tuple *kept = &entry->tuple;
     bool is_tail_equal =
         memcmp((const uint8_t *)kept + offsetof(struct short_tuple, low_port),
                (const uint8_t *)tuple + offsetof(struct tuple, low_port), TUPLE_TAIL_SIZE) == 0;
     if (!is_tail_equal)
         return false;
     if (tuple->ip_version == 6)
-        return memcmp(&slab->ipv6[place], tuple, TUPLE_ADDRESSES_SIZE) == 0;
+        return memcmp(&slab->ipv6[connection_slab_place(slab, entry)], tuple,
+                      TUPLE_ADDRESSES_SIZE) == 0;
     return memcmp(kept->low_address, tuple->low_address, 4) == 0 &&
            memcmp(kept->high_address, tuple->high_address, 4) == 0;
 }

@@ -270,7 +270,7 @@ const struct flow_key *flow_key_of_call(struct flow_table *flows, const struct p
     *room = *key;
     *(is_high ? &room->tuple.high_port : &room->tuple.low_port) = call->sender_call_id;
     room->hash = connection_table_hash(flows->connections, &room->tuple);
-    room->near = CONNECTION_NOWHERE;
+    room->near = NULL;
     return room;
 }
 
