@@ -49,6 +49,7 @@ struct capture {
     struct zone_rules *zone_rules;   /* NULL: none */
     struct control_packets *control; /* NULL: no helpers */
     struct link_packets *links;      /* NULL: no WAN compresses headers */
+    bool asks_more; /* any of these, or fingerprints: of a packet more than itself is wanted */
     struct fingerprint fingerprint;
     struct fragment_table *fragments;
     struct rss rss;
@@ -84,14 +85,19 @@ static void check(struct capture *capture, int result)
 
 /* ---- the frame's way ---- */
 
+static inline __attribute__((always_inline)) uint32_t tag(struct capture *capture,
+                                                          struct packet *packet)
+{
+    packet->rss = rss_tag(&capture->rss, packet);
+    return rss_shard(packet->rss, capture->arguments.n_shards);
+}
+
 /* A packet whose ports are settled. */
-static inline __attribute__((always_inline)) void put_packet(struct capture *capture,
-                                                             struct packet *packet)
+static __attribute__((noinline)) void put_packet(struct capture *capture, struct packet *packet)
 {
     if (capture->zone_rules)
         zone_rules_apply(capture->zone_rules, packet);
-    packet->rss = rss_tag(&capture->rss, packet);
-    uint32_t shard = rss_shard(packet->rss, capture->arguments.n_shards);
+    uint32_t shard = tag(capture, packet);
     uint16_t copies = packet->header_bytes ? PACKET_LINK : 0;
     if (capture->control && control_packets_has(capture->control, packet))
         copies |= PACKET_SHADOW;
@@ -115,6 +121,25 @@ static void on_fragment(void *state, struct packet *packet)
     put_packet(capture, packet);
 }
 
+/* What is asked for beside the packet itself. */
+static __attribute__((noinline)) void add_seldom(struct capture *capture, const struct frame *frame,
+                                                 const struct layers *layers, struct packet *packet)
+{
+    if (capture->arguments.config.capture.duplicate_window_ns)
+        packet->fingerprint = fingerprint_of(&capture->fingerprint, layers);
+    if (frame->is_bad_time) {
+        packet->class_index = CLASS_BAD_TIME;
+    } else if (layers->is_fragment) {
+        fragment_table_add(capture->fragments, packet, layers, frame->source_index);
+        return;
+    } else {
+        add_payload(capture, layers, packet);
+        if (capture->links)
+            link_packets_add_header(capture->links, layers, packet);
+    }
+    put_packet(capture, packet);
+}
+
 static void on_frame(void *state, const struct frame *frame)
 {
     struct capture *capture = state;
@@ -128,20 +153,10 @@ static void on_frame(void *state, const struct frame *frame)
     check(capture, outlet_move_clock(&capture->outlet, clock_ns));
     packet.clock_ns = capture->outlet.clock_ns;
     wan_table_apply(capture->wans, frame, &layers, &packet);
-    if (capture->arguments.config.capture.duplicate_window_ns)
-        packet.fingerprint = fingerprint_of(&capture->fingerprint, &layers);
-
-    if (frame->is_bad_time) {
-        packet.class_index = CLASS_BAD_TIME;
-    } else if (layers.is_fragment) {
-        fragment_table_add(capture->fragments, &packet, &layers, frame->source_index);
-        return;
-    } else {
-        add_payload(capture, &layers, &packet);
-        if (capture->links)
-            link_packets_add_header(capture->links, &layers, &packet);
-    }
-    put_packet(capture, &packet);
+    if (capture->asks_more || frame->is_bad_time || layers.is_fragment)
+        add_seldom(capture, frame, &layers, &packet);
+    else
+        check(capture, outlet_add(&capture->outlet, &packet, tag(capture, &packet), 0));
 }
 
 /* ---- batches ---- */
@@ -381,6 +396,8 @@ static int open_decoding(struct capture *capture)
         result = control_packets_create(config, &capture->control);
     if (result == 0)
         result = link_packets_create(config, &capture->links);
+    capture->asks_more = capture->zone_rules || capture->control || capture->links ||
+                         config->capture.duplicate_window_ns;
     if (result == 0)
         result = fragment_table_create(config, &capture->decoder, on_fragment, capture,
                                        &capture->fragments);

@@ -213,23 +213,28 @@ static void apply(const struct wan_table *table, struct keys *keys, struct packe
 static inline void apply_prefixes(const struct wan_table *table, struct packet *packet)
 {
     const struct wan_rule *rule = table->rules, *end = table->rules + table->n_rules;
-    enum direction direction = DIRECTION_NONE;
-    for (; rule < end; rule++)
-        if ((direction = wan_prefixes_direction(&rule->local, packet)) != DIRECTION_NONE)
-            break;
-    uint8_t fixed = DIRECTION_NONE;
-    if (rule == end) {
-        rule = NULL;
-        direction = wan_prefixes_direction(&table->local, packet);
-    } else {
+    const struct wan_source_rule *source = table->source;
+    int32_t zone = table->zone;
+    enum direction direction = DIRECTION_NONE, fixed = DIRECTION_NONE;
+    if (source) {
+        zone = source->zone >= 0 ? source->zone : zone;
+        fixed = source->direction;
+    }
+    while (rule < end && !(direction = wan_prefixes_direction(&rule->local, packet)))
+        rule++;
+    if (rule < end) {
         packet->wan = rule->wan;
         packet->wan_match = rule->number;
-        fixed = rule->direction;
+        zone = rule->zone >= 0 ? rule->zone : zone;
+        fixed = rule->direction ? rule->direction : fixed;
+    } else {
+        packet->wan = 0;
+        packet->wan_match = 0;
+        direction = wan_prefixes_direction(&table->local, packet);
     }
-    if (fixed == DIRECTION_NONE && table->source)
-        fixed = table->source->direction;
-    packet->direction = fixed != DIRECTION_NONE ? fixed : (uint8_t)direction;
-    set_zone(table, rule, packet);
+    packet->zone = (uint16_t)zone;
+    packet->direction = (uint8_t)(fixed ? fixed : direction);
+    packet->l2_account = 0;
 }
 
 /* Whoever of the two ends a session: one of them is the concentrator. */
@@ -264,17 +269,16 @@ static __attribute__((noinline)) void apply_all(struct wan_table *table, const s
 void wan_table_apply(struct wan_table *table, const struct frame *frame,
                      const struct layers *layers, struct packet *packet)
 {
+    if (table->needs_interface && frame->interface != table->interface)
+        look_at_interface(table, frame->interface);
+    if (table->is_by_prefixes) {
+        apply_prefixes(table, packet);
+        return;
+    }
     packet->wan = 0;
     packet->wan_match = 0;
     packet->zone = table->zone;
     packet->direction = DIRECTION_NONE;
     packet->l2_account = 0;
-    if (table->is_empty)
-        return;
-    if (table->needs_interface && frame->interface != table->interface)
-        look_at_interface(table, frame->interface);
-    if (table->is_by_prefixes)
-        apply_prefixes(table, packet);
-    else
-        apply_all(table, frame, layers, packet);
+    apply_all(table, frame, layers, packet);
 }

@@ -6,6 +6,7 @@
 enum {
     OFFSET_PARTS = 24,
     OFFSET_CLASS = 27,
+    OFFSET_LABEL_AND_L2 = offsetof(struct packet, flow_label), /* of struct packet: 8 bytes */
     OFFSET_ADDRESSES = 32, /* up to here, the base and struct packet are the same */
     CLASS_MASK = 0xf,
     EXTENSION_MARK = 1 << 4,
@@ -36,6 +37,9 @@ static_assert(offsetof(struct packet, time_ns) == 0 && offsetof(struct packet, l
                   offsetof(struct packet, wan) == 30 &&
                   offsetof(struct packet, source_address) == OFFSET_ADDRESSES,
               "begins as the base does");
+static_assert(offsetof(struct packet, l2_account) == OFFSET_LABEL_AND_L2 + LABEL_SIZE &&
+                  offsetof(struct packet, wan_match) == OFFSET_LABEL_AND_L2 + LABEL_SIZE + 3,
+              "looked at in one piece");
 static_assert(CLASS_N <= CLASS_MASK + 1, "the class has four bits");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fields are copied as they are");
 
@@ -242,15 +246,28 @@ static __attribute__((noinline)) uint8_t *put_rest(uint8_t *room, const struct p
     return at;
 }
 
+/* Nothing but base and TCP, as most packets are. */
+static inline bool is_plain(const struct packet *packet)
+{
+    const unsigned others = PACKET_PART_ICMP | PACKET_PART_INNER | PACKET_PART_SCTP;
+    uint64_t label_and_l2;
+    memcpy(&label_and_l2, (const uint8_t *)packet + OFFSET_LABEL_AND_L2, sizeof label_and_l2);
+    return ((packet->parts & others) | (packet->marks & PACKET_MARK_IPV6) | label_and_l2 |
+            (uint64_t)(packet->clock_ns ^ packet->time_ns) | has_extension(packet)) == 0;
+}
+
+/* A plain one's TCP part is written in any case, and counted where there is one: no branch. */
 size_t packet_encode(const struct packet *packet, uint8_t *room)
 {
+    if (is_plain(packet)) {
+        uint8_t parts = packet->parts & PACKET_PART_TCP;
+        uint8_t *at = put_base(room, packet, parts);
+        memcpy(at, &packet->tcp, TCP_SIZE);
+        return parts ? PACKET_BASE_SIZE + TCP_SIZE : PACKET_BASE_SIZE;
+    }
     uint8_t parts = needed_parts(packet);
-    uint8_t *at = put_base(room, packet, parts);
-    if ((parts & ~PACKET_PART_TCP) || has_extension(packet))
-        at = put_rest(room, packet, parts);
-    else if (parts)
-        at = put(at, &packet->tcp, TCP_SIZE); /* as most packets are */
-    return (size_t)(at - room);
+    put_base(room, packet, parts);
+    return (size_t)(put_rest(room, packet, parts) - room);
 }
 
 /* The bytes of the base that say what is in the descriptor. */

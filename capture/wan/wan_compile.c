@@ -171,8 +171,6 @@ int wan_table_create(const struct config *config, struct wan_table **out)
         wan_table_destroy(table);
         return -ENOMEM;
     }
-    table->is_empty = !table->n_rules && !table->n_sources && !table->account_index.kinds &&
-                      !wan_prefixes_has_any(&table->local);
     table->is_by_prefixes = is_by_prefixes(table);
     *out = table;
     return 0;

@@ -38,7 +38,7 @@ int wan_prefixes_create(const struct config_prefix *items, size_t n, struct wan_
     return 0;
 }
 
-bool wan_prefixes_has6(const struct wan_prefixes *prefixes, const uint8_t *bytes)
+static bool has6(const struct wan_prefixes *prefixes, const uint8_t *bytes)
 {
     uint64_t address[2];
     memcpy(address, bytes, sizeof address);
@@ -49,6 +49,12 @@ bool wan_prefixes_has6(const struct wan_prefixes *prefixes, const uint8_t *bytes
             return true;
     }
     return false;
+}
+
+unsigned wan_prefixes_inside6(const struct wan_prefixes *prefixes, const struct packet *packet)
+{
+    unsigned inside = has6(prefixes, packet->source_address) ? SOURCE_IS_INSIDE : 0;
+    return inside | (has6(prefixes, packet->destination_address) ? DESTINATION_IS_INSIDE : 0);
 }
 
 void wan_prefixes_destroy(struct wan_prefixes *prefixes)

@@ -39,32 +39,38 @@ static inline bool wan_prefixes_has_any(const struct wan_prefixes *prefixes)
     return prefixes->n4 + prefixes->n6 > 0;
 }
 
-/* Without a branch: which end is inside changes from packet to packet. */
-static inline bool wan_prefixes_has4(const struct wan_prefixes *prefixes, const uint8_t *bytes)
+enum { SOURCE_IS_INSIDE = 1 << 0, DESTINATION_IS_INSIDE = 1 << 1 };
+
+/* Which of an IPv4 packet's ends are inside. Without a branch: it changes from packet to packet. */
+static inline unsigned wan_prefixes_inside4(const struct wan_prefixes *prefixes,
+                                            const struct packet *packet)
 {
-    uint32_t address;
-    bool is_inside = false;
-    memcpy(&address, bytes, sizeof address);
-    for (size_t i = 0; i < prefixes->n4; i++)
-        is_inside |= (address & prefixes->v4[i].mask) == prefixes->v4[i].network;
-    return is_inside;
+    uint32_t source, destination;
+    unsigned inside = 0;
+    memcpy(&source, packet->source_address, sizeof source);
+    memcpy(&destination, packet->destination_address, sizeof destination);
+    for (const struct prefix4 *at = prefixes->v4, *end = at + prefixes->n4; at < end; at++) {
+        inside |= (source & at->mask) == at->network ? SOURCE_IS_INSIDE : 0;
+        inside |= (destination & at->mask) == at->network ? DESTINATION_IS_INSIDE : 0;
+    }
+    return inside;
 }
 
-bool wan_prefixes_has6(const struct wan_prefixes *prefixes, const uint8_t *bytes);
+unsigned wan_prefixes_inside6(const struct wan_prefixes *prefixes, const struct packet *packet);
 
 /* Up: from inside to outside; down: the reverse; none: both ends on one side, or no IP packet. */
 static inline enum direction wan_prefixes_direction(const struct wan_prefixes *prefixes,
                                                     const struct packet *packet)
 {
+    static const uint8_t directions[] = {[SOURCE_IS_INSIDE] = DIRECTION_UP,
+                                         [DESTINATION_IS_INSIDE] = DIRECTION_DOWN,
+                                         [SOURCE_IS_INSIDE | DESTINATION_IS_INSIDE] =
+                                             DIRECTION_NONE};
     if (!wan_prefixes_has_any(prefixes) || !packet_is_ip(packet))
         return DIRECTION_NONE;
-    static const uint8_t by_inside[2][2] = {{DIRECTION_NONE, DIRECTION_DOWN},
-                                            {DIRECTION_UP, DIRECTION_NONE}};
-    const uint8_t *source = packet->source_address, *destination = packet->destination_address;
     if (packet->marks & PACKET_MARK_IPV6)
-        return by_inside[wan_prefixes_has6(prefixes, source)]
-                        [wan_prefixes_has6(prefixes, destination)];
-    return by_inside[wan_prefixes_has4(prefixes, source)][wan_prefixes_has4(prefixes, destination)];
+        return directions[wan_prefixes_inside6(prefixes, packet)];
+    return directions[wan_prefixes_inside4(prefixes, packet)];
 }
 
 #endif

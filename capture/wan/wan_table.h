@@ -51,9 +51,8 @@ struct wan_table {
     bool closes_sessions;
     bool needs_interface; /* some key is of the kind */
     bool needs_macs;
-    bool is_empty;         /* nothing is configured: all frames get the same */
-    bool is_by_prefixes;   /* rules have prefixes and nothing else, and no account has a key: of the
-                              frame only addresses and interface count */
+    bool is_by_prefixes;   /* rules have prefixes and nothing else, or there are none, and no
+                              account has a key: of the frame only addresses and interface count */
     const char *interface; /* the last frame's, and what was found for it */
     uint64_t interface_hash;
     const struct wan_source_rule *source;
