@@ -52,7 +52,6 @@ int flow_table_create(const struct flow_options *options, struct flow_table **ou
         flow_table_destroy(flows);
         return result;
     }
-    flows->has_short_way = !flows->helpers && !flows->sink.on_event;
     *out = flows;
     return 0;
 }
@@ -285,10 +284,9 @@ void flow_count(struct flow_table *flows, struct connection *connection, unsigne
         flow_count_label(flows, connection, direction, packet);
 }
 
-/* Tells NEW, or UPDATE where the status or the state of a protocol that has states is another than
- * before. What fragments opened waits: it may become a connection. */
-static __attribute__((noinline)) void tell_progress(const struct flow_table *flows,
-                                                    const struct step *step)
+/* What fragments opened waits: it may become a connection. */
+__attribute__((noinline)) void flow_tell_progress(const struct flow_table *flows,
+                                                  const struct step *step)
 {
     struct connection *connection = step->connection;
     bool has_moved = connection->state != step->state_before && connection->state >= STATE_SYN_SENT;
@@ -405,7 +403,7 @@ static __attribute__((noinline)) enum flow_result add_any(struct flow_table *flo
     step->status_after = connection->status;
     step->state_after = connection->state;
     if (flows->sink.on_event)
-        tell_progress(flows, step);
+        flow_tell_progress(flows, step);
     charge->account = connection->account;
     charge->class_index = connection->class_index;
     leave(flows, step);

@@ -13,7 +13,8 @@ static bool is_plain_packet(const struct packet *packet)
             (packet->marks & PACKET_MARK_BAD_CHECKSUM)) == 0;
 }
 
-/* Nothing is due, nothing is for the first time, and its account is the one it had. */
+/* Nothing is due, nothing is for the first time, its account is the one it had, and no helper reads
+ * it: that is in 'extra'. */
 static bool is_plain_flow(const struct flow_table *flows, const struct connection *connection,
                           int64_t clock_ns)
 {
@@ -21,7 +22,8 @@ static bool is_plain_flow(const struct flow_table *flows, const struct connectio
     return (connection->status & heard) == heard && !connection->is_held_only &&
            connection->original_end != ORIGINAL_IS_BOTH && flow_record_is_begun(connection) &&
            connection->account_changes == flows->account_changes &&
-           connection->expires_ns > clock_ns && connection->interim_ns > clock_ns;
+           connection->expires_ns > clock_ns && connection->interim_ns > clock_ns &&
+           !(flows->helpers && connection->extra);
 }
 
 /* Does its protocol accept it, and nothing else? Otherwise nothing was done. */
@@ -39,17 +41,24 @@ static bool is_accepted(const struct protocol_context *context, struct connectio
     }
 }
 
-/* What flow_table_judgement() reads, and nothing else. */
-static void note_step(struct step *step, struct connection *connection, unsigned direction,
-                      uint16_t status_before, int64_t timeout_ns)
+/* What flow_table_judgement() and events read, and nothing else. */
+static void begin_step(struct step *step, const struct packet *packet,
+                       struct connection *connection, unsigned direction)
 {
+    step->packet = packet;
     step->connection = connection;
     step->verdict = VERDICT_ACCEPT;
     step->direction = direction;
-    step->status_before = status_before;
+    step->is_opened = false;
+    step->state_before = connection->state;
+    step->status_before = connection->status;
+}
+
+static void end_step(struct step *step, int64_t timeout_ns)
+{
     step->timeout_ns = timeout_ns;
-    step->status_after = connection->status;
-    step->state_after = connection->state;
+    step->status_after = step->connection->status;
+    step->state_after = step->connection->state;
 }
 
 /* Its timer is told only where the flow is over earlier than before. */
@@ -68,20 +77,22 @@ __attribute__((flatten)) bool flow_go_on(struct flow_table *flows, const struct 
 {
     struct connection *connection =
         connection_table_near(flows->connections, &key->tuple, key->near);
-    if (!connection || !flows->has_short_way || !is_plain_packet(packet) ||
+    if (!connection || !is_plain_packet(packet) ||
         !is_plain_flow(flows, connection, packet->clock_ns))
         return false;
     unsigned direction = flow_direction_of(connection, packet);
-    uint16_t status_before = connection->status;
     int64_t timeout_ns = 0;
+    begin_step(&flows->step, packet, connection, direction);
     if (!is_accepted(flow_context_of(flows, connection), connection, direction, packet,
                      &timeout_ns))
         return false;
-    note_step(&flows->step, connection, direction, status_before, timeout_ns);
+    end_step(&flows->step, timeout_ns);
     charge->account = connection->account;
     charge->class_index = connection->class_index;
     charge->billed_bytes = flow_charge_for(flows, connection, direction, packet);
     flow_count(flows, connection, direction, packet, charge->billed_bytes);
     renew(flows, connection, packet->clock_ns, timeout_ns);
+    if (flows->sink.on_event)
+        flow_tell_progress(flows, &flows->step);
     return true;
 }

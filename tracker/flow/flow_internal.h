@@ -39,7 +39,6 @@ struct flow_table {
     struct rule_table *rules; /* NULL: none */
     struct label_table *labels;
     struct flow_helpers *helpers; /* NULL: none */
-    bool has_short_way;           /* nothing wants to see every packet: flow_go_on.c */
     struct flow_label_table *flow_labels;
     struct ct_action outcome; /* of the rules, for the packet under way that opened its flow */
     struct connection_table *connections;
@@ -70,6 +69,10 @@ uint64_t flow_charge_for(struct flow_table *flows, struct connection *connection
 
 void flow_count(struct flow_table *flows, struct connection *connection, unsigned direction,
                 const struct packet *packet, uint64_t billed_bytes);
+
+/* Tells NEW, or UPDATE where the status or the state of a protocol that has states is another than
+ * before. Of the step: packet, connection, is_opened, and what was before. */
+void flow_tell_progress(const struct flow_table *flows, const struct step *step);
 
 /* flow_judge.c: what the packet's protocol says. */
 
