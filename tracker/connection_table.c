@@ -13,7 +13,7 @@
 #include "tracker/connection_table/trait_table.h"
 #include "tracker/connection_table/tuple_hash.h"
 
-enum { VICTIM_LOOKS_MAX = 64 };
+enum { VICTIM_LOOKS_MAX = 64, CACHE_LINE = 64 };
 
 struct connection_table {
     struct connection_slab slab;
@@ -266,9 +266,15 @@ void connection_table_prefetch_behind(const struct connection_table *table,
 {
     const struct connection_slab *slab = &table->slab;
     uint32_t place = connection_slab_place(slab, connection);
-    uint32_t behind = connection_slab_from(slab, place + n);
-    if (behind != CONNECTION_NOWHERE)
-        connection_slab_prefetch(slab, behind, slab->entries[place].tuple.ip_version == 6);
+    uint32_t near = connection_slab_from(slab, place + n);
+    uint32_t far = connection_slab_from(slab, place + 2 * n);
+    if (far != CONNECTION_NOWHERE)
+        connection_slab_prefetch(slab, far, slab->entries[place].tuple.ip_version == 6);
+    const struct connection_extra *extra =
+        near == CONNECTION_NOWHERE ? NULL : slab->entries[near].extra;
+    for (size_t at = 0; extra && at < offsetof(struct connection_extra, next_free);
+         at += CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)extra + at, 1);
 }
 
 /* Turn by turn from both ends of the slab, each of which grows: so nobody changes its number. */

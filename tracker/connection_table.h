@@ -346,8 +346,8 @@ struct connection *connection_table_victim(struct connection_table *table);
 struct connection *connection_table_next(struct connection_table *table,
                                          const struct connection *before);
 
-/* Asks for what a last look at the 'n'th place behind this one will need: while all are gone over.
- */
+/* Asks for what a last look at the places behind this one will need, while all are gone over: of
+ * the 2n'th for its entry, of the 'n'th for what few have. */
 void connection_table_prefetch_behind(const struct connection_table *table,
                                       const struct connection *connection, uint32_t n);
 

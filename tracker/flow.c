@@ -15,7 +15,7 @@
 
 enum {
     PROTOCOL_GRE = 47,
-    FINISH_AHEAD = 16,
+    FINISH_AHEAD = 8,
     ENDS_A_PACKET = 8, /* flows that one packet may end besides its own: bounded work */
 };
 
