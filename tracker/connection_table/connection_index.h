@@ -13,8 +13,9 @@
  *
  * The index grows by linear hashing: past 5 entries a bucket, each new entry splits one bucket, in
  * order. Nothing is ever rehashed as a whole, so there is no pause, and memory follows the number
- * of connections; it does not shrink. Hashes are not kept: who is split apart is hashed again, and
- * the entries of the next bucket in turn are asked for one split before.
+ * of connections; it does not shrink. It begins with a bucket for each 128 connections that there
+ * may be, 32,768 at most. Hashes are not kept: who is split apart is hashed again, and the entries
+ * of the next bucket in turn are asked for one split before.
  *
  * Source: W. Litwin, "Linear hashing", VLDB 1980. Not thread-safe. */
 #ifndef WANMETER_TRACKER_CONNECTION_INDEX_H
