@@ -191,8 +191,10 @@ void store_unlock(struct store *store);
 /* store_check.c: -EUCLEAN: it is damaged. */
 int store_check(struct store *store);
 
-/* store_migrate.c: refuses what is not ours; brings it up to date. */
+/* store_migrate.c: refuses what is not ours; makes a new one of what is empty; brings it up to
+ * date. */
 int store_check_owner(struct store *store);
+int store_make_new(struct store *store);
 int store_migrate(struct store *store);
 
 /* store_stream.c: finds, or adds with nothing applied. The pointer holds until the next call. */

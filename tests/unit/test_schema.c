@@ -132,6 +132,18 @@ static void test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these
     free(fresh);
 }
 
+/* What has tables is never taken for a new one, whatever its version says. */
+static void test_a_database_that_has_lost_its_version_is_not_written_over(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    case_close(c);
+    case_tamper(c, "PRAGMA user_version = 0");
+    assert_true(store_open(c->path, CHECKPOINT_BYTES, &c->store, c->error) < 0);
+    assert_answer(c, "SELECT count(*) FROM run", "1");
+    assert_answer(c, "SELECT verdict FROM audit", "exact");
+}
+
 static void test_opening_again_changes_nothing_but_the_runs(void **state)
 {
     struct store_case *c = *state;
@@ -458,6 +470,7 @@ int main(void)
         CASE(test_every_older_version_becomes_the_newest),
         CASE(test_a_new_database_has_the_rows_that_the_steps_make),
         CASE(test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these),
+        CASE(test_a_database_that_has_lost_its_version_is_not_written_over),
         CASE(test_opening_again_changes_nothing_but_the_runs),
         CASE(test_a_run_that_began_at_the_same_time_is_gone_on_with),
         CASE(test_every_table_of_ours_is_strict),
