@@ -7,13 +7,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/crc32c.h"
 #include "proto/uplink.h"
 
 enum {
     LOSSES_MAX = 64,
     SOURCES_MAX = 1024,
     BATCHES_A_WINDOW = 4,
-    READING_BYTES = 768 * 1024,  /* of files: what is read until somebody asks for room again */
+    READING_BYTES = 768 * 1024, /* of files: what is read until somebody asks for room again */
+    SETTLED_BYTES = 3 * CRC32C_PIECE, /* of packets: so much stays in the first cache */
     PASSING_BYTES = 1024 * 1024, /* of batches that may pass the window: loss lines, totals, ends */
 };
 
@@ -27,6 +29,7 @@ struct lane {
     struct totals *gathered;   /* live: what was given, ever; it outlives us. NULL: nowhere */
 
     size_t batch_bytes; /* of packets: the batch is full */
+    size_t stop_bytes;  /* … or more of it is to be settled */
     uint32_t batch_packets;
     int64_t batch_interval_ns; /* between the clocks of its first and last packet */
     uint8_t *packets;          /* the batch being gathered: in the ring, or in 'memory' */
@@ -265,6 +268,8 @@ static __attribute__((noinline)) void begin_packets(struct lane *lane, const str
 {
     uint8_t *room = lane->options.is_live ? NULL : uplink_room(lane->uplink, lane->packets_room);
     lane->packets = room ? room : lane->memory;
+    lane->stop_bytes =
+        room && SETTLED_BYTES < lane->batch_bytes ? SETTLED_BYTES : lane->batch_bytes;
     lane->first_clock_ns = packet->clock_ns;
     lane->first_ns = packet->time_ns;
     lane->last_ns = packet->time_ns;
@@ -289,6 +294,17 @@ static inline void put(struct lane *lane, const struct packet *packet)
     }
 }
 
+/* Else some more of it is settled. */
+static __attribute__((noinline)) bool is_full(struct lane *lane)
+{
+    if (lane->n_packets >= lane->batch_packets || lane->packets_size >= lane->batch_bytes)
+        return true;
+    uplink_settle(lane->uplink, lane->packets_size);
+    size_t next = lane->packets_size + SETTLED_BYTES;
+    lane->stop_bytes = next < lane->batch_bytes ? next : lane->batch_bytes;
+    return false;
+}
+
 int lane_add(struct lane *lane, const struct packet *packet)
 {
     if (lane->n_dropped) {
@@ -301,9 +317,8 @@ int lane_add(struct lane *lane, const struct packet *packet)
             return result;
     }
     put(lane, packet);
-    bool is_full =
-        lane->n_packets >= lane->batch_packets || lane->packets_size >= lane->batch_bytes;
-    return is_full ? lane_send(lane, packet->clock_ns, false) : 0;
+    bool is_stop = lane->n_packets >= lane->batch_packets || lane->packets_size >= lane->stop_bytes;
+    return is_stop && is_full(lane) ? lane_send(lane, packet->clock_ns, false) : 0;
 }
 
 int lane_add_change(struct lane *lane, const struct packet *change)

@@ -1,5 +1,6 @@
 #include "common/crc32c.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -32,7 +33,32 @@ uint32_t crc32c_by_table(uint32_t crc, const void *bytes, size_t size)
     return ~crc;
 }
 
+/* Of two polynomials, modulo the one above; bit 31 is x^0. */
+static uint32_t product_of(uint32_t a, uint32_t b)
+{
+    uint32_t product = 0;
+    for (int bit = 31; bit >= 0; bit--) {
+        product ^= a >> bit & 1 ? b : 0;
+        b = b & 1 ? b >> 1 ^ POLYNOMIAL : b >> 1;
+    }
+    return product;
+}
+
+/* Bytes behind a sum multiply it by x^8 each; beginning and end are inverted, which cancels out. */
+uint32_t crc32c_join(uint32_t crc, uint32_t next, size_t size)
+{
+    uint32_t power = UINT32_C(1) << (31 - 8);
+    for (; size > 0; size >>= 1) {
+        if (size & 1)
+            crc = product_of(crc, power);
+        power = product_of(power, power);
+    }
+    return crc ^ next;
+}
+
 #ifdef __x86_64__
+
+static_assert(CRC32C_PIECE == 3 * LANE_BYTES, "whole lanes");
 
 /* What becomes of a sum by LANE_BYTES zero bytes: linear, so four look-ups. */
 struct lane_shift {

@@ -31,10 +31,26 @@ uint32_t ring_base_crc(const struct ring_base *base)
     return crc32c(0, &base->generation, sizeof *base - offsetof(struct ring_base, generation));
 }
 
-uint32_t ring_record_crc(const struct ring_record *record)
+/* Of the record without its batch: the batch's bytes go on with it. */
+static uint32_t head_crc(const struct ring_record *record)
 {
     size_t begin = offsetof(struct ring_record, size);
-    return crc32c(0, (const uint8_t *)record + begin, sizeof *record - begin + record->size);
+    return crc32c(0, (const uint8_t *)record + begin, sizeof *record - begin);
+}
+
+uint32_t ring_record_crc(const struct ring_record *record)
+{
+    return crc32c(head_crc(record), record + 1, record->size);
+}
+
+/* The same of what was reserved, with what was settled. */
+static uint32_t reserved_crc(const struct ring *ring, const struct ring_record *record)
+{
+    const uint8_t *bytes = (const uint8_t *)(record + 1);
+    size_t begin = ring->settled_begin, end = ring->settled_end;
+    uint32_t crc = crc32c(head_crc(record), bytes, begin);
+    crc = crc32c_join(crc, ring->settled_crc, end - begin);
+    return crc32c(crc, bytes + end, record->size - end);
 }
 
 /* ---- places ---- */
@@ -334,6 +350,8 @@ uint8_t *ring_reserve(struct ring *ring, size_t size)
 {
     assert(size > 0);
     ring->reserved_size = 0;
+    ring->settled_begin = ring->settled_end = 0;
+    ring->settled_crc = 0;
     if (size > ring->data_bytes || !find_room(ring, ring_record_size(size), &ring->reserved_offset))
         return NULL;
     uint64_t end = ring->reserved_offset + ring_record_size(size);
@@ -343,9 +361,21 @@ uint8_t *ring_reserve(struct ring *ring, size_t size)
     return ring->data + ring->reserved_offset + sizeof(struct ring_record);
 }
 
+void ring_settle(struct ring *ring, size_t begin, size_t end)
+{
+    assert(begin <= end && end <= ring->reserved_size);
+    if (ring->settled_end == 0)
+        ring->settled_begin = ring->settled_end = begin;
+    assert(ring->settled_begin == begin && ring->settled_end <= end);
+    size_t size = (end - ring->settled_end) / CRC32C_PIECE * CRC32C_PIECE;
+    const uint8_t *bytes = ring->data + ring->reserved_offset + sizeof(struct ring_record);
+    ring->settled_crc = crc32c(ring->settled_crc, bytes + ring->settled_end, size);
+    ring->settled_end += size;
+}
+
 void ring_trim(struct ring *ring, size_t size)
 {
-    assert(size > 0 && size <= ring->reserved_size);
+    assert(size > 0 && size <= ring->reserved_size && size >= ring->settled_end);
     ring->reserved_size = size;
 }
 
@@ -361,7 +391,7 @@ int ring_push(struct ring *ring, const struct ring_mark *mark)
     record->size = ring->reserved_size;
     record->totals_before = ring->last.totals;
     record->mark = *mark;
-    record->crc = ring_record_crc(record);
+    record->crc = reserved_crc(ring, record);
     atomic_signal_fence(memory_order_release);
     record->magic = RING_RECORD_MAGIC;
     atomic_signal_fence(memory_order_release);

@@ -80,6 +80,10 @@ bool ring_has_room(struct ring *ring, size_t size);
  * in the file system. */
 uint8_t *ring_reserve(struct ring *ring, size_t size);
 
+/* From 'begin' to 'end', what is written there is as it will be pushed: it is summed now, while it
+ * is in the cache. Called again with the same 'begin' when there is more. */
+void ring_settle(struct ring *ring, size_t begin, size_t end);
+
 /* The batch is only 'size' bytes of what was reserved. */
 void ring_trim(struct ring *ring, size_t size);
 

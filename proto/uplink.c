@@ -246,6 +246,12 @@ uint8_t *uplink_room(struct uplink *uplink, size_t size)
     return uplink->room ? uplink->room + MESSAGE_PACKETS_AT : NULL;
 }
 
+void uplink_settle(struct uplink *uplink, size_t size)
+{
+    if (uplink->room)
+        ring_settle(uplink->options.ring, MESSAGE_PACKETS_AT, MESSAGE_PACKETS_AT + size);
+}
+
 static uint8_t *take_room(void *state, size_t size)
 {
     return ring_reserve(state, size);

@@ -66,6 +66,10 @@ void uplink_close(struct uplink *uplink); /* accepts NULL */
  */
 uint8_t *uplink_room(struct uplink *uplink, size_t size);
 
+/* The first 'size' bytes there are as they will be pushed. Called now and then, it saves reading
+ * them again for their sum when they are out of the cache. */
+void uplink_settle(struct uplink *uplink, size_t size);
+
 /* 'message' is PACKETS or RECORDS; stream, seq and totals are filled in here. 'added' is what the
  * batch adds to the stream's totals. 0 or -ENOMEM. */
 int uplink_push(struct uplink *uplink, struct message *message, const struct totals *added);

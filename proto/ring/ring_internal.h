@@ -76,7 +76,10 @@ struct ring {
     size_t n_held;
     uint64_t reserved_offset; /* what ring_reserve() gave */
     uint64_t reserved_size;   /* of the batch; 0: nothing */
-    uint64_t head;            /* end of the last record */
+    size_t settled_begin;     /* what of it is summed already */
+    size_t settled_end;
+    uint32_t settled_crc;
+    uint64_t head; /* end of the last record */
 };
 
 /* The size of a record with a batch of 'size' bytes. */

@@ -396,6 +396,50 @@ static void test_the_sum_is_that_of_the_rfc_by_both_ways(void **state)
         assert_int_equal(crc32c(7, many, size), crc32c_by_table(7, many, size));
 }
 
+static void test_sums_of_parts_join_to_that_of_the_whole(void **state)
+{
+    (void)state;
+    static uint8_t many[5000];
+    for (size_t i = 0; i < sizeof many; i++)
+        many[i] = byte_of(1, i);
+    for (size_t size = 0; size <= sizeof many; size += 37) {
+        uint32_t first = crc32c(7, many, size);
+        uint32_t second = crc32c(0, many + size, sizeof many - size);
+        assert_int_equal(crc32c_join(first, second, sizeof many - size),
+                         crc32c(7, many, sizeof many));
+    }
+}
+
+/* In however many steps, and whatever is written before and behind what was settled. */
+static void test_a_batch_that_was_settled_in_part_is_whole(void **state)
+{
+    (void)state;
+    enum { SIZE = 12000, BEGIN = 12 };
+    struct ring_options large = options;
+    large.data_bytes = 1024 * 1024;
+    struct ring *ring;
+    assert_int_equal(ring_open(path, &large, &ring), RING_NEW);
+    for (size_t step = 100; step < SIZE; step += 1700) {
+        struct ring_mark mark = {.seq = ring_last(ring)->seq + 1};
+        assert_non_null(ring_reserve(ring, SIZE));
+        ring_settle(ring, BEGIN, BEGIN + 3 * CRC32C_PIECE); /* given up with its room */
+        uint8_t *bytes = ring_reserve(ring, 2 * SIZE);
+        for (size_t at = BEGIN; at < SIZE; at++) {
+            bytes[at] = byte_of(mark.seq, at);
+            if (at % step == 0)
+                ring_settle(ring, BEGIN, at);
+        }
+        memset(bytes, 1, BEGIN);
+        ring_trim(ring, SIZE);
+        assert_int_equal(ring_push(ring, &mark), 0);
+        assert_true(ring_is_whole(bytes, SIZE));
+        bytes[BEGIN + step] ^= 1;
+        assert_false(ring_is_whole(bytes, SIZE));
+        bytes[BEGIN + step] ^= 1;
+    }
+    ring_close(ring);
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -413,7 +457,9 @@ int main(void)
         CASE(test_batches_that_found_no_room_have_had_their_numbers),
         CASE(test_a_damaged_header_is_noticed_or_does_no_harm),
         CASE(test_a_file_of_any_length_is_no_crash),
+        CASE(test_a_batch_that_was_settled_in_part_is_whole),
         cmocka_unit_test(test_the_sum_is_that_of_the_rfc_by_both_ways),
+        cmocka_unit_test(test_sums_of_parts_join_to_that_of_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
