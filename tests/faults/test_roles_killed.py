@@ -24,7 +24,7 @@ def test_parts_killed_in_a_live_run_cost_what_is_declared(case, role):
     random_ = options.random("part", role)
     packets = Load(options.seed, n_packets=20_000).packets
     config = traffic.CONFIG + SOURCE + f"    workers: {N_WORKERS}\n    dedicated: yes\n"
-    run = JointRun(case, *OPTIONS, config=config)
+    run = JointRun(case, *OPTIONS, config=config, n_workers=N_WORKERS)
     run.start_all()
     count = options.choose(3, max(3, options.kills // 8))
     with wire.Sender(packets, RATE) as sender:

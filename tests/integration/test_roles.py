@@ -136,12 +136,12 @@ def test_a_role_is_had_once_and_not_beside_a_whole_run(case):
 # --- support ---
 
 class JointRun:
-    def __init__(self, case, *options, config=CONFIG + SOURCE):
+    def __init__(self, case, *options, config=CONFIG + SOURCE, n_workers=1):
         problem = network.enter()
         if problem:
             case.skip(problem)
         network.make_veth("mirror0", "mirror1")
-        self.case, self.options, self.sent = case, options, []
+        self.case, self.options, self.sent, self.n_workers = case, options, [], n_workers
         self.directory = case.directory / "run"
         self.config = case.write("live.yaml", config)
         self.parts = {}
@@ -158,7 +158,8 @@ class JointRun:
         self.wait_until_capturing()
 
     def wait_until_capturing(self):
-        self.parts["capture"].wait_until_said("ready: capturing")
+        """All workers: what comes before one of them joins may be taken for what came before the run."""
+        self.parts["capture"].wait_until_said("ready: capturing", self.n_workers)
 
     def send(self, seed):
         packets = traffic.mix(seed=seed, n_packets=N_PACKETS)
