@@ -24,7 +24,11 @@
 #include "tracker/tracker.h"
 
 enum {
-    OUTPUT_BYTES_MAX = 512 * 1024, /* rows that make a commit point: the exporter begins soon */
+    /* Rows that make a commit point. A replay's last flows come all at once, and the exporter
+     * begins while they do; live, commit points that nobody waits for would only be more
+     * transactions. */
+    ROWS_BYTES_REPLAY = 512 * 1024,
+    ROWS_BYTES_LIVE = 2 * 1024 * 1024,
     GOODBYE_TURN_MS = 50,
     REPORT_MS = 500,
 };
@@ -185,7 +189,7 @@ bool tracker_is_pausing(void *state)
 {
     const struct tracker *tracker = state;
     return meter_is_full(tracker->meter) ||
-           output_pending_bytes(tracker->output) >= OUTPUT_BYTES_MAX ||
+           output_pending_bytes(tracker->output) >= tracker->rows_bytes ||
            merge_taken_bytes(tracker->merge) >= tracker->commit_bytes;
 }
 
@@ -350,6 +354,7 @@ static int tracker_open(struct tracker *tracker)
     heap_one_pool();
     tracker->settled_ns = tracker->committed_ns = INT64_MIN;
     tracker->commit_bytes = commit_bytes(&tracker->arguments);
+    tracker->rows_bytes = tracker->arguments.is_live ? ROWS_BYTES_LIVE : ROWS_BYTES_REPLAY;
     uint64_t commit_ms =
         (uint64_t)tracker->arguments.config.tracker.commit_interval_ns / 1000000 + 1;
 

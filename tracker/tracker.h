@@ -78,6 +78,7 @@ struct tracker {
     size_t first_point, n_points;
     int64_t committed_seq[WORKERS_MAX]; /* of each worker's stream */
     size_t commit_bytes;
+    size_t rows_bytes;    /* that make a commit point */
     int64_t settled_ns;   /* all that is due by then has been done */
     int64_t committed_ns; /* the last commit point's */
     bool is_commit_due;
