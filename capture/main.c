@@ -7,16 +7,10 @@
 #include <unistd.h>
 
 #include "capture/clock_watch.h"
-#include "capture/control_packets.h"
-#include "capture/decode.h"
-#include "capture/fingerprint.h"
-#include "capture/fragment.h"
-#include "capture/link_packets.h"
+#include "capture/frame_way.h"
 #include "capture/outlet.h"
 #include "capture/source.h"
 #include "capture/source_sums.h"
-#include "capture/wan.h"
-#include "capture/zone_rule.h"
 #include "common/arguments.h"
 #include "common/bus.h"
 #include "common/heap.h"
@@ -25,7 +19,6 @@
 #include "common/process_status.h"
 #include "common/report.h"
 #include "common/sandbox.h"
-#include "proto/rss.h"
 
 enum {
     FRAMES_A_TURN = 4096,
@@ -44,22 +37,13 @@ struct capture {
     struct loop *loop;
     struct bus *bus;
     struct source *source;
-    struct decoder decoder;
-    struct wan_table *wans;
-    struct zone_rules *zone_rules;   /* NULL: none */
-    struct control_packets *control; /* NULL: no helpers */
-    struct link_packets *links;      /* NULL: no WAN compresses headers */
-    bool asks_more; /* any of these, or fingerprints: of a packet more than itself is wanted */
-    struct fingerprint fingerprint;
-    struct fragment_table *fragments;
-    struct rss rss;
+    struct frame_way way;
     struct outlet outlet;
     struct sandbox sandbox;
     struct report report;
     struct clock_watch clock; /* live */
 
     enum phase phase;
-    uint64_t n_frames;
     struct source_sums sums;
     uint64_t stop_signals;
     bool is_dedicated; /* the interface's counters tell what the kernel lost */
@@ -83,82 +67,6 @@ static void check(struct capture *capture, int result)
         fail(capture, "no memory for a batch of packets");
 }
 
-/* ---- the frame's way ---- */
-
-static inline __attribute__((always_inline)) uint32_t tag(struct capture *capture,
-                                                          struct packet *packet)
-{
-    packet->rss = rss_tag(&capture->rss, packet);
-    return rss_shard(packet->rss, capture->arguments.n_shards);
-}
-
-/* A packet whose ports are settled. */
-static __attribute__((noinline)) void put_packet(struct capture *capture, struct packet *packet)
-{
-    if (capture->zone_rules)
-        zone_rules_apply(capture->zone_rules, packet);
-    uint32_t shard = tag(capture, packet);
-    uint16_t copies = packet->header_bytes ? PACKET_LINK : 0;
-    if (capture->control && control_packets_has(capture->control, packet))
-        copies |= PACKET_SHADOW;
-    else if (capture->control && control_packets_may_open(packet))
-        copies |= PACKET_OPENING;
-    check(capture, outlet_add(&capture->outlet, packet, shard, copies));
-}
-
-static void add_payload(const struct capture *capture, const struct layers *layers,
-                        struct packet *packet)
-{
-    if (capture->control && control_packets_has(capture->control, packet))
-        control_packets_add_payload(layers, packet);
-}
-
-static void on_fragment(void *state, struct packet *packet)
-{
-    struct capture *capture = state;
-    if (packet->extra & PACKET_COMPLETES)
-        add_payload(capture, fragment_table_whole(capture->fragments), packet);
-    put_packet(capture, packet);
-}
-
-/* What is asked for beside the packet itself. */
-static __attribute__((noinline)) void add_seldom(struct capture *capture, const struct frame *frame,
-                                                 const struct layers *layers, struct packet *packet)
-{
-    if (capture->arguments.config.capture.duplicate_window_ns)
-        packet->fingerprint = fingerprint_of(&capture->fingerprint, layers);
-    if (frame->is_bad_time) {
-        packet->class_index = CLASS_BAD_TIME;
-    } else if (layers->is_fragment) {
-        fragment_table_add(capture->fragments, packet, layers, frame->source_index);
-        return;
-    } else {
-        add_payload(capture, layers, packet);
-        if (capture->links)
-            link_packets_add_header(capture->links, layers, packet);
-    }
-    put_packet(capture, packet);
-}
-
-static void on_frame(void *state, const struct frame *frame)
-{
-    struct capture *capture = state;
-    struct packet packet;
-    struct layers layers;
-    capture->n_frames++;
-    decode_frame(&capture->decoder, frame, &packet, &layers);
-    source_sums_add(&capture->sums, capture->outlet.counts, frame, &packet);
-    int64_t clock_ns = capture->arguments.is_live ? clock_watch_of(&capture->clock, frame->time_ns)
-                                                  : frame->clock_ns;
-    check(capture, outlet_move_clock(&capture->outlet, clock_ns));
-    packet.clock_ns = capture->outlet.clock_ns;
-    wan_table_apply(capture->wans, frame, &layers, &packet);
-    if (capture->asks_more || frame->is_bad_time || layers.is_fragment)
-        add_seldom(capture, frame, &layers, &packet);
-    else
-        check(capture, outlet_add(&capture->outlet, &packet, tag(capture, &packet), 0));
-}
-
 /* ---- batches ---- */
 
 /* What the sources have given goes to the ledger by the first lane. */
@@ -176,8 +84,7 @@ static void add_loss(struct capture *capture, const struct loss *loss)
 
 static void end_stream(struct capture *capture)
 {
-    fragment_table_flush(capture->fragments);
-    fragment_table_tell_given_up(capture->fragments);
+    frame_way_end(&capture->way);
     check(capture, outlet_put_last_changes(&capture->outlet));
     if (!outlet_is(&capture->outlet, lane_is_caught_up)) {
         fail(capture, "the files have less in them than a worker that died had read there");
@@ -201,7 +108,7 @@ static void look_at_clock(struct capture *capture)
 static bool read_frames(struct capture *capture)
 {
     struct loss loss;
-    switch (source_read(capture->source, FRAMES_A_TURN, on_frame, capture, &loss)) {
+    switch (source_read(capture->source, FRAMES_A_TURN, frame_way_add, &capture->way, &loss)) {
     case SOURCE_FRAME:
         return true;
     case SOURCE_LOSS:
@@ -281,6 +188,7 @@ static void on_turn(void *state)
         if (has_more || is_pipe_or_file)
             loop_again(capture->loop);
     }
+    check(capture, capture->way.result);
     outlet_flush(&capture->outlet);
     if (!outlet_is(&capture->outlet, lane_is_whole))
         fail(capture, "a batch was damaged in the ring: who comes next tells how much it was");
@@ -322,7 +230,7 @@ static void on_progress_timer(void *state)
 {
     struct capture *capture = state;
     if (capture->source)
-        source_sums_show(capture->source, capture->n_frames,
+        source_sums_show(capture->source, capture->way.n_frames,
                          capture->arguments.progress_descriptor);
 }
 
@@ -331,7 +239,7 @@ static void on_tick(void *state)
 {
     struct capture *capture = state;
     struct report *report = &capture->report;
-    report_value(report, "frames", (int64_t)capture->n_frames);
+    report_value(report, "frames", (int64_t)capture->way.n_frames);
     report_value(report, "held_bytes", (int64_t)outlet_held_bytes(&capture->outlet));
     report_value(report, "held_bytes_max", capture->arguments.config.capture.window_bytes);
     report_value(report, "watermark_ns", capture->outlet.clock_ns);
@@ -376,38 +284,10 @@ static int open_source(struct capture *capture)
     return result;
 }
 
-static int open_decoding(struct capture *capture)
-{
-    const struct config *config = &capture->arguments.config;
-    uint8_t key[RSS_KEY_SIZE];
-    if (!rss_key_parse(config->capture.rss_key, key)) {
-        log_error("capture.rss_key: got '%s', expected random, microsoft or 80 hexadecimal digits "
-                  "of a key with many distinct words",
-                  config->capture.rss_key);
-        return -EINVAL;
-    }
-    rss_init(&capture->rss, key);
-    fingerprint_init(&capture->fingerprint, key);
-    decode_init(&capture->decoder, config);
-    int result = wan_table_create(config, &capture->wans);
-    if (result == 0)
-        result = zone_rules_create(config, &capture->zone_rules);
-    if (result == 0)
-        result = control_packets_create(config, &capture->control);
-    if (result == 0)
-        result = link_packets_create(config, &capture->links);
-    capture->asks_more = capture->zone_rules || capture->control || capture->links ||
-                         config->capture.duplicate_window_ns;
-    if (result == 0)
-        result = fragment_table_create(config, &capture->decoder, on_fragment, capture,
-                                       &capture->fragments);
-    return result;
-}
-
 static int open_outlet(struct capture *capture)
 {
-    int result = outlet_open(capture->bus, &capture->arguments, capture->name, capture->fragments,
-                             &capture->outlet);
+    int result = outlet_open(capture->bus, &capture->arguments, capture->name,
+                             capture->way.fragments, &capture->outlet);
     bool is_told = capture->outlet.is_resumed && !capture->arguments.is_live;
     if (result == 0 && !is_told)
         add_source_totals(capture); /* the ledger knows of a source from its first batch on */
@@ -453,7 +333,8 @@ static int capture_open(struct capture *capture)
     if (result == 0)
         report_open(capture->arguments.run_directory, capture->name, &capture->report);
     if (result == 0)
-        result = open_decoding(capture);
+        result = frame_way_open(&capture->arguments, &capture->outlet, &capture->sums,
+                                &capture->clock, &capture->way);
     if (result == 0)
         result = loop_create(&capture->loop);
     if (result == 0)
@@ -477,11 +358,7 @@ static int capture_open(struct capture *capture)
 static void capture_close(struct capture *capture)
 {
     outlet_close(&capture->outlet);
-    fragment_table_destroy(capture->fragments);
-    zone_rules_destroy(capture->zone_rules);
-    link_packets_destroy(capture->links);
-    control_packets_destroy(capture->control);
-    wan_table_destroy(capture->wans);
+    frame_way_close(&capture->way);
     source_sums_close(&capture->sums);
     source_close(capture->source);
     bus_destroy(capture->bus);
