@@ -118,10 +118,10 @@ static int configure_database(struct store *store)
     snprintf(page_size, sizeof page_size, "PRAGMA page_size = %d", SCHEMA_PAGE_BYTES);
     int result = execute(store, page_size); /* of a new one; no effect on others */
     if (result == 0)
-        result = store_make_new(store); /* each page is written once as long as there is no log */
-    if (result == 0)
         result = execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                                 "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY");
+    if (result == 0) /* not before its log: who reads its tables then keeps us from beginning one */
+        result = store_make_new(store);
     if (result == 0)
         result = store_migrate(store);
     sqlite3_wal_autocheckpoint(store->db, 0);

@@ -1,6 +1,8 @@
 #include "store_case.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "proto/packet.h"
@@ -130,6 +132,46 @@ static void test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these
     free(found);
     free(rows);
     free(fresh);
+}
+
+/* Looks at a database that is being made, again and again. */
+struct watcher {
+    const char *path;
+    atomic_bool is_over;
+    bool has_seen_tables_without_log;
+};
+
+static void *watch_header(void *state)
+{
+    enum { READ_VERSION_AT = 18, PAGES_AT = 28, WITH_LOG = 2 };
+    struct watcher *watcher = state;
+    uint8_t header[PAGES_AT + 4];
+    while (!watcher->is_over) {
+        int file = open(watcher->path, O_RDONLY);
+        if (file < 0)
+            continue;
+        bool is_there = read(file, header, sizeof header) == sizeof header;
+        close(file);
+        if (is_there && header[READ_VERSION_AT] != WITH_LOG && header[PAGES_AT + 3] > 1)
+            watcher->has_seen_tables_without_log = true;
+    }
+    return NULL;
+}
+
+/* Who reads them before there is a log keeps the exporter from beginning it. */
+static void test_nobody_finds_tables_in_a_new_database_before_it_has_its_log(void **state)
+{
+    struct store_case *c = *state;
+    struct watcher watcher = {.path = c->path};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, watch_header, &watcher), 0);
+    for (int i = 0; i < 20; i++) {
+        open_and_close(c);
+        unlink(c->path);
+    }
+    watcher.is_over = true;
+    pthread_join(thread, NULL);
+    assert_false(watcher.has_seen_tables_without_log);
 }
 
 /* What has tables is never taken for a new one, whatever its version says. */
@@ -470,6 +512,7 @@ int main(void)
         CASE(test_every_older_version_becomes_the_newest),
         CASE(test_a_new_database_has_the_rows_that_the_steps_make),
         CASE(test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these),
+        CASE(test_nobody_finds_tables_in_a_new_database_before_it_has_its_log),
         CASE(test_a_database_that_has_lost_its_version_is_not_written_over),
         CASE(test_opening_again_changes_nothing_but_the_runs),
         CASE(test_a_run_that_began_at_the_same_time_is_gone_on_with),
