@@ -285,6 +285,7 @@ static int send_address(struct bus_socket *socket, const struct bus_peer *peer)
 int bus_send_frame(struct bus_socket *socket, const struct bus_peer *peer, struct bus_frame *frame)
 {
     int result = send_address(socket, peer);
+    socket->is_due = true; /* as in send_frame() */
     if (result == 0)
         result = bus_frame_send(frame, socket->zmq);
     if (result == 0)

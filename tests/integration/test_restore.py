@@ -165,7 +165,7 @@ def test_changes_are_in_force_again_when_trackers_were_killed(case):
         for i in range(2):
             kill(case, f"tracker-{i}")
         wait(case, lambda: all(roster(case).get(f"tracker-{i}", (0, "", 0))[1:] == ("running", 1) for i in range(2)))
-        wait(case, lambda: policy(case) == before)
+        wait(case, lambda: policy(case) == before and all_answer(case))
         assert len(ct(case, "list", "--mark", "0x700/0xf00", "--label", "0x10").stdout.splitlines()) == n_udp
         assert "late" in case.wanmeter("account", "list", "-r", case.directory / "run").stdout
         send(frames)
@@ -287,6 +287,11 @@ def kill(case, name):
 
 def ct(case, *arguments):
     return case.wanmeter("ct", "-r", case.directory / "run", *arguments)
+
+
+def all_answer(case):
+    """A tracker that runs is not yet one that listens."""
+    return case.wanmeter("ct", "-r", case.directory / "run", "count", check=None).returncode == 0
 
 
 def change(case, command, *arguments):

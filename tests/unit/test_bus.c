@@ -165,6 +165,72 @@ static void send_probe(void *state)
     assert_true(result == 0 || result == -EAGAIN);
 }
 
+static void note_peer(void *state, const struct bus_message *message)
+{
+    struct end *end = state;
+    end->peer = *message->peer;
+    end->n_received++;
+}
+
+static void stop_when_answered(void *state, const struct bus_message *message)
+{
+    struct end *end = state;
+    (void)message;
+    end->n_answered++;
+    loop_stop(end->loop);
+}
+
+static void stop_at_third_tick(void *state)
+{
+    struct end *end = state;
+    if (++end->n_ticks % 3 == 0)
+        loop_stop(end->loop);
+}
+
+static void send_until_full(struct end *end, struct bus_frame *frame)
+{
+    while (bus_send_frame(end->dealer, NULL, frame) == 0)
+        end->n_sent++;
+}
+
+/* A frame that is refused has read the socket's commands all the same: with them that an answer is
+ * there. */
+static void test_an_answer_that_came_while_nothing_could_be_sent_is_given(void **state)
+{
+    (void)state;
+    enum { TICK_MS = 30, LARGE_BYTES = 1000000 };
+    struct end end = {0};
+    struct bus *asking, *asked;
+    assert_int_equal(loop_create(&end.loop), 0);
+    assert_int_equal(bus_create(end.loop, &asking), 0);
+    assert_int_equal(bus_create(NULL, &asked), 0);
+    assert_int_equal(bus_bind(asked, BUS_ROUTER, endpoint, note_peer, &end, &end.router), 0);
+    assert_int_equal(
+        bus_connect(asking, BUS_DEALER, endpoint, "one", stop_when_answered, &end, &end.dealer), 0);
+    assert_int_equal(loop_add_timer(end.loop, TICK_MS, stop_at_third_tick, &end), 0);
+    while (bus_send(end.dealer, NULL, "?", 1) == -EAGAIN)
+        usleep(1000); /* until it is connected */
+    while (end.n_received == 0)
+        assert_true(bus_receive(end.router, -1) >= 0);
+
+    struct bus_frame *frame = bus_frame_create(LARGE_BYTES);
+    memset(bus_frame_bytes(frame), 0, LARGE_BYTES);
+    do { /* until the kernel takes no more, either */
+        end.n_sent = 0;
+        send_until_full(&end, frame);
+        loop_run(end.loop);
+    } while (end.n_sent > 0);
+    assert_int_equal(bus_send(end.router, &end.peer, "!", 1), 0);
+    usleep(TICK_MS * 1000); /* it is there, and nobody has looked */
+    send_until_full(&end, frame);
+    loop_run(end.loop);
+    assert_int_equal(end.n_answered, 1);
+    bus_frame_destroy(frame);
+    bus_destroy(asking);
+    bus_destroy(asked);
+    loop_destroy(end.loop);
+}
+
 static void test_who_connects_again_is_heard_again(void **state)
 {
     (void)state;
@@ -371,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_and_answers_do_not_get_stuck_on_the_edge),
+        cmocka_unit_test(test_an_answer_that_came_while_nothing_could_be_sent_is_given),
         cmocka_unit_test(test_who_connects_again_is_heard_again),
         cmocka_unit_test(test_a_frame_is_sent_twice_and_what_came_of_it_is_kept),
         cmocka_unit_test(test_to_a_peer_that_is_not_there_sending_says_so),
