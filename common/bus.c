@@ -24,8 +24,7 @@ struct bus_socket {
     struct bus *bus;
     void *zmq;
     enum bus_kind kind;
-    bool
-        is_due; /* something may have come: its edge was seen, or may have been by a call of ours */
+    bool is_due; /* something may be there: its edge was seen, or a call of ours took it */
     bool is_paused;
     void *monitor;    /* of a tcp endpoint bound here: who fails in the handshake */
     char *bound_path; /* of an ipc endpoint: libzmq leaves the file behind */
