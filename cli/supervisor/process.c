@@ -99,27 +99,11 @@ static void take_descriptors(const struct process_descriptors *descriptors)
 }
 
 /* systemd hears of the supervisor, not of each process. */
-static bool is_of_service(const char *variable)
+static void leave_service(void)
 {
-    static const char *const names[] = {"NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC="};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strncmp(variable, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
-}
-
-/* What a process has of our environment: the caller's, whose strings are ours. */
-static char **environment_create(void)
-{
-    size_t n = 0;
-    while (environ[n] != NULL)
-        n++;
-    char **environment = calloc(n + 1, sizeof *environment);
-    assert(environment != NULL);
-    for (size_t i = 0, kept = 0; i < n; i++)
-        if (!is_of_service(environ[i]))
-            environment[kept++] = environ[i];
-    return environment;
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_PID");
+    unsetenv("WATCHDOG_USEC");
 }
 
 /* Signals that come before it listens (common/loop.h) wait until it does. */
@@ -131,47 +115,34 @@ static void set_held(sigset_t *held)
     sigaddset(held, PROCESS_IS_LAST);
 }
 
-/* What a child needs to become a process of the pipeline. */
-struct birth {
-    const struct command_line *command_line;
-    const struct process_descriptors *descriptors;
-    char **environment;
-    pid_t parent;
-    sigset_t held;
-};
-
-/* In the child, which has our memory until execve(): nothing of it is changed. Does not return. */
-static void become(const struct birth *birth)
+/* In the child. Does not return. */
+static void become(const struct command_line *command_line, pid_t parent, const sigset_t *held,
+                   const struct process_descriptors *descriptors)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != birth->parent) /* it died before prctl() */
+    if (getppid() != parent) /* it died before prctl() */
         _exit(EXIT_FAILURE);
-    take_descriptors(birth->descriptors);
-    sigprocmask(SIG_SETMASK, &birth->held, NULL);
-    char **words = birth->command_line->items;
-    execve(words[0], words, birth->environment);
-    log_error("%s: %s", words[0], strerror(errno));
+    take_descriptors(descriptors);
+    leave_service();
+    sigprocmask(SIG_SETMASK, held, NULL);
+    execv(command_line->items[0], command_line->items);
+    log_error("%s: %s", command_line->items[0], strerror(errno));
     _exit(EXIT_FAILURE);
 }
 
 int process_start(struct process *process, const struct command_line *command_line,
                   const struct process_descriptors *descriptors)
 {
-    struct birth birth = {
-        .command_line = command_line,
-        .descriptors = descriptors,
-        .environment = environment_create(),
-        .parent = getpid(),
-    };
-    sigset_t before;
-    set_held(&birth.held);
-    sigprocmask(SIG_BLOCK, &birth.held, &before); /* none may come between vfork() and execve() */
-    pid_t pid = vfork(); /* copying our memory's map for each would take a third of a millisecond */
+    pid_t parent = getpid();
+    fflush(NULL); /* nothing buffered may be written twice */
+    sigset_t held, before;
+    set_held(&held);
+    sigprocmask(SIG_BLOCK, &held, &before); /* none may come between fork() and execv() */
+    pid_t pid = fork();
     if (pid == 0)
-        become(&birth);
+        become(command_line, parent, &held, descriptors);
     int error = errno;
-    free(birth.environment);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0) {
         log_error("%s: fork: %s", process->name, strerror(error));

@@ -64,6 +64,13 @@ static inline void case_close(struct store_case *c)
     c->store = NULL;
 }
 
+/* A database that is there, without a run. */
+static inline void case_make(struct store_case *c)
+{
+    assert_int_equal(store_open(c->path, CHECKPOINT_BYTES, &c->store, c->error), 0);
+    case_close(c);
+}
+
 /* Setup and teardown of every test. */
 static inline int case_set_up(void **state)
 {

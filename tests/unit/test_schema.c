@@ -1,8 +1,6 @@
 #include "store_case.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "proto/packet.h"
@@ -92,17 +90,11 @@ static char *rows_of(const struct store_case *c)
     return text;
 }
 
-static void open_and_close(struct store_case *c)
-{
-    assert_int_equal(store_open(c->path, CHECKPOINT_BYTES, &c->store, c->error), 0);
-    case_close(c);
-}
-
 static void test_a_new_database_has_the_rows_that_the_steps_make(void **state)
 {
     struct store_case *c = *state;
     char own[128];
-    open_and_close(c);
+    case_make(c);
     char *fresh = rows_of(c);
     assert_non_null(strstr(fresh, "class|0|connection|1\n"));
     unlink(c->path);
@@ -110,7 +102,7 @@ static void test_a_new_database_has_the_rows_that_the_steps_make(void **state)
     snprintf(own, sizeof own, "PRAGMA application_id = %d; PRAGMA user_version = 1",
              SCHEMA_APPLICATION_ID);
     case_tamper(c, own);
-    open_and_close(c);
+    case_make(c);
     char *stepped = rows_of(c);
     assert_string_equal(stepped, fresh);
     free(stepped);
@@ -120,11 +112,11 @@ static void test_a_new_database_has_the_rows_that_the_steps_make(void **state)
 static void test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these(void **state)
 {
     struct store_case *c = *state;
-    open_and_close(c);
+    case_make(c);
     char *fresh = strdup(case_ask(c, SCHEMA_SQL)), *rows = rows_of(c);
     unlink(c->path);
     case_tamper(c, "PRAGMA page_size = 4096; VACUUM");
-    open_and_close(c);
+    case_make(c);
     char *found = rows_of(c);
     assert_answer(c, "PRAGMA page_size", "4096");
     assert_string_equal(case_ask(c, SCHEMA_SQL), fresh);
@@ -132,58 +124,6 @@ static void test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these
     free(found);
     free(rows);
     free(fresh);
-}
-
-/* Looks at a database that is being made, again and again. */
-struct watcher {
-    const char *path;
-    atomic_bool is_over;
-    bool has_seen_tables_without_log;
-};
-
-static void *watch_header(void *state)
-{
-    enum { READ_VERSION_AT = 18, PAGES_AT = 28, WITH_LOG = 2 };
-    struct watcher *watcher = state;
-    uint8_t header[PAGES_AT + 4];
-    while (!watcher->is_over) {
-        int file = open(watcher->path, O_RDONLY);
-        if (file < 0)
-            continue;
-        bool is_there = read(file, header, sizeof header) == sizeof header;
-        close(file);
-        if (is_there && header[READ_VERSION_AT] != WITH_LOG && header[PAGES_AT + 3] > 1)
-            watcher->has_seen_tables_without_log = true;
-    }
-    return NULL;
-}
-
-/* Who reads them before there is a log keeps the exporter from beginning it. */
-static void test_nobody_finds_tables_in_a_new_database_before_it_has_its_log(void **state)
-{
-    struct store_case *c = *state;
-    struct watcher watcher = {.path = c->path};
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, watch_header, &watcher), 0);
-    for (int i = 0; i < 20; i++) {
-        open_and_close(c);
-        unlink(c->path);
-    }
-    watcher.is_over = true;
-    pthread_join(thread, NULL);
-    assert_false(watcher.has_seen_tables_without_log);
-}
-
-/* What has tables is never taken for a new one, whatever its version says. */
-static void test_a_database_that_has_lost_its_version_is_not_written_over(void **state)
-{
-    struct store_case *c = *state;
-    case_open(c);
-    case_close(c);
-    case_tamper(c, "PRAGMA user_version = 0");
-    assert_true(store_open(c->path, CHECKPOINT_BYTES, &c->store, c->error) < 0);
-    assert_answer(c, "SELECT count(*) FROM run", "1");
-    assert_answer(c, "SELECT verdict FROM audit", "exact");
 }
 
 static void test_opening_again_changes_nothing_but_the_runs(void **state)
@@ -512,8 +452,6 @@ int main(void)
         CASE(test_every_older_version_becomes_the_newest),
         CASE(test_a_new_database_has_the_rows_that_the_steps_make),
         CASE(test_an_empty_database_of_other_pages_becomes_one_of_ours_with_these),
-        CASE(test_nobody_finds_tables_in_a_new_database_before_it_has_its_log),
-        CASE(test_a_database_that_has_lost_its_version_is_not_written_over),
         CASE(test_opening_again_changes_nothing_but_the_runs),
         CASE(test_a_run_that_began_at_the_same_time_is_gone_on_with),
         CASE(test_every_table_of_ours_is_strict),
