@@ -162,12 +162,15 @@ static bool map(struct ring *ring, int descriptor, size_t file_bytes)
     void *mapping = mmap(NULL, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     if (mapping == MAP_FAILED)
         return false;
-    /* One fault for each 2 MiB where the file system can do it, 512 where it cannot. */
-    (void)madvise(mapping, file_bytes, MADV_HUGEPAGE);
     ring->header = mapping;
     ring->data = (uint8_t *)mapping + RING_HEADER_SIZE;
     ring->data_bytes = file_bytes - RING_HEADER_SIZE;
     return allocate(ring, 1);
+}
+
+void ring_expect_all(struct ring *ring)
+{
+    (void)madvise(ring->header, RING_HEADER_SIZE + ring->data_bytes, MADV_HUGEPAGE);
 }
 
 /* Memory file systems give a page of its own even to who only looks at a hole, or end the process

@@ -41,6 +41,8 @@ static enum ring_found open_one(const struct arguments *arguments, const char *p
     }
     if (found == RING_DAMAGED)
         return found;
+    if (!arguments->is_live)
+        ring_expect_all(rings->items[shard]);
     uint64_t epoch = ring_stream(rings->items[shard])->epoch;
     if (found == RING_FOUND)
         rings->is_resumed = true;
