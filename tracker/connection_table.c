@@ -102,13 +102,13 @@ struct connection *connection_table_find(struct connection_table *table, const s
     return place == CONNECTION_NOWHERE ? NULL : &table->slab.entries[place];
 }
 
-/* A tuple is in the table once: the entry that has it is the one. */
 struct connection *connection_table_near(struct connection_table *table, const struct tuple *tuple,
                                          struct connection *near)
 {
     return near && connection_slab_has(&table->slab, near, tuple) ? near : NULL;
 }
 
+/* A tuple is in the table once: the entry that has it is the one. */
 struct connection *connection_table_find_near(struct connection_table *table,
                                               const struct tuple *tuple, uint64_t hash,
                                               struct connection *near)

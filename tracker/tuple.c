@@ -1,9 +1,8 @@
 #include "tracker/tuple.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <string.h>
-
-#include "tracker/siphash.h"
 
 enum { PROTOCOL_ICMPV6 = 58 };
 
@@ -83,15 +82,14 @@ bool tuple_of_inner(const struct packet *packet, struct tuple *tuple)
     return true;
 }
 
-/* Of the words that the hash takes, in this order: low_address, high_address; low_port, high_port,
- * zone, the ICMP types that each end sends; protocol, ip_version, has_ports and five zeros;
- * start_ns. */
+/* Written by words, which the hash reads without waiting. They are, in this order: low_address,
+ * high_address; low_port, high_port, zone, the ICMP types that each end sends; protocol,
+ * ip_version, has_ports and five zeros; start_ns. */
 uint64_t tuple_flow_id(const struct tuple *tuple, int64_t start_ns)
 {
-    static const uint8_t key_bytes[16] = "wanmeter flow id";
-    uint64_t key[2], words[7];
+    static const uint8_t key[crypto_shorthash_KEYBYTES] = "wanmeter flow id";
+    uint64_t words[7], id;
     uint64_t icmp = tuple_is_icmp(tuple) ? tuple->icmp : 0;
-    memcpy(key, key_bytes, sizeof key);
     memcpy(&words[0], tuple->low_address, 16);
     memcpy(&words[2], tuple->high_address, 16);
     words[4] = tuple->low_port | (uint64_t)tuple_high_port(tuple) << 16 |
@@ -99,5 +97,7 @@ uint64_t tuple_flow_id(const struct tuple *tuple, int64_t start_ns)
     words[5] =
         tuple->protocol | (uint64_t)tuple->ip_version << 8 | (uint64_t)tuple->has_ports << 16;
     words[6] = (uint64_t)start_ns;
-    return siphash_words(key, words, sizeof words / sizeof *words);
+    static_assert(sizeof id == crypto_shorthash_BYTES, "SipHash-2-4 gives 64 bits");
+    crypto_shorthash((uint8_t *)&id, (const uint8_t *)words, sizeof words, key);
+    return id;
 }

@@ -8,21 +8,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "tracker/siphash.h"
 #include "tracker/tuple.h"
-
-static void test_the_hash_of_words_is_libsodium_s_of_their_bytes(void **state)
-{
-    (void)state;
-    uint64_t key[2], words[16], expected;
-    for (unsigned round = 0; round < 1000; round++) {
-        size_t n = round % 17;
-        randombytes_buf(key, sizeof key);
-        randombytes_buf(words, sizeof words);
-        crypto_shorthash((uint8_t *)&expected, (const uint8_t *)words, 8 * n, (const uint8_t *)key);
-        assert_int_equal(siphash_words(key, words, n), expected);
-    }
-}
 
 /* Its fields as bytes, one after the other. */
 static uint64_t id_of_bytes(const struct tuple *tuple, int64_t start_ns)
@@ -64,7 +50,6 @@ static void test_the_id_is_of_zone_tuple_and_first_packet_s_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_hash_of_words_is_libsodium_s_of_their_bytes),
         cmocka_unit_test(test_the_id_is_of_zone_tuple_and_first_packet_s_time),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
