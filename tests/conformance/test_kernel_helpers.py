@@ -8,9 +8,10 @@ with its status, master and mark.
 
 import json
 
-from conformance.test_kernel import CHECKSUM, TOOLS, ask_kernel, need_kernel
-from support import capture, control, kernel, truth
+from conformance.test_kernel import CHECKSUM
+from support import capture, control, kernel, live_kernel, truth
 from support.case import each, waits
+from support.live_kernel import TOOLS
 
 NOTHING = "(none)"
 RECORDED = sorted(path.stem for path in (TOOLS / "vectors").glob("*.json")
@@ -45,7 +46,7 @@ def test_a_recorded_answer_with_helpers_is_ours(case, name):
 
 @waits
 def test_the_live_kernel_expects_the_same_in_real_captures(case):
-    need_kernel(case)
+    live_kernel.need(case)
     if not truth.corpus():
         case.skip(f"no capture corpus at {truth.shared()}/corpus ($WANMETER_SHARED)")
     compare(case, [truth.corpus() / name for name in CORPUS], "--lenient")
@@ -54,7 +55,7 @@ def test_the_live_kernel_expects_the_same_in_real_captures(case):
 @waits
 @each(control.KINDS)
 def test_the_live_kernel_expects_the_same_in_a_talk_of_each_kind(case, kind):
-    need_kernel(case)
+    live_kernel.need(case)
     talk = control.talk_of(kind)
     capture.write_pcap(case.directory / "talk.pcap", talk.packets)
     answer, = compare(case, [case.directory / "talk.pcap"])
@@ -65,7 +66,7 @@ def test_the_live_kernel_expects_the_same_in_a_talk_of_each_kind(case, kind):
 @waits
 @each(SEEDS)
 def test_the_live_kernel_expects_the_same_in_disturbed_talks(case, seed):
-    need_kernel(case)
+    live_kernel.need(case)
     packets, _ = control.talks(seed, TALKS)
     capture.write_pcap(case.directory / "talks.pcap", control.disturbed(packets, seed))
     compare(case, [case.directory / "talks.pcap"], "--checksum", "0")
@@ -74,7 +75,7 @@ def test_the_live_kernel_expects_the_same_in_disturbed_talks(case, seed):
 @waits
 @each(range(2))
 def test_the_live_kernel_expects_the_same_in_talks_that_run_into_timeouts(case, seed):
-    need_kernel(case)
+    live_kernel.need(case)
     packets, _ = control.talks(seed, 10, SLOW_TICKS, KINDS_OF_PACKET_TIME)
     capture.write_pcap(case.directory / "talks.pcap", control.disturbed(packets, seed))
     compare(case, [case.directory / "talks.pcap"], "--checksum", "0")
@@ -83,19 +84,21 @@ def test_the_live_kernel_expects_the_same_in_talks_that_run_into_timeouts(case, 
 def compare(case, captures, *options):
     """The answers of the live kernel; fails at a difference."""
     config = case.write("helpers.yaml", control.HELPERS)
-    surprises = []
     settings = [] if options else [CHECKSUM]
-    answers = ask_kernel(captures, *options, *EVERY_HELPER, "--pkt-conn")
-    for path, answer in answers:
+    used_up = {}
+
+    def differences(path, answer):
         ours = kernel.trace(case.build, path, settings, config)
-        n_used_up = make_comparable(ours, answer)
-        found = kernel.differences(ours, answer)
-        surprises += [f"{path.name}: {text}" for text in found[:5]]
+        used_up[path] = make_comparable(ours, answer)
+        return kernel.differences(ours, answer)
+
+    asked = live_kernel.ask(captures, [*options, *EVERY_HELPER, "--pkt-conn"], differences)
+    for path, answer, found in asked:
         n_expected = sum("EXPECTED" in connection["status"] for connection in answer["connections"])
         print(f"{path.name}: {len(answer['connections'])} connections, {n_expected} expected, {len(found)} differences"
-              f" and {n_used_up} known: {USED_UP}")
-    assert not surprises, "\n".join(surprises)
-    return [answer for _, answer in answers]
+              f" and {used_up[path]} known: {USED_UP}")
+    live_kernel.assert_agreed(asked)
+    return [answer for _, answer, _ in asked]
 
 
 def make_comparable(ours, answer):

@@ -9,11 +9,12 @@ import subprocess
 import sys
 
 from conformance import test_kernel
-from support import kernel, truth
+from support import kernel, live_kernel, truth
 from support.case import each, waits
+from support.live_kernel import TOOLS
 
 OPTION = "--timeout-policy"
-RECORDED = [path.stem for path in sorted((test_kernel.TOOLS / "vectors").glob("*.json"))
+RECORDED = [path.stem for path in sorted((TOOLS / "vectors").glob("*.json"))
             if OPTION in json.loads(path.read_text())["args"]] or [test_kernel.NOTHING]
 STRIDE = 6  # of the corpus: every so many captures
 FUZZ_FILES = 40
@@ -41,11 +42,11 @@ FILTERS = {"tcp": "tcp", "udp": "udp", "icmp": "icmp", "icmpv6": "icmp6", "sctp"
 @each(RECORDED)
 def test_a_recorded_answer_with_policies_is_ours(case, name):
     if name == test_kernel.NOTHING:
-        case.skip(f"no recorded answers of the kernel at {test_kernel.TOOLS}/vectors ($WANMETER_SHARED)")
-    answer = json.loads((test_kernel.TOOLS / "vectors" / f"{name}.json").read_text())
+        case.skip(f"no recorded answers of the kernel at {TOOLS}/vectors ($WANMETER_SHARED)")
+    answer = json.loads((TOOLS / "vectors" / f"{name}.json").read_text())
     words = answer["args"]
     policies = [words[i + 1] for i, word in enumerate(words) if word == OPTION]
-    ours = trace(case, test_kernel.TOOLS / "vectors" / f"{name}.pcap", policies)
+    ours = trace(case, TOOLS / "vectors" / f"{name}.pcap", policies)
     found = kernel.differences(ours, answer)
     assert not found, "\n".join(found)
 
@@ -53,7 +54,7 @@ def test_a_recorded_answer_with_policies_is_ours(case, name):
 @waits
 @each(["every", "short"])
 def test_the_live_kernel_gives_every_capture_the_same_timeouts(case, kind):
-    test_kernel.need_kernel(case)
+    live_kernel.need(case)
     if not truth.corpus():
         case.skip(f"no capture corpus at {truth.shared()}/corpus ($WANMETER_SHARED)")
     captures = [truth.corpus() / name for name in list(truth.manifest())[{"every": 0, "short": 3}[kind]::STRIDE]]
@@ -63,8 +64,8 @@ def test_the_live_kernel_gives_every_capture_the_same_timeouts(case, kind):
 @waits
 @each(["every", "short"])
 def test_the_live_kernel_gives_random_sequences_the_same_timeouts(case, kind):
-    test_kernel.need_kernel(case)
-    subprocess.run([sys.executable, test_kernel.TOOLS / "genfuzz.py", case.directory, str(FUZZ_FILES),
+    live_kernel.need(case)
+    subprocess.run([sys.executable, TOOLS / "genfuzz.py", case.directory, str(FUZZ_FILES),
                     {"every": "23", "short": "24"}[kind]], check=True)
     compare(case, sorted(case.directory.glob("*.pcap")), {"every": POLICIES, "short": SHORT}[kind], "--checksum", "0")
 
@@ -72,34 +73,29 @@ def test_the_live_kernel_gives_random_sequences_the_same_timeouts(case, kind):
 @waits
 def test_the_live_kernel_ends_what_has_a_timeout_of_zero_at_once(case):
     """Verdicts only: what ended at once has no counters left that could be read."""
-    test_kernel.need_kernel(case)
-    subprocess.run([sys.executable, test_kernel.TOOLS / "genfuzz.py", case.directory, str(FUZZ_FILES), "25"], check=True)
-    n_packets = 0
-    for capture, answer in ask(sorted(case.directory.glob("*.pcap")), ZERO, "--checksum", "0"):
+    live_kernel.need(case)
+    subprocess.run([sys.executable, TOOLS / "genfuzz.py", case.directory, str(FUZZ_FILES), "25"], check=True)
+
+    def differences(capture, answer):
         found = kernel.differences(trace(case, capture, ZERO), dict(answer, connections=[]))
-        found = [line for line in found if line.startswith("packet")]
-        n_packets += len(answer["verdicts"])
-        assert not found, f"{capture.name}: " + "; ".join(found[:3])
-    print(f"{n_packets} verdicts agree")
+        return [line for line in found if line.startswith("packet")]
+
+    asked = ask(sorted(case.directory.glob("*.pcap")), ZERO, differences, "--checksum", "0")
+    print(f"{sum(len(answer['verdicts']) for _, answer, _ in asked)} verdicts")
+    live_kernel.assert_agreed(asked)
 
 
-def ask(captures, policies, *options):
+def ask(captures, policies, differences, *options):
     words = [word for policy in policies for word in (OPTION, policy)]
-    return test_kernel.ask_kernel(captures, "--nfct", *words, *options)
+    return live_kernel.ask(captures, ["--nfct", *words, *options], differences)
 
 
 def compare(case, captures, policies, *options):
-    answers = ask(captures, policies, *options)
-    surprises, n_agree, n_connections = [], 0, 0
-    for capture, answer in answers:
-        found = kernel.differences(trace(case, capture, policies), answer)
-        n_agree += not found
-        n_connections += len(answer["connections"])
-        if found:
-            surprises.append(f"{capture.name}: " + "; ".join(found[:3]))
-    print(f"{n_agree} of {len(answers)} captures agree, {n_connections} connections")
+    asked = ask(captures, policies, lambda capture, answer: kernel.differences(trace(case, capture, policies), answer), *options)
+    n_connections = sum(len(answer["connections"]) for _, answer, _ in asked)
+    print(f"{sum(not found for _, _, found in asked)} of {len(asked)} captures agree, {n_connections} connections")
     assert n_connections > 0
-    assert not surprises, "\n".join(surprises)
+    live_kernel.assert_agreed(asked)
 
 
 def trace(case, capture, policies):

@@ -10,9 +10,10 @@ import random
 import subprocess
 import sys
 
-from conformance.test_kernel import CHECKSUM, TOOLS, ask_kernel, need_kernel
-from support import kernel
+from conformance.test_kernel import CHECKSUM
+from support import kernel, live_kernel
 from support.case import each, waits
+from support.live_kernel import TOOLS
 
 # nft's words, and ours.
 RECORDED = {
@@ -61,22 +62,21 @@ def test_a_recorded_answer_with_rules_is_ours(case, name):
 @waits
 @each(SEEDS)
 def test_the_live_kernel_gives_the_same_zones_marks_and_labels(case, seed):
-    need_kernel(case)
+    live_kernel.need(case)
     options, rules = random_rules(random.Random(seed))
     config = case.write("rules.yaml", "rules:\n" + "".join(f"  - {rule}\n" for rule in rules))
-    answers = ask_kernel(captures(case, seed), "--checksum", "0", *options)
-    compare(case, answers, config, options)
+    compare(case, captures(case, seed), config, options)
 
 
 @waits
 def test_the_live_kernel_gives_the_same_zones_by_vlan(case):
-    need_kernel(case)
+    live_kernel.need(case)
     wans = [f"  - {{name: w{vlan}, zone: {vlan}, match: [{{vlan: {vlan}}}]}}\n" for vlan in VLANS]
     config = case.write("rules.yaml", "wans:\n" + "".join(wans))
     files = captures(case, 99)
     for path in files:
         tag_frames(path, random.Random(path.name))
-    compare(case, ask_kernel(files, "--checksum", "0", "--zone-by-vlan"), config, ["--zone-by-vlan"])
+    compare(case, files, config, ["--zone-by-vlan"])
 
 
 def captures(case, seed):
@@ -84,19 +84,17 @@ def captures(case, seed):
     return sorted(case.directory.glob("*.pcap"))
 
 
-def compare(case, answers, config, options):
-    surprises, n_connections = [], 0
-    for path, answer in answers:
-        ours = kernel.trace(case.build, path, [], config)
-        found = kernel.differences(ours, answer, False)
-        n_connections += len(answer["connections"])
-        if found:
-            surprises.append(f"{path.name}: " + "; ".join(found[:3]))
-    n_marked = sum("mark" in entry or "zone" in entry or "labels" in entry for _, answer in answers
-                   for entry in answer["connections"])
-    print(f"{n_connections} connections, {n_marked} of them with zone, mark or labels, {len(options)} options")
+def compare(case, files, config, options):
+    def differences(path, answer):
+        return kernel.differences(kernel.trace(case.build, path, [], config), answer, False)
+
+    asked = live_kernel.ask(files, ["--checksum", "0", *options], differences)
+    connections = [entry for _, answer, _ in asked for entry in answer["connections"]]
+    n_marked = sum("mark" in entry or "zone" in entry or "labels" in entry for entry in connections)
+    print(f"{len(connections)} connections, {n_marked} of them with zone, mark or labels, {len(options)} options")
+    print(options, config.read_text())
     assert n_marked > 0, "the rules touch nothing"
-    assert not surprises, "\n".join([str(options), config.read_text(), *surprises])
+    live_kernel.assert_agreed(asked)
 
 
 def random_rules(chance):
