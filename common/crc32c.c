@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/crc32c/crc32c_fold.h"
+
 enum {
     WORDS_AT_ONCE = 8,
     LANE_BYTES = 512, /* of three that are summed side by side */
@@ -137,7 +139,7 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, c
     return ~(uint32_t)sum;
 }
 
-uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
+uint32_t crc32c_without_vectors(uint32_t crc, const void *bytes, size_t size)
 {
     return __builtin_cpu_supports("sse4.2") ? by_instruction(crc, bytes, size)
                                             : crc32c_by_table(crc, bytes, size);
@@ -145,9 +147,36 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
 
 #else
 
-uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
+uint32_t crc32c_without_vectors(uint32_t crc, const void *bytes, size_t size)
 {
     return crc32c_by_table(crc, bytes, size);
 }
 
 #endif
+
+static_assert(CRC32C_PIECE % CRC32C_FOLD == 0, "a piece leaves no rest");
+
+/* How much of it is folded. */
+static size_t folded_size(size_t size)
+{
+    return size >= CRC32C_FOLD && crc32c_can_fold() ? size - size % CRC32C_FOLD : 0;
+}
+
+uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
+{
+    size_t folded = folded_size(size);
+    if (folded)
+        crc = crc32c_fold(crc, bytes, NULL, folded);
+    return crc32c_without_vectors(crc, (const uint8_t *)bytes + folded, size - folded);
+}
+
+/* The copy is summed, where it is not both at once: the bytes may be others meanwhile. */
+uint32_t crc32c_copy(uint32_t crc, const void *from, void *to, size_t size)
+{
+    size_t folded = folded_size(size);
+    if (folded)
+        crc = crc32c_fold(crc, from, to, folded);
+    uint8_t *rest = (uint8_t *)to + folded;
+    memcpy(rest, (const uint8_t *)from + folded, size - folded);
+    return crc32c_without_vectors(crc, rest, size - folded);
+}

@@ -34,8 +34,8 @@ uint32_t ring_base_crc(const struct ring_base *base)
 /* Of the record without its batch: the batch's bytes go on with it. */
 static uint32_t head_crc(const struct ring_record *record)
 {
-    size_t begin = offsetof(struct ring_record, size);
-    return crc32c(0, (const uint8_t *)record + begin, sizeof *record - begin);
+    return crc32c(0, (const uint8_t *)record + RING_RECORD_SUMMED,
+                  sizeof *record - RING_RECORD_SUMMED);
 }
 
 uint32_t ring_record_crc(const struct ring_record *record)

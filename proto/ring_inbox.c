@@ -123,9 +123,14 @@ static struct ring_record *copy_record(const struct ring_inbox *inbox,
     struct ring_record *record = malloc(size);
     if (!record)
         return NULL;
-    bool is_right = ring_view_copy(&inbox->file, RING_HEADER_SIZE + place->offset, record, size) &&
-                    record->magic == RING_RECORD_MAGIC && record->size == place->size &&
-                    record->crc == place->crc && ring_record_crc(record) == place->crc;
+    uint64_t offset = RING_HEADER_SIZE + place->offset;
+    uint32_t crc = 0;
+    bool is_right =
+        ring_view_copy(&inbox->file, offset, record, RING_RECORD_SUMMED, NULL) &&
+        ring_view_copy(&inbox->file, offset + RING_RECORD_SUMMED,
+                       (uint8_t *)record + RING_RECORD_SUMMED, size - RING_RECORD_SUMMED, &crc) &&
+        record->magic == RING_RECORD_MAGIC && record->size == place->size &&
+        record->crc == place->crc && crc == place->crc;
     if (is_right)
         return record;
     free(record);

@@ -53,6 +53,9 @@ _Static_assert(sizeof(struct ring_identity) == 96, "no padding: it is under a CR
 _Static_assert(sizeof(struct ring_record) == 104, "no padding: it is under a CRC");
 _Static_assert(sizeof(struct ring_header) <= RING_HEADER_SIZE, "the header fits");
 
+/* Where that begins which a record's CRC is of: all behind it, to the batch's end. */
+enum { RING_RECORD_SUMMED = offsetof(struct ring_record, size) };
+
 /* Where a batch is that is held. */
 struct ring_place {
     uint64_t offset; /* of its record, in the data */

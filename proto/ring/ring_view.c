@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "common/crc32c.h"
+
 /* Where a copy goes on when what it reads is gone. */
 struct copy {
     const uint8_t *from;
@@ -60,7 +62,8 @@ void ring_view_close(struct ring_view *view)
     *view = (struct ring_view){0};
 }
 
-bool ring_view_copy(const struct ring_view *view, uint64_t offset, void *room, size_t size)
+bool ring_view_copy(const struct ring_view *view, uint64_t offset, void *room, size_t size,
+                    uint32_t *crc)
 {
     if (offset > view->size || size > view->size - offset)
         return false;
@@ -71,7 +74,10 @@ bool ring_view_copy(const struct ring_view *view, uint64_t offset, void *room, s
     }
     under_way = &copy;
     atomic_signal_fence(memory_order_seq_cst);
-    memcpy(room, copy.from, size);
+    if (crc)
+        *crc = crc32c_copy(*crc, copy.from, room, size);
+    else
+        memcpy(room, copy.from, size);
     atomic_signal_fence(memory_order_seq_cst);
     under_way = NULL;
     return true;

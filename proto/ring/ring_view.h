@@ -1,7 +1,7 @@
 /* ring_view: a file that somebody else may cut short at any time, mapped to be copied from.
  *
  *     ring_view_open(descriptor, &view);
- *     if (ring_view_copy(&view, offset, room, size)) …      'room' has what was there
+ *     if (ring_view_copy(&view, offset, room, size, &crc)) …      'room' has what was there
  *     ring_view_close(&view);
  *
  * Copying from a mapping takes a third of what pread(2) takes, where another processor has just
@@ -27,7 +27,9 @@ struct ring_view {
 int ring_view_open(int descriptor, struct ring_view *view);
 void ring_view_close(struct ring_view *view);
 
-/* False: not all of that is in the view, or in the file. */
-bool ring_view_copy(const struct ring_view *view, uint64_t offset, void *room, size_t size);
+/* '*crc' becomes the sum (common/crc32c.h) of what it is of and of what is in 'room' then; NULL:
+ * none is wanted. False: not all of that is in the view, or in the file. */
+bool ring_view_copy(const struct ring_view *view, uint64_t offset, void *room, size_t size,
+                    uint32_t *crc);
 
 #endif

@@ -392,8 +392,25 @@ static void test_the_sum_is_that_of_the_rfc_by_both_ways(void **state)
     static uint8_t many[5000];
     for (size_t i = 0; i < sizeof many; i++)
         many[i] = byte_of(1, i);
-    for (size_t size = 0; size <= sizeof many; size += size < 300 ? 1 : 7)
-        assert_int_equal(crc32c(7, many, size), crc32c_by_table(7, many, size));
+    for (size_t size = 0; size <= sizeof many; size += size < 300 ? 1 : 7) {
+        uint32_t sum = crc32c_by_table(7, many, size);
+        assert_int_equal(crc32c(7, many, size), sum);
+        assert_int_equal(crc32c_without_vectors(7, many, size), sum);
+    }
+}
+
+static void test_a_copy_has_the_sum_of_what_was_copied(void **state)
+{
+    (void)state;
+    static uint8_t many[5000], room[sizeof many + 1];
+    for (size_t i = 0; i < sizeof many; i++)
+        many[i] = byte_of(1, i);
+    for (size_t size = 0; size < sizeof many; size += size < 300 ? 1 : 7) {
+        memset(room, 0, sizeof room);
+        assert_int_equal(crc32c_copy(7, many + 1, room, size), crc32c_by_table(7, many + 1, size));
+        assert_memory_equal(room, many + 1, size);
+        assert_int_equal(room[size], 0);
+    }
 }
 
 static void test_sums_of_parts_join_to_that_of_the_whole(void **state)
@@ -459,6 +476,7 @@ int main(void)
         CASE(test_a_file_of_any_length_is_no_crash),
         CASE(test_a_batch_that_was_settled_in_part_is_whole),
         cmocka_unit_test(test_the_sum_is_that_of_the_rfc_by_both_ways),
+        cmocka_unit_test(test_a_copy_has_the_sum_of_what_was_copied),
         cmocka_unit_test(test_sums_of_parts_join_to_that_of_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

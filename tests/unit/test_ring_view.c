@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "common/crc32c.h"
 #include "proto/ring/ring_view.h"
 
 enum { SIZE = 64 * 1024, HALF = SIZE / 2 };
@@ -44,12 +45,27 @@ static void test_what_is_there_is_copied(void **state)
     (void)state;
     struct world world;
     open_world(&world);
-    assert_true(ring_view_copy(&world.view, 1, world.room, SIZE - 1));
+    assert_true(ring_view_copy(&world.view, 1, world.room, SIZE - 1, NULL));
     assert_int_equal(world.room[0], 7);
     assert_int_equal(world.room[SIZE - 2], 7);
-    assert_true(ring_view_copy(&world.view, SIZE, world.room, 0));
-    assert_false(ring_view_copy(&world.view, 1, world.room, SIZE));
-    assert_false(ring_view_copy(&world.view, UINT64_MAX, world.room, 2));
+    assert_true(ring_view_copy(&world.view, SIZE, world.room, 0, NULL));
+    assert_false(ring_view_copy(&world.view, 1, world.room, SIZE, NULL));
+    assert_false(ring_view_copy(&world.view, UINT64_MAX, world.room, 2, NULL));
+    close_world(&world);
+}
+
+static void test_what_is_copied_is_summed(void **state)
+{
+    (void)state;
+    struct world world;
+    uint32_t crc = 5;
+    open_world(&world);
+    assert_true(ring_view_copy(&world.view, 1, world.room, SIZE - 1, &crc));
+    assert_int_equal(crc, crc32c_by_table(5, world.room, SIZE - 1));
+    assert_int_equal(world.room[SIZE - 2], 7);
+    assert_int_equal(ftruncate(world.descriptor, HALF), 0);
+    assert_false(ring_view_copy(&world.view, HALF - 64, world.room, 1024, &crc));
+    assert_true(ring_view_copy(&world.view, 0, world.room, HALF, &crc));
     close_world(&world);
 }
 
@@ -60,12 +76,12 @@ static void test_a_copy_that_meets_the_cut_ends_and_those_before_it_do_not(void 
     open_world(&world);
     assert_int_equal(ftruncate(world.descriptor, HALF), 0);
     for (int i = 0; i < 3; i++) {
-        assert_false(ring_view_copy(&world.view, HALF - 64, world.room, 128));
-        assert_false(ring_view_copy(&world.view, HALF, world.room, HALF));
-        assert_true(ring_view_copy(&world.view, 0, world.room, HALF));
+        assert_false(ring_view_copy(&world.view, HALF - 64, world.room, 128, NULL));
+        assert_false(ring_view_copy(&world.view, HALF, world.room, HALF, NULL));
+        assert_true(ring_view_copy(&world.view, 0, world.room, HALF, NULL));
     }
     assert_int_equal(ftruncate(world.descriptor, SIZE), 0);
-    assert_true(ring_view_copy(&world.view, 0, world.room, SIZE));
+    assert_true(ring_view_copy(&world.view, 0, world.room, SIZE, NULL));
     assert_int_equal(world.room[HALF], 0);
     close_world(&world);
 }
@@ -104,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_there_is_copied),
+        cmocka_unit_test(test_what_is_copied_is_summed),
         cmocka_unit_test(test_a_copy_that_meets_the_cut_ends_and_those_before_it_do_not),
         cmocka_unit_test(test_a_file_without_bytes_has_no_view),
         cmocka_unit_test(test_every_other_bus_error_ends_the_process),
