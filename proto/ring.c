@@ -157,20 +157,26 @@ static bool allocate(struct ring *ring, uint64_t end)
     return true;
 }
 
-static bool map(struct ring *ring, int descriptor, size_t file_bytes)
+/* Before anything of it is touched: the first touch reads ahead, on some machines 8 MiB, and what
+ * is in the page cache by then stays there in small pages. Nor is more than a huge page read ahead.
+ */
+static void expect_all(void *mapping, size_t file_bytes)
 {
-    void *mapping = mmap(NULL, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    (void)madvise(mapping, file_bytes, MADV_HUGEPAGE);
+    (void)madvise(mapping, file_bytes, MADV_RANDOM);
+}
+
+static bool map(struct ring *ring, const struct ring_options *options, size_t file_bytes)
+{
+    void *mapping = mmap(NULL, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring->descriptor, 0);
     if (mapping == MAP_FAILED)
         return false;
+    if (options->is_filled_soon)
+        expect_all(mapping, file_bytes);
     ring->header = mapping;
     ring->data = (uint8_t *)mapping + RING_HEADER_SIZE;
     ring->data_bytes = file_bytes - RING_HEADER_SIZE;
     return allocate(ring, 1);
-}
-
-void ring_expect_all(struct ring *ring)
-{
-    (void)madvise(ring->header, RING_HEADER_SIZE + ring->data_bytes, MADV_HUGEPAGE);
 }
 
 /* Memory file systems give a page of its own even to who only looks at a hole, or end the process
@@ -196,7 +202,7 @@ static enum ring_found take_up(struct ring *ring, const struct ring_options *opt
     size_t file_bytes = (size_t)status.st_size;
     if (file_bytes <= RING_HEADER_SIZE || file_bytes % RING_ALIGNMENT != 0)
         return RING_DAMAGED;
-    if (!map(ring, ring->descriptor, file_bytes))
+    if (!map(ring, options, file_bytes))
         return RING_FAILED;
     ring->written = written_bytes(ring);
     if (!is_ours(ring, options))
@@ -221,7 +227,7 @@ static enum ring_found make_file(struct ring *ring, const char *path,
     }
     ring->descriptor = open(made, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (ring->descriptor < 0 || ftruncate(ring->descriptor, (off_t)file_bytes) < 0 ||
-        !map(ring, ring->descriptor, file_bytes))
+        !map(ring, options, file_bytes))
         return RING_FAILED;
     make(ring, options);
     return rename(made, path) == 0 ? RING_NEW : RING_FAILED;

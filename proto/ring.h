@@ -52,6 +52,10 @@ struct ring_counts {
 struct ring_options {
     struct stream_id stream; /* of one that is found, the epoch is that of the file */
     size_t data_bytes;       /* room for records; of one that is found: the file's */
+
+    /* All of it will soon be written: then one fault for each 2 MiB, where the file system can do
+     * it, takes less than 512. Of a ring of which little is used it takes more. */
+    bool is_filled_soon;
 };
 
 enum ring_found {
@@ -64,10 +68,6 @@ enum ring_found {
 /* '*out' is there with RING_NEW and RING_FOUND. */
 enum ring_found ring_open(const char *path, const struct ring_options *options, struct ring **out);
 void ring_close(struct ring *ring); /* accepts NULL */
-
-/* All of it will soon be written: then one fault for each 2 MiB, where the file system can do it,
- * takes less than 512. Of a ring of which little is used it takes more. */
-void ring_expect_all(struct ring *ring);
 
 const struct stream_id *ring_stream(const struct ring *ring);
 struct ring_counts *ring_counts(struct ring *ring);

@@ -31,6 +31,7 @@ static enum ring_found open_one(const struct arguments *arguments, const char *p
     struct ring_options options = {
         .stream = {.epoch = rings->epoch, .shard = shard},
         .data_bytes = lane_ring_bytes(&arguments->config, window),
+        .is_filled_soon = !arguments->is_live,
     };
     snprintf(options.stream.producer, sizeof options.stream.producer, "%s", producer);
     path_of(arguments, shard, path);
@@ -41,8 +42,6 @@ static enum ring_found open_one(const struct arguments *arguments, const char *p
     }
     if (found == RING_DAMAGED)
         return found;
-    if (!arguments->is_live)
-        ring_expect_all(rings->items[shard]);
     uint64_t epoch = ring_stream(rings->items[shard])->epoch;
     if (found == RING_FOUND)
         rings->is_resumed = true;

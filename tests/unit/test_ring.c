@@ -186,23 +186,6 @@ static void test_an_empty_ring_uses_its_beginning_only(void **state)
     ring_close(ring);
 }
 
-static void test_a_huge_page_that_is_written_to_has_room_in_the_file_system(void **state)
-{
-    (void)state;
-    enum { HUGE_PAGE_BYTES = 2 * 1024 * 1024, LARGE_BYTES = 5 * 1024 * 1024 };
-    struct ring_options large = options;
-    struct ring *ring;
-    large.data_bytes = LARGE_BYTES;
-    assert_int_equal(ring_open(path, &large, &ring), RING_NEW);
-    while (push(ring, 100 * 1024)) {
-        assert_true(ring->allocated >= ring->head);
-        assert_true((RING_HEADER_SIZE + ring->allocated) % HUGE_PAGE_BYTES == 0 ||
-                    ring->allocated == ring->data_bytes);
-    }
-    assert_int_equal(ring->allocated, ring->data_bytes);
-    ring_close(ring);
-}
-
 /* ---- damage ---- */
 
 struct copy {
@@ -467,7 +450,6 @@ int main(void)
         CASE(test_whatever_is_pushed_and_committed_the_rest_is_found_again),
         CASE(test_there_is_room_for_what_can_be_reserved_and_no_more),
         CASE(test_an_empty_ring_uses_its_beginning_only),
-        CASE(test_a_huge_page_that_is_written_to_has_room_in_the_file_system),
         CASE(test_a_batch_that_was_being_written_is_not_there),
         CASE(test_a_batch_that_is_damaged_is_a_gap_of_known_size),
         CASE(test_the_newest_batches_are_damaged_and_their_numbers_are_not_given_again),
