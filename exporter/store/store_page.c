@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exporter/store/store_append.h"
 #include "exporter/store/store_internal.h"
 
 enum {
@@ -28,6 +29,7 @@ struct store_page {
     size_t n_rows;
     size_t content; /* where in the leaf the cell that was added last begins: they grow downwards */
     int64_t last_record_id;
+    int64_t appended_record_id; /* the table's last, as this batch left it; -1: not known */
 };
 
 static_assert(PAYLOAD_HEADER_SIZE < 0x80, "its own size is one byte of it");
@@ -76,10 +78,16 @@ static void put_header(struct store_page *page)
 
 /* ---- rows ---- */
 
-void store_page_clear(struct store_page *page)
+static void begin_leaf(struct store_page *page)
 {
     page->n_rows = 0;
     page->content = PAGE_BYTES;
+}
+
+void store_page_clear(struct store_page *page)
+{
+    begin_leaf(page);
+    page->appended_record_id = -1;
 }
 
 /* SQLite's serial types of integers by how many bits they take, the sign aside: in as few bytes as
@@ -164,7 +172,7 @@ static int begin_image(struct store *store)
         return store_fail(store, -ENOMEM, "%s: %s", store->path, strerror(ENOMEM));
     copy_first(page->image, page->first);
     page->leaf = page->image + PAGE_BYTES;
-    store_page_clear(page);
+    begin_leaf(page);
     return 0;
 }
 
@@ -186,11 +194,18 @@ int store_page_insert(struct store *store)
     struct store_page *page = store->page;
     if (page->n_rows == 0)
         return 0;
-    int result = hand_over(store);
+    int64_t first_record_id = page->last_record_id - (int64_t)page->n_rows + 1;
+    bool is_next = first_record_id == page->appended_record_id + 1;
+    int result = is_next ? 0 : store_append_is_next(store, first_record_id, &is_next);
     if (result == 0)
-        result = store_run_statement(store, STATEMENT_FLOWS_ADD, "cannot add flow records");
+        result = hand_over(store);
+    if (result == 0)
+        result = is_next
+                     ? store_append_run(store)
+                     : store_run_statement(store, STATEMENT_FLOWS_ADD, "cannot add flow records");
     assert(result < 0 || ((size_t)sqlite3_changes(store->db) == page->n_rows &&
                           sqlite3_last_insert_rowid(store->db) == page->last_record_id));
+    page->appended_record_id = is_next ? page->last_record_id : -1;
     int begun = begin_image(store);
     return result < 0 ? result : begun;
 }
@@ -222,6 +237,11 @@ static const char *const columns[ROW_COLUMNS] = {
     [ROW_RESUME] = "resume",
     [ROW_RECORD_ID] = "record_id",
 };
+
+const char *store_page_column(enum store_row_column column)
+{
+    return columns[column];
+}
 
 static int fail_schema(struct store *store)
 {
@@ -279,15 +299,12 @@ static uint8_t *make_first(const char *definition)
 
 static int load_first(struct store *store)
 {
-    sqlite3_stmt *definition = NULL;
-    int result = sqlite3_prepare_v2(store->db,
-                                    "SELECT sql FROM main.sqlite_schema WHERE name = 'flow_record'",
-                                    -1, &definition, NULL);
-    if (result == SQLITE_OK && sqlite3_step(definition) == SQLITE_ROW)
-        store->page->first = make_first((const char *)sqlite3_column_text(definition, 0));
-    sqlite3_finalize(definition);
+    char *definition = store_append_definition("flow_record");
+    store->page->first = definition ? make_first(definition) : NULL;
+    sqlite3_free(definition);
     if (!store->page->first)
-        return store_fail(store, -EUCLEAN, "%s: flow_record is not as it should be", store->path);
+        return store_fail(store, -ENOTSUP, "%s: this SQLite (%s) does not make the page it should",
+                          store->path, sqlite3_libversion());
     return begin_image(store);
 }
 
@@ -301,7 +318,7 @@ static int read_row(struct store *store, int64_t record_id, int64_t *found)
         result = begin_image(store);
     return result < 0
                ? result
-               : store_select_number(store, "SELECT max(record_id) FROM batch.flow_record", found);
+               : store_select_number(store, "SELECT max(rowid) FROM batch.flow_record", found);
 }
 
 /* Does SQLite take one image after the other within one transaction, and see each? */
@@ -335,7 +352,9 @@ int store_page_attach(struct store *store)
         result = load_first(store);
     if (result == 0 && sqlite3_exec(store->db, attach_sql, NULL, NULL, NULL) != SQLITE_OK)
         result = store_fail_sqlite(store, "cannot be opened");
-    return result == 0 ? check_images(store) : result;
+    if (result == 0)
+        result = check_images(store);
+    return result == 0 ? store_append_attach(store) : result;
 }
 
 void store_page_destroy(struct store_page *page)

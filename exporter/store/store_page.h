@@ -8,13 +8,14 @@
  *
  * Each time a database of two pages, in memory that becomes SQLite's, takes the place of the one
  * that is attached as 'batch' (sqlite3_deserialize()): SQLite's own first page, and a table with
- * flow_record's definition that is one leaf, of which we write header, cell pointers and cells
- * (https://www.sqlite.org/fileformat2.html, 1.6 and 2.1). 'INSERT INTO flow_record SELECT * FROM'
- * it copies records without looking into them, where binding 22 parameters a row and making a
- * record of them took half of the exporter's time (docs/performance.md).
+ * flow_record's columns that is one leaf, of which we write header, cell pointers and cells
+ * (https://www.sqlite.org/fileformat2.html, 1.6 and 2.1). 'INSERT INTO … SELECT * FROM' it copies
+ * records without looking into them, where binding 22 parameters a row and making a record of them
+ * took half of the exporter's time (docs/performance.md). They go behind those that are there
+ * (store_append.h), or where they are not the next, by number.
  *
- * That it may do so within a transaction is tried at the start. Would SQLite read a page of before,
- * rows would come again under a record_id that is there, and the transaction would fail.
+ * That it may do so within a transaction is tried at the start. Should SQLite read a page of
+ * before, it says another number of the last row than the page has, and the process stops.
  */
 #ifndef WANMETER_EXPORTER_STORE_PAGE_H
 #define WANMETER_EXPORTER_STORE_PAGE_H
@@ -80,13 +81,16 @@ static inline void store_row_set(struct store_row *row, enum store_row_column co
     row->values[column].size = size;
 }
 
+/* Its name. */
+const char *store_page_column(enum store_row_column column);
+
 /* 0 or -errno. In no transaction. */
 int store_page_attach(struct store *store);
 
 /* NULL is accepted. */
 void store_page_destroy(struct store_page *page);
 
-/* Forgets what was added and not inserted. */
+/* A batch begins: forgets what was added and not inserted, and where the table ends. */
 void store_page_clear(struct store_page *page);
 
 /* False: there is no room for it. 'record_id' is above those that were added before. */

@@ -131,11 +131,12 @@ static const char *const statement_sql[STATEMENT_N] = {
         " billed_bytes, usage_sha256, flow_rows, flow_sum, loss_rows, loss_sha256, hash,"
         " sealed_ns, run_id, flow_through)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-    /* Copied as they are: store_page.h. OR ROLLBACK: without it SQLite keeps a copy of each page
-     * that a statement of several rows changes, to take back half of one. Here a failure takes back
-     * the transaction. */
+    /* Where STATEMENT_FLOWS_APPEND cannot copy them as they are: store_append.h. OR ROLLBACK:
+     * without it SQLite keeps a copy of each page that a statement of several rows changes, to take
+     * back half of one. Here a failure takes back the transaction. */
     [STATEMENT_FLOWS_ADD] =
-        "INSERT OR ROLLBACK INTO main.flow_record SELECT * FROM batch.flow_record",
+        "INSERT OR ROLLBACK INTO main.flow_record SELECT *, rowid FROM batch.flow_record",
+    [STATEMENT_FLOW_LAST] = "SELECT max(record_id) FROM main.flow_record",
     [STATEMENT_TRACKER_CHANGE_ADD] =
         "INSERT INTO tracker_change (stream_id, position, change) VALUES (?1, (SELECT"
         " coalesce(max(position), -1) + 1 FROM tracker_change WHERE stream_id = ?1), ?2)",

@@ -2,6 +2,7 @@
  * itself would have written. */
 #include "store_case.h"
 
+#include "exporter/store/store_append.h"
 #include "exporter/store/store_internal.h"
 #include "exporter/store/store_page.h"
 
@@ -40,12 +41,13 @@ static struct flow_record edge_flow(size_t i)
 }
 
 /* One batch of 'n' records, committed. */
-static void apply_flows(struct store_case *c, size_t n, struct flow_record (*make)(size_t))
+static void apply_more_flows(struct store_case *c, int64_t seq, size_t n,
+                             struct flow_record (*make)(size_t))
 {
     struct batch batch;
     uint8_t *flows = malloc(n * FLOW_RECORD_SIZE);
     assert_non_null(flows);
-    batch_init(&batch, 0, (struct totals){0});
+    batch_init(&batch, seq, (struct totals){0});
     for (size_t i = 0; i < n; i++) {
         struct flow_record flow = make(i);
         flow_record_put(&flow, flows + i * FLOW_RECORD_SIZE);
@@ -54,6 +56,11 @@ static void apply_flows(struct store_case *c, size_t n, struct flow_record (*mak
     batch.message.n_flows = n;
     assert_int_equal(case_apply(c, &batch), 0);
     free(flows);
+}
+
+static void apply_flows(struct store_case *c, size_t n, struct flow_record (*make)(size_t))
+{
+    apply_more_flows(c, 0, n, make);
 }
 
 /* ---- cases ---- */
@@ -78,12 +85,9 @@ static void test_records_are_byte_for_byte_what_sqlite_writes(void **state)
     assert_answer(c, same, before);
 }
 
-static void test_each_integer_is_read_as_it_was_written(void **state)
+static void assert_edges(const struct store_case *c)
 {
-    struct store_case *c = *state;
     char sql[96], expected[64];
-    case_open(c);
-    apply_flows(c, N_EDGES, edge_flow);
     for (size_t i = 0; i < N_EDGES; i++) {
         snprintf(sql, sizeof sql,
                  "SELECT packets || ' ' || id FROM flow_record WHERE record_id = %zu", i + 1);
@@ -91,6 +95,14 @@ static void test_each_integer_is_read_as_it_was_written(void **state)
                  (long long)edge_flow(i).id);
         assert_answer(c, sql, expected);
     }
+}
+
+static void test_each_integer_is_read_as_it_was_written(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    apply_flows(c, N_EDGES, edge_flow);
+    assert_edges(c);
 }
 
 static struct flow_record numbered_flow(size_t i)
@@ -109,24 +121,94 @@ static void test_more_records_than_a_page_holds_are_all_there_in_their_order(voi
     assert_answer(c, "SELECT min(record_id) || ' ' || max(record_id) FROM flow_record", "1 1500");
 }
 
+static bool has_opcode(sqlite3 *db, const char *statement_sql, const char *opcode)
+{
+    sqlite3_stmt *explain;
+    bool has = false;
+    char *sql = sqlite3_mprintf("EXPLAIN %s", statement_sql);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &explain, NULL), SQLITE_OK);
+    while (sqlite3_step(explain) == SQLITE_ROW)
+        has |= strcmp((const char *)sqlite3_column_text(explain, 1), opcode) == 0;
+    sqlite3_finalize(explain);
+    sqlite3_free(sql);
+    return has;
+}
+
 static void test_sqlite_copies_records_without_looking_into_them(void **state)
 {
     struct store_case *c = *state;
-    sqlite3_stmt *explain;
-    bool is_copied = false;
     case_open(c);
-    char *sql =
-        sqlite3_mprintf("EXPLAIN %s", sqlite3_sql(c->store->statements[STATEMENT_FLOWS_ADD]));
-    assert_int_equal(sqlite3_prepare_v2(c->store->db, sql, -1, &explain, NULL), SQLITE_OK);
-    while (sqlite3_step(explain) == SQLITE_ROW) {
-        const char *opcode = (const char *)sqlite3_column_text(explain, 1);
-        is_copied |= strcmp(opcode, "RowData") == 0 || strcmp(opcode, "RowCell") == 0;
-        assert_string_not_equal(opcode, "Column");
-        assert_string_not_equal(opcode, "MakeRecord");
-    }
-    assert_true(is_copied);
-    sqlite3_finalize(explain);
-    sqlite3_free(sql);
+    const char *sql = sqlite3_sql(c->store->statements[STATEMENT_FLOWS_APPEND]);
+    assert_true(has_opcode(c->store->db, sql, "RowData") ||
+                has_opcode(c->store->db, sql, "RowCell"));
+    assert_false(has_opcode(c->store->db, sql, "Column"));
+    assert_false(has_opcode(c->store->db, sql, "MakeRecord"));
+}
+
+static void test_sqlite_appends_records_without_a_search_for_their_numbers(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    const char *sql = sqlite3_sql(c->store->statements[STATEMENT_FLOWS_APPEND]);
+    assert_true(has_opcode(c->store->db, sql, "NewRowid"));
+    assert_false(has_opcode(c->store->db, sql, "NotExists"));
+}
+
+static bool has_append(const struct store_case *c)
+{
+    return sqlite3_table_column_metadata(c->store->db, "main", FLOW_APPEND, NULL, NULL, NULL, NULL,
+                                         NULL, NULL) == SQLITE_OK;
+}
+
+static void test_the_definition_for_appending_is_in_no_file(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    assert_true(has_append(c));
+    apply_flows(c, N_MANY, numbered_flow);
+    assert_answer(c, "SELECT count(*) FROM sqlite_schema WHERE name = '" FLOW_APPEND "'", "0");
+    assert_answer(c, "PRAGMA integrity_check", "ok");
+}
+
+/* ---- records that are not appended ---- */
+
+static void test_records_that_are_inserted_by_number_are_the_same(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    sqlite3_finalize(c->store->statements[STATEMENT_FLOWS_APPEND]);
+    c->store->statements[STATEMENT_FLOWS_APPEND] = NULL; /* as if SQLite could not */
+    apply_flows(c, N_EDGES, edge_flow);
+    assert_edges(c);
+    assert_answer(c, "PRAGMA integrity_check", "ok");
+}
+
+static void test_a_table_that_has_lost_its_last_rows_is_gone_on_with_by_number(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    apply_flows(c, 3, numbered_flow);
+    case_tamper(c, "DELETE FROM flow_record WHERE record_id >= 2");
+    apply_more_flows(c, 1, N_MANY, numbered_flow);
+    assert_answer(c,
+                  "SELECT group_concat(record_id) FROM (SELECT record_id FROM flow_record LIMIT 3)",
+                  "1,4,5");
+    assert_answer(c, "SELECT count(*) FROM flow_record WHERE record_id = packets + 3", "1500");
+}
+
+/* SQLite reads its definitions again, and has forgotten ours. */
+static void test_a_definition_that_somebody_changes_does_no_harm(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    apply_flows(c, 3, numbered_flow);
+    case_tamper(c, "CREATE TABLE somebodys (a)");
+    apply_more_flows(c, 1, 3, numbered_flow);
+    assert_true(has_append(c));
+    apply_more_flows(c, 2, 3, numbered_flow);
+    assert_answer(c, "SELECT group_concat(record_id || ' ' || packets) FROM flow_record",
+                  "1 1,2 2,3 3,4 1,5 2,6 3,7 1,8 2,9 3");
+    assert_answer(c, "PRAGMA integrity_check", "ok");
 }
 
 /* What is on the page of a batch that failed is in no other. */
@@ -180,6 +262,11 @@ int main(void)
         CASE(test_each_integer_is_read_as_it_was_written),
         CASE(test_more_records_than_a_page_holds_are_all_there_in_their_order),
         CASE(test_sqlite_copies_records_without_looking_into_them),
+        CASE(test_sqlite_appends_records_without_a_search_for_their_numbers),
+        CASE(test_the_definition_for_appending_is_in_no_file),
+        CASE(test_records_that_are_inserted_by_number_are_the_same),
+        CASE(test_a_table_that_has_lost_its_last_rows_is_gone_on_with_by_number),
+        CASE(test_a_definition_that_somebody_changes_does_no_harm),
         CASE(test_a_batch_that_was_taken_back_leaves_nothing_on_the_page),
         CASE(test_a_record_id_that_is_there_takes_back_the_transaction),
         CASE(test_a_table_with_other_columns_is_refused),
