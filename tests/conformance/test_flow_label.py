@@ -16,7 +16,7 @@ import subprocess
 import time
 
 from support import flow_label
-from support.case import each, waits
+from support.case import PATIENCE_S, each, waits
 from support.flow_label import (ANY, CREATE, EXCL, EXCLUSIVE, NONE, PROCESS, REFLECT, REMOTE, STATELESS, USER, Ask, Kernel,
                                 Manager)
 
@@ -24,7 +24,6 @@ NOBODY, SOMEBODY = 65534, 12345
 UIDS = [0, 0, NOBODY, NOBODY, SOMEBODY]
 SEEDS = range(8)
 ASKS = 1000
-PATIENCE_S = 20
 FORGOTTEN_S = 3  # after this the kernel has forgotten the leases of a namespace that nobody is in: 20 ms, more where many namespaces end
 JIFFIES_NS = 8_000_000  # the kernel's times are whole jiffies
 SETTINGS = [{}, {"flowlabel_consistency": 0}, {"flowlabel_state_ranges": 1},

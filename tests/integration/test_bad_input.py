@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support import capture, traffic
 from support.capture import NANOSECONDS, Packet, ethernet, ipv4, udp
-from support.case import each
+from support.case import PATIENCE_S, each
 
 PCAP_HEADER, RECORD_HEADER = 24, 16
 NOT_CAPTURES = {"empty": b"", "text": b"hello, this is no capture at all\n", "pdf": b"%PDF-1.7\n" + bytes(100),
@@ -178,7 +178,7 @@ def test_a_replay_interrupted_leaves_a_bill_that_adds_up(case):
         pipe.write((case.directory / "in.pcap").read_bytes()[:-10])
         pipe.flush()
         replay.send_signal(signal.SIGINT)
-        output, errors = replay.communicate(timeout=60)
+        output, errors = replay.communicate(timeout=PATIENCE_S)
     assert replay.returncode == 3, f"exit code {replay.returncode}\n{output}\n{errors}"
     assert 0 < case.wanmeter.total()[0] < len(packets)
     assert case.query("SELECT count(*) FROM run WHERE finished_ns IS NULL") == [(0,)]
@@ -198,7 +198,7 @@ def test_an_interrupt_before_the_processes_listen_is_heard_when_they_do(case):
         while not roster.exists():
             assert replay.poll() is None, replay.communicate()
         replay.send_signal(signal.SIGINT)
-        output, errors = replay.communicate(timeout=60)
+        output, errors = replay.communicate(timeout=PATIENCE_S)
     assert replay.returncode in (0, 3) and "error" not in errors, f"exit code {replay.returncode}\n{output}\n{errors}"
     case.wanmeter.audit()
 
@@ -213,7 +213,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_no_process(case):
         pipe.flush()
         for _ in range(3):
             replay.send_signal(signal.SIGINT)
-        replay.communicate(timeout=30)
+        replay.communicate(timeout=PATIENCE_S)
     assert replay.returncode != 0
 
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from support import capture, traffic
 from support.capture import NANOSECONDS
-from support.case import each
+from support.case import PATIENCE_S, each
 from support.traffic import Traffic
 
 SLOT_S = 300
@@ -255,7 +255,7 @@ def test_a_quota_is_told_to_subscribers(case):
     replay = case.wanmeter.start("replay", "--quiet", "--config", config, "--events", endpoint, "--wait-subscribers", "1",
                                  "in.pcap")
     events = case.wanmeter("events", "--endpoint", endpoint, "--format", "json").stdout
-    output, errors = replay.communicate(timeout=60)
+    output, errors = replay.communicate(timeout=PATIENCE_S)
     assert replay.returncode == 0, output + errors
     quotas = [json.loads(line) for line in events.splitlines() if '"quota.alice"' in line]
     assert [(event["quota"]["begin_ns"], event["quota"]["percent"]) for event in quotas] == \

@@ -12,12 +12,11 @@ import time
 from pathlib import Path
 
 from support import capture, traffic
-from support.case import each
+from support.case import PATIENCE_S, each
 
 COMMANDS = ("replay", "run", "usage", "flows", "losses", "audit", "events", "sql", "config", "overhead")
 READERS = (["usage"], ["flows"], ["losses"], ["audit"], ["sql", "SELECT 1"])
 OK, RUNTIME, USAGE, LOSS, MISMATCH, UNREACHABLE = range(6)
-PATIENCE_S = 30
 SLOT_NS = 300 * 10**9
 
 

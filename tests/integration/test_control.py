@@ -16,9 +16,8 @@ import time
 import zlib
 
 from support import capture, network, traffic
+from support.case import PATIENCE_S
 
-START_TIMEOUT_S = 20
-STOP_TIMEOUT_S = 60
 CONFIG = """\
 run_directory: {directory}/run
 tracker: {{shards: 2}}
@@ -194,12 +193,12 @@ def test_other_users_are_refused_and_counted(case):
     as_other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
     for word in ("flush", "count"):
         refused = case.wanmeter.start("ct", "-r", case.directory / "run", word, prefix=as_other)
-        _, errors = refused.communicate(timeout=STOP_TIMEOUT_S)
+        _, errors = refused.communicate(timeout=PATIENCE_S)
         assert refused.returncode == 5 and "only the daemon's own user and root are let in" in errors, errors
     assert re.search(r"shard=0 .*peers_refused=[1-9]", ct(case, "stats").stdout)
     ct(case, "flush")
     daemon.send_signal(signal.SIGTERM)
-    _, errors = daemon.communicate(timeout=STOP_TIMEOUT_S)
+    _, errors = daemon.communicate(timeout=PATIENCE_S)
     assert daemon.returncode == 0 and "a peer of another user was refused" in errors, errors
     assert case.query("SELECT words, uid FROM change") == [('["ct","flush"]', 0)]
 
@@ -256,7 +255,7 @@ class Recorder:
             self.packets.append(capture.Packet(seconds * 10**9 + nanoseconds, frame))
 
     def wait_for(self, n_packets):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while len(self.packets) < n_packets:
             assert time.monotonic() < deadline, f"only {len(self.packets)} of {n_packets}"
             time.sleep(0.01)
@@ -300,7 +299,7 @@ def test_lists_and_events_read_as_those_of_conntrack(case):
                                 stderr=subprocess.PIPE, text=True, check=True).stdout
         listed += subprocess.run(["conntrack", "-L", "-f", "ipv6", "-o", "extended,id,labels,timestamp"],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=True).stdout
-        wanted, deadline = plain(set(listed.splitlines())), time.monotonic() + 30
+        wanted, deadline = plain(set(listed.splitlines())), time.monotonic() + PATIENCE_S
         while plain(ct(case, "list").stdout.splitlines()) != wanted:    # what came last may still be on its way
             assert time.monotonic() < deadline, f"{ct(case, 'list').stdout}\nkernel:\n{listed}"
             time.sleep(0.05)
@@ -393,7 +392,7 @@ class Lines:
         self.process.stdout.close()
 
     def wait_for(self, *words):
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE_S
         while not any(all(word in line for word in words) for line in list(self.lines)):
             assert time.monotonic() < deadline, f"no line with {words}: {''.join(self.lines)}"
             time.sleep(0.02)
@@ -412,7 +411,7 @@ def start(case, interface, more="", interfaces=1):
     """Returns when it captures; 'more' goes behind the first interface."""
     config = case.write("live.yaml", CONFIG.format(directory=case.directory, interface=interface) + more)
     daemon = case.wanmeter.start("run", "--config", config)
-    said, deadline = b"", time.monotonic() + START_TIMEOUT_S
+    said, deadline = b"", time.monotonic() + PATIENCE_S
     while said.count(b"ready: capturing") < interfaces:
         readable, _, _ = select.select([daemon.stderr], [], [], max(0, deadline - time.monotonic()))
         piece = os.read(daemon.stderr.fileno(), 4096) if readable else b""
@@ -425,7 +424,7 @@ def start(case, interface, more="", interfaces=1):
 
 def settle(case):
     """Waits until the trackers' clock has passed what was sent so far."""
-    sent_ns, deadline = time.time_ns(), time.monotonic() + 10
+    sent_ns, deadline = time.time_ns(), time.monotonic() + PATIENCE_S
     while min(int(clock) for clock in re.findall(r"clock_ns=(-?\d+)", ct(case, "stats").stdout)) < sent_ns:
         assert time.monotonic() < deadline, "the clock stands still"
         time.sleep(0.05)
@@ -433,7 +432,7 @@ def settle(case):
 
 def stop(daemon):
     daemon.send_signal(signal.SIGTERM)
-    output, errors = daemon.communicate(timeout=STOP_TIMEOUT_S)
+    output, errors = daemon.communicate(timeout=PATIENCE_S)
     assert daemon.returncode == 0, f"exit code {daemon.returncode}\n{output}\n{errors}"
 
 

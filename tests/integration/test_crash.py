@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 
 from support import capture, traffic
-from support.case import each
+from support.case import PATIENCE_S, each
 
 OK, RUNTIME, USAGE, LOSS, MISMATCH = range(5)
-PATIENCE_S = 60
 # Small, so that a commit point is never far.
 SMALL_STEPS = ["--set", "tracker.commit_volume=64KiB", "--set", "capture.batch=16KiB", "--set", "capture.window=1MiB"]
 PLAIN = ["--quiet", "--config", "config.yaml", "--shards", "2", "--database", "plain.db"]

@@ -9,10 +9,9 @@ import time
 from integration.test_crash import is_alive
 from integration.test_live import SOURCES, enter_network, start, stop
 from support import network, traffic
-from support.case import each
+from support.case import PATIENCE_S, each
 from support.traffic import CONFIG
 
-PATIENCE_S = 60
 N_PACKETS = 4_000
 LOSSES = "SELECT stage, reason, certainty, sum(packets), sum(l2_bytes), sum(l3_bytes) FROM loss GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 COUNTS_AT = 424  # in a ring's header (proto/ring/ring_internal.h): gathered, captured

@@ -6,9 +6,9 @@ import stat
 import threading
 
 from support import capture, traffic
+from support.case import PATIENCE_S
 from support.traffic import CONFIG
 
-PATIENCE_S = 60
 ENDPOINTS = """\
 events:
   endpoint: tcp://127.0.0.1:{0}

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from integration.test_live import start, stop
 from support import capture, network, traffic
-from support.case import each
+from support.case import PATIENCE_S, each
 
 ETH_P_ALL = 0x0003
-PATIENCE_S = 30
 HOST = ("clock", "file_system", "disk")     # of the machine that the test runs on, whatever it is
 OFFLOADS = {"gro": "receive_offloads", "rx-gro-list": "receive_offloads", "rx-udp-gro-forwarding": "receive_offloads",
             "tso": "send_offloads", "gso": "send_offloads", "tx-udp-segmentation": "send_offloads",
@@ -313,7 +312,7 @@ def look(case, *arguments, check, prefix=(), program=None, ignored=HOST):
     for name in ignored:
         words += ["--ignore", name]
     done = subprocess.run(words, cwd=case.directory, env=case.wanmeter.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=60, check=False)
+                          text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode in ({check} if isinstance(check, int) else check), f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return {(row["subject"], row["check"]): row for row in json.loads(done.stdout)["rows"]}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from support import capture, network
 from support.capture import NANOSECONDS, Packet
+from support.case import PATIENCE_S
 
 CONFIG = """\
 run_directory: {directory}/run
@@ -173,7 +174,7 @@ def start(case, more="", shards=2):
 
 def stop(daemon):
     daemon.send_signal(signal.SIGTERM)
-    output, errors = daemon.communicate(timeout=60)
+    output, errors = daemon.communicate(timeout=PATIENCE_S)
     assert daemon.returncode == 0, f"exit code {daemon.returncode}\n{output}\n{errors}"
 
 

@@ -8,9 +8,8 @@ import subprocess
 import time
 
 from support import capture, traffic
-from support.case import each
+from support.case import PATIENCE_S, each
 
-SOCKETS_TIMEOUT_S = 20
 N_MESSAGES = 300
 
 
@@ -36,7 +35,7 @@ def test_messages_that_are_none_of_ours_change_no_bill(case, kind):
         assert replay.poll() is None, "the replay ended"
         pipe.write(content[half:])
     try:
-        output, errors = replay.communicate(timeout=20)
+        output, errors = replay.communicate(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
         replay.kill()
         raise AssertionError(f"the replay hangs\n{replay.communicate()}") from None
@@ -47,7 +46,7 @@ def test_messages_that_are_none_of_ours_change_no_bill(case, kind):
 
 def sockets(case, at_least):
     """The processes' sockets, once they are there. Waits for the processes, which have no other word for it."""
-    deadline = time.monotonic() + SOCKETS_TIMEOUT_S
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         found = [path for path in case.wanmeter.sockets.rglob("*") if is_socket(path)]
         if len(found) >= at_least:

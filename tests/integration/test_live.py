@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 
 from support import network, traffic
+from support.case import PATIENCE_S
 from support.traffic import CONFIG
 
 N_PACKETS = 100_000
-START_TIMEOUT_S = 20
-STOP_TIMEOUT_S = 60
 SOURCES = """\
 sources:
   - interface: mirror0
@@ -100,7 +99,7 @@ def enter_network(case):
 def start(case, config, *options, workers=1):
     """Returns when all workers say that they capture: until then packets may go by."""
     monitor = case.wanmeter.start("run", "--config", case.write("live.yaml", config), *options)
-    said, deadline = b"", time.monotonic() + START_TIMEOUT_S
+    said, deadline = b"", time.monotonic() + PATIENCE_S
     while said.count(b"ready: capturing") < workers:
         readable, _, _ = select.select([monitor.stderr], [], [], max(0, deadline - time.monotonic()))
         piece = os.read(monitor.stderr.fileno(), 4096) if readable else b""
@@ -113,5 +112,5 @@ def start(case, config, *options, workers=1):
 
 def stop(monitor, code=0):
     monitor.send_signal(signal.SIGTERM)
-    output, errors = monitor.communicate(timeout=STOP_TIMEOUT_S)
+    output, errors = monitor.communicate(timeout=PATIENCE_S)
     assert monitor.returncode == code, f"exit code {monitor.returncode}\n{output}\n{errors}"

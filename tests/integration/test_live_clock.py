@@ -6,9 +6,8 @@ from faults import wrapped
 from integration.test_live import enter_network, start, stop
 from support import network
 from support.capture import ethernet, ip, udp
-from support.case import each
+from support.case import PATIENCE_S, each
 
-WAIT_S = 60
 SITE = "sources:\n  - interface: mirror0\n"
 FRAME = ethernet("02:00:00:00:00:01", "02:00:00:00:01:01", ip("10.1.0.1", "192.0.2.1", udp(4000, 53, b"x")))
 OTHER = ethernet("02:00:00:00:00:01", "02:00:00:00:01:01", ip("10.1.0.1", "192.0.2.1", udp(4001, 53, b"xyz")))
@@ -47,7 +46,7 @@ def test_a_step_is_a_line_without_loss_and_ends_no_connection(case, step):
 
 
 def wait_for(condition, what):
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.1)

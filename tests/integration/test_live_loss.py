@@ -6,10 +6,9 @@ import time
 
 from integration.test_live import assert_known, children, enter_network, start, stop
 from support import network, traffic
-from support.case import each
+from support.case import PATIENCE_S, each
 from support.traffic import CONFIG
 
-WAIT_S = 60
 PORT = "sources:\n  - interface: mirror0\n"
 DEDICATED = PORT + "    dedicated: yes\n"
 
@@ -60,7 +59,7 @@ def overrun(case, packets, sources, workers, is_awaited=False):
 
 
 def wait_for(condition, what):
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.1)

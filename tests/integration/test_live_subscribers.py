@@ -8,8 +8,8 @@ from pathlib import Path
 from integration.test_live import enter_network, start, stop
 from support import network
 from support.capture import ethernet, ip, udp
+from support.case import PATIENCE_S
 
-WAIT_S = 90
 N_FLOWS = 5_000
 SITE = "sources:\n  - interface: mirror0\nrun_directory: run\n"
 FRAME = ethernet("02:00:00:00:00:01", "02:00:00:00:01:01", ip("10.1.0.1", "192.0.2.1", udp(1, 53, b"x")))
@@ -34,7 +34,7 @@ def test_a_subscriber_that_stands_still_holds_up_nobody_and_misses_nothing(case)
     wait_for(lambda: n_new(case, "stopped") == N_FLOWS + 1, "all events for who stood still")
     stop(monitor)
     for name, subscriber in (("late", late), ("stopped", stopped)):
-        _, errors = subscriber.communicate(timeout=WAIT_S)
+        _, errors = subscriber.communicate(timeout=PATIENCE_S)
         assert subscriber.returncode == 0 and "missed" not in errors, errors
         numbers = [event["global_seq"] for event in events(case, name)]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), f"{name}: an event is missing, or there twice"
@@ -66,7 +66,7 @@ def state_of(pid):
 
 
 def wait_for(condition, what):
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.1)

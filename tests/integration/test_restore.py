@@ -11,7 +11,7 @@ from dataclasses import replace
 from integration.test_crash import OK, USAGE_ROWS, Replay
 from support import capture, network, traffic
 from support.capture import ACK, NANOSECONDS, PSH, SYN
-from support.case import each
+from support.case import PATIENCE_S, each
 
 # Records often, so that flows that go on have one when the tracker is killed.
 CONFIG = traffic.CONFIG + """\
@@ -146,7 +146,6 @@ run_directory: {directory}/run
 sources:
   - interface: mirror0
 """
-PATIENCE_S = 60
 IDS = ("SELECT protocol, orig_src_address, orig_src_port, orig_dst_port, count(DISTINCT id) FROM flow "
        "GROUP BY 1, 2, 3, 4 HAVING count(DISTINCT id) > 1")
 

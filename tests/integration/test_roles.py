@@ -8,10 +8,9 @@ import time
 
 from faults import crew
 from support import network, traffic
-from support.case import each, leftover_sockets
+from support.case import PATIENCE_S, each, leftover_sockets
 from support.traffic import CONFIG
 
-PATIENCE_S = 60
 ROLES = ("exporter", "tracker", "capture")
 SOURCE = "sources:\n  - interface: mirror0\n"
 N_PACKETS = 2_000

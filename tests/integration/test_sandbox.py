@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 
 from support import capture, network, traffic
+from support.case import PATIENCE_S
 from support.traffic import CONFIG
 
-START_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 60
 OTHER_UID = 65533
 
 
@@ -37,7 +36,7 @@ def test_the_processes_of_a_run_may_do_little(case):
         assert (state.st_mode & 0o7777, state.st_uid) == (0o750, user()), oct(state.st_mode)
     finally:
         monitor.send_signal(signal.SIGTERM)
-        output, errors = monitor.communicate(timeout=STOP_TIMEOUT_S)
+        output, errors = monitor.communicate(timeout=PATIENCE_S)
     assert monitor.returncode == 0, f"exit code {monitor.returncode}\n{output}\n{errors}"
 
 
@@ -77,7 +76,7 @@ def test_a_root_that_may_not_become_another_meters_as_it_is(case):
     for mode, codes in (("best_effort", {0}), ("strict", {1, 2})):
         replay = case.wanmeter.start("replay", "--set", f"security.sandbox={mode}", "--database", f"{mode}.db", "in.pcap",
                                      prefix=bare)
-        output, errors = replay.communicate(timeout=STOP_TIMEOUT_S)
+        output, errors = replay.communicate(timeout=PATIENCE_S)
         assert replay.returncode in codes, f"{mode}: exit code {replay.returncode}\n{output}\n{errors}"
         assert (mode == "strict") == ("security.sandbox: strict: user" in errors), errors
     assert case.wanmeter.total("best_effort.db") == traffic.total(packets)
@@ -102,7 +101,7 @@ def user():
 
 def wait_for_sandboxes(monitor, n):
     """{program: pid} once each has its filter."""
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         assert monitor.poll() is None, monitor.communicate()
         found = {}

@@ -9,10 +9,9 @@ import subprocess
 import time
 
 from support import network, traffic
-from support.case import each
+from support.case import PATIENCE_S, each
 from support.traffic import CONFIG
 
-PATIENCE_S = 60
 SERVICE_UID = 65533
 UNITS = ["wanmeter.service", "wanmeter-exporter.service", "wanmeter-tracker.service", "wanmeter-capture.service",
          "wanmeter-audit.service"]

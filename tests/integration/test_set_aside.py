@@ -6,6 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from support.case import PATIENCE_S
+
 CONFIG = """\
 database: {directory}/wanmeter.db
 run_directory: {directory}/run
@@ -13,7 +15,6 @@ capture: {{rss_key: microsoft}}
 security: {{user: "{user}", sandbox: "off"}}
 """
 EPOCH = 77
-PATIENCE_S = 60
 FAILED = 1
 
 

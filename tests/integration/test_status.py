@@ -6,9 +6,9 @@ import signal
 import time
 
 from support import network, traffic
+from support.case import PATIENCE_S
 from support.traffic import CONFIG
 
-PATIENCE_S = 60
 UNREACHABLE, NOT_WELL = 5, 3
 
 

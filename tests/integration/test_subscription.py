@@ -7,8 +7,8 @@ import time
 from collections import defaultdict
 
 from support import capture, traffic
+from support.case import PATIENCE_S
 
-SUBSCRIBE_TIMEOUT_S = 60
 
 
 def test_a_python_subscriber_sees_every_event_once_and_its_sum_is_the_database(case):
@@ -59,7 +59,7 @@ def receive(zmq, event_pb2, endpoint, replay, prefixes=(b"",)):
     for prefix in prefixes:
         socket.subscribe(prefix)
     socket.connect(endpoint)
-    events, deadline = [], time.monotonic() + SUBSCRIBE_TIMEOUT_S
+    events, deadline = [], time.monotonic() + PATIENCE_S
     try:
         while not events or events[-1][0] != "bye":
             if not socket.poll(1000 * max(0, deadline - time.monotonic())):
@@ -69,7 +69,7 @@ def receive(zmq, event_pb2, endpoint, replay, prefixes=(b"",)):
             events.append((topic.decode(), event_pb2.Event.FromString(payload)))
     finally:
         context.destroy(linger=0)
-    output, errors = replay.communicate(timeout=SUBSCRIBE_TIMEOUT_S)
+    output, errors = replay.communicate(timeout=PATIENCE_S)
     assert replay.returncode == 0, f"exit code {replay.returncode}\n{output}\n{errors}"
     return [(topic, event) for topic, event in events if topic != "heartbeat"]
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from support.wanmeter import Wanmeter
 
 EXIT_SKIP = 77
+PATIENCE_S = 60  # what a slow machine with much else to do may take for what takes a moment
 ROOT = Path(__file__).resolve().parents[2]
 PR_SET_CHILD_SUBREAPER = 36
 
