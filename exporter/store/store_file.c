@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* SQLite's file; the one of the system's VFS is behind it in the same memory. */
+/* The log; the file of the system's VFS is behind it in the same memory. */
 struct store_file {
     sqlite3_file file;
     uint8_t *bytes;       /* STORE_FILE_GATHERED, not yet written … */
@@ -98,12 +98,9 @@ static int on_lock(sqlite3_file *file, int lock)
     return real(file)->pMethods->xLock(real(file), lock);
 }
 
-/* The lock is let go in any case. */
 static int on_unlock(sqlite3_file *file, int lock)
 {
-    int flushed = flush(file);
-    int unlocked = real(file)->pMethods->xUnlock(real(file), lock);
-    return flushed != SQLITE_OK ? flushed : unlocked;
+    return real(file)->pMethods->xUnlock(real(file), lock);
 }
 
 static int on_check_reserved_lock(sqlite3_file *file, int *is_reserved)
@@ -126,30 +123,9 @@ static int on_device_characteristics(sqlite3_file *file)
     return real(file)->pMethods->xDeviceCharacteristics(real(file));
 }
 
-static int on_shm_map(sqlite3_file *file, int page, int size, int is_extended,
-                      void volatile **memory)
-{
-    return real(file)->pMethods->xShmMap(real(file), page, size, is_extended, memory);
-}
-
-static int on_shm_lock(sqlite3_file *file, int offset, int n, int flags)
-{
-    return real(file)->pMethods->xShmLock(real(file), offset, n, flags);
-}
-
-static void on_shm_barrier(sqlite3_file *file)
-{
-    real(file)->pMethods->xShmBarrier(real(file));
-}
-
-static int on_shm_unmap(sqlite3_file *file, int is_deleted)
-{
-    return real(file)->pMethods->xShmUnmap(real(file), is_deleted);
-}
-
-/* Version 2: without xFetch, as the database's file is not mapped. */
+/* Version 1: a log has no index of its own, and is not mapped. */
 static const sqlite3_io_methods methods = {
-    .iVersion = 2,
+    .iVersion = 1,
     .xClose = on_close,
     .xRead = on_read,
     .xWrite = on_write,
@@ -162,21 +138,17 @@ static const sqlite3_io_methods methods = {
     .xFileControl = on_file_control,
     .xSectorSize = on_sector_size,
     .xDeviceCharacteristics = on_device_characteristics,
-    .xShmMap = on_shm_map,
-    .xShmLock = on_shm_lock,
-    .xShmBarrier = on_shm_barrier,
-    .xShmUnmap = on_shm_unmap,
 };
 
 /* ---- the VFS ---- */
 
-/* The database and its log are gathered; a journal or a file for sorting is as ever. */
+/* The log is gathered; everything else is as ever. */
 static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
                    int *flags_out)
 {
     (void)vfs;
     sqlite3_vfs *system = sqlite3_vfs_find(NULL);
-    if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
+    if (!(flags & SQLITE_OPEN_WAL))
         return system->xOpen(system, path, file, flags, flags_out);
     struct store_file *gathered = (struct store_file *)file;
     *gathered = (struct store_file){.bytes = malloc(STORE_FILE_GATHERED)};

@@ -16,7 +16,7 @@ static uint32_t random_number(uint32_t *seed)
     return *seed >> 8;
 }
 
-/* A file of a database that is new. */
+/* A log that is new. */
 static sqlite3_file *open_file(const struct store_case *c)
 {
     assert_int_equal(store_file_register(), SQLITE_OK);
@@ -24,7 +24,7 @@ static sqlite3_file *open_file(const struct store_case *c)
     sqlite3_vfs *vfs = sqlite3_vfs_find(STORE_FILE_VFS);
     assert_non_null(vfs);
     sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MAIN_DB;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_WAL;
     assert_int_equal(vfs->xOpen(vfs, c->path, file, flags, &flags), SQLITE_OK);
     return file;
 }
@@ -148,6 +148,49 @@ static void test_a_commit_that_does_not_fit_is_no_commit(void **state)
     assert_answer(c, "PRAGMA integrity_check", "ok");
 }
 
+static void run(sqlite3 *db, const char *sql)
+{
+    char *error = NULL;
+    if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
+        fail_msg("%s: %s", sql, error);
+}
+
+static sqlite3 *open_database(const struct store_case *c, const char *vfs)
+{
+    sqlite3 *db;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    assert_int_equal(sqlite3_open_v2(c->path, &db, flags, vfs), SQLITE_OK);
+    return db;
+}
+
+/* Who reads on holds the checkpoint back, and then the database is not synchronized. What has been
+ * copied to it is no longer read from the log. */
+static void test_a_checkpoint_that_a_reader_holds_back_is_whole_for_others(void **state)
+{
+    struct store_case *c = *state;
+    assert_int_equal(store_file_register(), SQLITE_OK);
+    sqlite3 *db = open_database(c, STORE_FILE_VFS);
+    run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
+            "CREATE TABLE t(x); CREATE INDEX i ON t(x)");
+    sqlite3 *early = open_database(c, NULL), *late = open_database(c, NULL);
+    for (int i = 0; i < 20; i++) {
+        run(db, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 20)"
+                "INSERT INTO t SELECT hex(randomblob(200)) FROM c");
+        if (i == 10)
+            run(early, "BEGIN; SELECT count(*) FROM t");
+    }
+    int n_log, n_copied;
+    assert_int_equal(
+        sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, &n_log, &n_copied),
+        SQLITE_OK);
+    assert_true(n_copied > 0 && n_copied < n_log);
+    run(late, "CREATE TEMP TABLE answer(x CHECK (x = 'ok'));"
+              "INSERT INTO answer SELECT integrity_check FROM pragma_integrity_check");
+    sqlite3_close(late);
+    sqlite3_close(early);
+    sqlite3_close(db);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, case_set_up, case_tear_down)
 
 int main(void)
@@ -158,6 +201,7 @@ int main(void)
         CASE(test_a_file_that_is_cut_has_nothing_that_was_gathered_behind),
         CASE(test_a_write_that_fails_is_told_of_by_the_sync_at_the_latest),
         CASE(test_a_commit_that_does_not_fit_is_no_commit),
+        CASE(test_a_checkpoint_that_a_reader_holds_back_is_whole_for_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
