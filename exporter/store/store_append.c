@@ -60,12 +60,17 @@ static bool does_sqlite_append(void)
     return does;
 }
 
+/* 0: somebody has given it an index or a trigger, which rows of another table would pass by. */
+static const char root_sql[] =
+    "SELECT ifnull((SELECT rootpage FROM main.sqlite_schema WHERE name = 'flow_record' AND NOT"
+    " EXISTS (SELECT 1 FROM main.sqlite_schema WHERE tbl_name = 'flow_record' COLLATE NOCASE AND"
+    " type IN ('index', 'trigger'))), 0)";
+
 static int define_append(struct store *store)
 {
-    int64_t root_page;
-    int result = store_select_number(
-        store, "SELECT rootpage FROM main.sqlite_schema WHERE name = 'flow_record'", &root_page);
-    char *definition = result == 0 ? store_append_definition(FLOW_APPEND) : NULL;
+    int64_t root_page = 0;
+    int result = store_select_number(store, root_sql, &root_page);
+    char *definition = root_page > 0 ? store_append_definition(FLOW_APPEND) : NULL;
     if (definition)
         define(store->db, definition, root_page);
     sqlite3_free(definition);

@@ -211,6 +211,27 @@ static void test_a_definition_that_somebody_changes_does_no_harm(void **state)
     assert_answer(c, "PRAGMA integrity_check", "ok");
 }
 
+/* The second definition knows neither: records go by number then. */
+static void test_an_index_and_a_trigger_of_somebody_s_have_each_record(void **state)
+{
+    struct store_case *c = *state;
+    case_open(c);
+    apply_flows(c, 3, numbered_flow);
+    case_tamper(c, "CREATE INDEX somebodys ON flow_record (start_ns)");
+    apply_more_flows(c, 1, 3, numbered_flow);
+    assert_false(has_append(c));
+    apply_more_flows(c, 2, 3, numbered_flow);
+    assert_answer(c, "PRAGMA integrity_check", "ok");
+    case_tamper(c, "DROP INDEX somebodys; CREATE TABLE seen (n);"
+                   "CREATE TRIGGER somebodys AFTER INSERT ON flow_record BEGIN"
+                   " INSERT INTO seen VALUES (new.record_id); END");
+    apply_more_flows(c, 3, 3, numbered_flow);
+    assert_answer(c, "SELECT group_concat(n) FROM seen", "10,11,12");
+    case_tamper(c, "DROP TRIGGER somebodys");
+    apply_more_flows(c, 4, 3, numbered_flow);
+    assert_true(has_append(c));
+}
+
 /* What is on the page of a batch that failed is in no other. */
 static void test_a_batch_that_was_taken_back_leaves_nothing_on_the_page(void **state)
 {
@@ -267,6 +288,7 @@ int main(void)
         CASE(test_records_that_are_inserted_by_number_are_the_same),
         CASE(test_a_table_that_has_lost_its_last_rows_is_gone_on_with_by_number),
         CASE(test_a_definition_that_somebody_changes_does_no_harm),
+        CASE(test_an_index_and_a_trigger_of_somebody_s_have_each_record),
         CASE(test_a_batch_that_was_taken_back_leaves_nothing_on_the_page),
         CASE(test_a_record_id_that_is_there_takes_back_the_transaction),
         CASE(test_a_table_with_other_columns_is_refused),
