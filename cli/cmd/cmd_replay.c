@@ -165,7 +165,7 @@ static void settle_memory(struct replay_options *options)
     struct config *config = &options->settings.config;
     int64_t window_bytes = at_least(WINDOW_BYTES_MAX, SHARD_WINDOW_BYTES * config->tracker.shards);
     config->capture.window_bytes = at_most(config->capture.window_bytes, window_bytes);
-    config->tracker.commit_bytes = at_most(config->tracker.commit_bytes, WINDOW_BYTES_MAX / 4);
+    config->tracker.commit_bytes = at_most(config->tracker.commit_bytes, WINDOW_BYTES_MAX / 2);
     config->tracker.window_bytes =
         at_most(config->tracker.window_bytes, tracker_window_max(config));
 }

@@ -176,7 +176,7 @@ static const struct config_option options[] = {
     DURATION_OPTION("tracker.commit_interval", tracker.commit_interval_ns, "1s", 10 * MS, 1 * MIN,
                     .help = "Live: time between commit points, on the wall clock."),
     SIZE_OPTION("tracker.commit_volume", tracker.commit_bytes, "16MiB", 64 * KIB, 1 * GIB,
-                .help = "This much input makes a commit point in any case. In a replay 4MiB at "
+                .help = "This much input makes a commit point in any case. In a replay 8MiB at "
                         "most."),
     SIZE_OPTION("tracker.window", tracker.window_bytes, "32MiB", 1 * MIB, 1 * GIB,
                 .help = "What a tracker keeps until it is committed; beyond it waits for the "
