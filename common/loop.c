@@ -27,8 +27,7 @@ struct turn {
 struct loop {
     uv_loop_t uv;
     uv_prepare_t prepare;
-    uv_idle_t idle;   /* active: the loop does not block */
-    uv_timer_t later; /* active: it does not block for ever */
+    uv_idle_t idle; /* active: the loop does not block */
     struct turn *turns;
     sigset_t heard;
     bool is_again;
@@ -63,7 +62,6 @@ int loop_create(struct loop **out)
     }
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_idle_init(&loop->uv, &loop->idle);
-    uv_timer_init(&loop->uv, &loop->later);
     loop->prepare.data = loop;
     sigemptyset(&loop->heard);
     uv_prepare_start(&loop->prepare, on_prepare);
@@ -79,8 +77,7 @@ static void on_watch_closed(uv_handle_t *handle)
 static void close_handle(uv_handle_t *handle, void *data)
 {
     struct loop *loop = data;
-    bool is_own = handle == (uv_handle_t *)&loop->prepare || handle == (uv_handle_t *)&loop->idle ||
-                  handle == (uv_handle_t *)&loop->later;
+    bool is_own = handle == (uv_handle_t *)&loop->prepare || handle == (uv_handle_t *)&loop->idle;
     if (!uv_is_closing(handle))
         uv_close(handle, is_own ? NULL : on_watch_closed);
 }
@@ -203,16 +200,6 @@ void loop_again(struct loop *loop)
 {
     loop->is_again = true;
     uv_idle_start(&loop->idle, on_idle); /* also when called outside of a turn's callbacks */
-}
-
-static void on_later(uv_timer_t *timer)
-{
-    (void)timer; /* the turn that follows is all that is wanted */
-}
-
-void loop_again_in(struct loop *loop, uint64_t delay_ms)
-{
-    uv_timer_start(&loop->later, on_later, delay_ms, 0);
 }
 
 uint64_t loop_now_ms(const struct loop *loop)

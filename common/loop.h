@@ -44,9 +44,6 @@ int loop_add_turn(struct loop *loop, loop_fn on_turn, void *state);
 /* From a callback: this turn does not block; another follows at once. */
 void loop_again(struct loop *loop);
 
-/* A turn follows in 'delay_ms' at the latest; the last call holds. */
-void loop_again_in(struct loop *loop, uint64_t delay_ms);
-
 /* Monotonic wall time of this turn in ms. */
 uint64_t loop_now_ms(const struct loop *loop);
 

@@ -12,8 +12,6 @@ enum {
     SEAL_ROWS_A_TURN = 8192, /* read for closing seals, some 20 ms */
     PRUNE_ROWS_A_TURN = 2048,
     PRUNE_INTERVAL_MS = 10000,
-    GATHERED_ROWS = 16384,
-    GATHERING_MS = 10,
 };
 
 /* Had the shard ended before this exporter's predecessor died? */
@@ -248,36 +246,13 @@ static int do_more(struct ledger *ledger, uint64_t now_ms)
     return result < 0 ? ledger_meet(ledger, result, now_ms) : meet_commit(ledger, now_ms);
 }
 
-static uint64_t gathering_ms(const struct ledger *ledger)
-{
-    uint64_t interval_ms =
-        (uint64_t)(ledger->options.config->exporter.commit_interval_ns / NS_PER_MS);
-    return interval_ms < GATHERING_MS ? interval_ms : GATHERING_MS;
-}
-
-/* A replay's transaction of few rows waits a moment for more. A tracker that had to wait for the
- * commit before it is just making them, and a commit takes as long as some thousand rows. */
-static bool is_gathering(const struct ledger *ledger)
-{
-    return !ledger->options.is_live && ledger->n_rows < GATHERED_ROWS &&
-           ledger->now_ms - ledger->begun_ms < gathering_ms(ledger) && !ledger_has_ended(ledger);
-}
-
-uint64_t ledger_gathers_ms(const struct ledger *ledger)
-{
-    bool is_open = ledger->mode == LEDGER_DATABASE && store_has_transaction(ledger->options.store);
-    return is_open && is_gathering(ledger)
-               ? ledger->begun_ms + gathering_ms(ledger) - ledger->now_ms
-               : 0;
-}
-
 static int turn_of_database(struct ledger *ledger, uint64_t now_ms, bool *is_busy)
 {
     struct store *store = ledger->options.store;
     int result = 0;
     *is_busy = ledger->has_heard;
     /* Nothing waits on the socket: committing now costs nobody, and the trackers go on. */
-    if (store_has_transaction(store) && !ledger->has_heard && !is_gathering(ledger))
+    if (store_has_transaction(store) && !ledger->has_heard)
         result = meet_commit(ledger, now_ms);
     bool is_idle = result == 0 && ledger->mode == LEDGER_DATABASE && !store_has_transaction(store);
     if (is_idle && (is_seal_due(ledger) || ledger->is_pruning)) {

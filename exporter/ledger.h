@@ -37,7 +37,6 @@ struct ledger_options {
     struct spool *spool; /* empty; NULL: there is none */
     const struct config *config;
     uint32_t n_shards; /* streams: one each */
-    bool is_live;
 
     int (*on_applied)(void *state, const struct message *message); /* 0 or -errno */
     int (*on_committed)(void *state);                              /* 0 or -errno */
@@ -76,10 +75,6 @@ int ledger_settle(struct ledger *ledger, uint64_t now_ms);
 
 /* '*is_busy': there is more to do at once. */
 int ledger_turn(struct ledger *ledger, uint64_t now_ms, bool *is_busy);
-
-/* After a turn: how long the open transaction waits for more before a turn commits it; 0: it does
- * not. */
-uint64_t ledger_gathers_ms(const struct ledger *ledger);
 
 /* Is everything that came in the database, but for the open transaction? */
 bool ledger_is_well(const struct ledger *ledger);

@@ -275,7 +275,6 @@ static int open_ledger(struct exporter *exporter)
         .spool = exporter->spool,
         .config = &exporter->arguments.config,
         .n_shards = exporter->arguments.n_shards,
-        .is_live = exporter->arguments.is_live,
         .on_applied = on_applied,
         .on_committed = on_committed,
         .on_undone = on_undone,

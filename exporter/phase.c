@@ -77,8 +77,6 @@ static void run_input(struct exporter *exporter)
     }
     if (is_busy)
         loop_again(exporter->loop);
-    else if (ledger_gathers_ms(exporter->ledger))
-        loop_again_in(exporter->loop, ledger_gathers_ms(exporter->ledger));
     if (exporter->is_last)
         ledger_end_all(exporter->ledger);
     if (!ledger_has_ended(exporter->ledger))

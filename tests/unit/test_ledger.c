@@ -20,7 +20,6 @@ struct ledger_case {
     struct ledger *ledger;
     struct spool *spool;
     struct end ends[SHARDS];
-    bool is_live;
     uint64_t n_applied, n_committed, n_undone;
 };
 
@@ -92,7 +91,6 @@ static void open_ledger(struct ledger_case *c, int64_t spool_bytes)
                                      .spool = c->spool,
                                      .config = &c->store->config,
                                      .n_shards = SHARDS,
-                                     .is_live = c->is_live,
                                      .on_applied = on_applied,
                                      .on_committed = on_committed,
                                      .on_undone = on_undone,
@@ -232,60 +230,6 @@ static void test_a_shard_that_has_ended_stays_so_whoever_comes_after(void **stat
     ledger_destroy(c.ledger);
 }
 
-/* ---- when a transaction is committed ---- */
-
-static void put_one(struct ledger_case *c, uint32_t shard, bool end_of_stream, uint64_t now_ms)
-{
-    struct batch batch;
-    make_batch(&c->ends[shard], shard, 0, &batch);
-    batch.message.end_of_stream = end_of_stream;
-    assert_int_equal(ledger_put(c->ledger, &batch.message, now_ms), 0);
-}
-
-/* Has it been committed when nothing more has come by then? */
-static bool is_committed_by(struct ledger_case *c, uint64_t now_ms)
-{
-    bool is_busy = true;
-    while (is_busy)
-        assert_int_equal(ledger_turn(c->ledger, now_ms, &is_busy), 0);
-    return c->n_committed > 0;
-}
-
-static void test_few_rows_of_a_replay_wait_a_moment_for_more(void **state)
-{
-    struct ledger_case c = {.store = *state};
-    open_ledger(&c, 0);
-    assert_int_equal(ledger_gathers_ms(c.ledger), 0);
-    put_one(&c, 0, false, 100);
-    assert_false(is_committed_by(&c, 101));
-    uint64_t rest_ms = ledger_gathers_ms(c.ledger);
-    assert_in_range(rest_ms, 1, 20);
-    put_one(&c, 1, false, 100 + rest_ms);
-    assert_false(is_committed_by(&c, 100 + rest_ms));
-    assert_true(is_committed_by(&c, 101 + rest_ms)); /* the second did not begin it anew */
-    assert_int_equal(ledger_gathers_ms(c.ledger), 0);
-    ledger_destroy(c.ledger);
-}
-
-static void test_what_is_live_is_committed_as_soon_as_nothing_waits(void **state)
-{
-    struct ledger_case c = {.store = *state, .is_live = true};
-    open_ledger(&c, 0);
-    put_one(&c, 0, false, 100);
-    assert_true(is_committed_by(&c, 100));
-    ledger_destroy(c.ledger);
-}
-
-static void test_the_last_rows_of_a_replay_wait_for_nothing(void **state)
-{
-    struct ledger_case c = {.store = *state};
-    open_ledger(&c, 0);
-    for (uint32_t shard = 0; shard < SHARDS; shard++)
-        put_one(&c, shard, true, 100);
-    assert_true(is_committed_by(&c, 100));
-    ledger_destroy(c.ledger);
-}
-
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, case_set_up, case_tear_down)
@@ -294,9 +238,6 @@ int main(void)
         CASE(test_each_batch_is_in_once_with_a_spool_that_is_often_full),
         CASE(test_each_batch_is_in_once_without_a_spool),
         CASE(test_a_shard_that_has_ended_stays_so_whoever_comes_after),
-        CASE(test_few_rows_of_a_replay_wait_a_moment_for_more),
-        CASE(test_what_is_live_is_committed_as_soon_as_nothing_waits),
-        CASE(test_the_last_rows_of_a_replay_wait_for_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
