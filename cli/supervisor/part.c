@@ -94,7 +94,9 @@ static int go_on_or_begin(struct supervisor *supervisor, struct part *part)
     }
     if (found == REMAINS_FOUND) {
         log_info("%s: a run was killed: what it has left goes into its database", directory);
+        run_directory_clear(&supervisor->directory, NULL);
         result = supervisor_run_crew(supervisor, &part->remains.plan, part->remains.started_ns);
+        run_directory_clear(&supervisor->directory, NULL);
         supervisor->plan = &part->plan;
     }
     return result == 0 && supervisor->n_interrupts == 0 ? begin(supervisor, part) : result;
@@ -176,8 +178,11 @@ static int run_part(struct supervisor *supervisor, struct part *part)
     int result = is_leader ? lead(supervisor, part) : follow(supervisor, part);
     part->is_in = result == 0 && supervisor->n_interrupts == 0;
     part->has_left = !part->is_in;
-    if (part->is_in)
+    if (part->is_in) {
+        run_directory_clear(&supervisor->directory, part->joint.role); /* of one that was killed */
         result = supervisor_run_crew(supervisor, &part->plan, part->started_ns);
+        run_directory_clear(&supervisor->directory, part->joint.role);
+    }
     if (result == 0 && !part->has_left)
         end(supervisor, part);
     else if (result == 0 && is_leader)

@@ -184,7 +184,7 @@ static bool is_of_role(const char *role, const char *name)
 /* Sockets and reports; at the end of a run also the pages of its processes (tracker/hand.h,
  * capture/source/interface_page.h), which a killed run leaves for the next. What was set aside
  * stays. */
-static void clear(const struct run_directory *directory, bool is_end)
+static void clear(const struct run_directory *directory, const char *role, bool is_end)
 {
     DIR *entries = opendir(directory->path);
     if (entries == NULL)
@@ -193,9 +193,8 @@ static void clear(const struct run_directory *directory, bool is_end)
         struct stat state;
         if (fstatat(dirfd(entries), entry->d_name, &state, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
-        bool is_left_page =
-            is_end && directory->role == NULL && S_ISREG(state.st_mode) && is_page(entry->d_name);
-        bool is_ours = is_of_role(directory->role, entry->d_name);
+        bool is_left_page = is_end && S_ISREG(state.st_mode) && is_page(entry->d_name);
+        bool is_ours = is_of_role(role, entry->d_name);
         if ((is_passing(entry->d_name, &state) && is_ours) || is_left_page)
             unlinkat(dirfd(entries), entry->d_name, 0);
     }
@@ -209,11 +208,16 @@ int run_directory_open(const char *wanted, const char *role, struct run_director
         wanted == NULL || wanted[0] == '\0' ? make_own(directory) : make_wanted(wanted, directory);
     if (result == 0)
         result = take_lock(directory);
-    if (result == 0)
-        clear(directory, false);
-    else if (directory->is_made_here)
+    if (result == 0 && role == NULL)
+        clear(directory, NULL, false);
+    else if (result != 0 && directory->is_made_here)
         rmdir(directory->path);
     return result;
+}
+
+void run_directory_clear(const struct run_directory *directory, const char *role)
+{
+    clear(directory, role, false);
 }
 
 /* Besides locks. */
@@ -261,7 +265,8 @@ void run_directory_close(struct run_directory *directory)
 {
     if (directory->lock < 0)
         return;
-    clear(directory, true);
+    if (directory->role == NULL)
+        clear(directory, NULL, true);
     give_locks_back(directory);
     bool is_left = directory->is_made_here && rmdir(directory->path) != 0;
     if (is_left && directory->role == NULL)

@@ -3,12 +3,14 @@
  *     run_directory_open(config.run_directory, NULL, &directory);     "": a new one of its own
  *     run_directory_give(&directory, &config);
  *     … directory.path …
+ *     run_directory_clear(&directory, "tracker"); into a run, and out of it: of one role
  *     run_directory_close(&directory);            sockets, locks, and if made here the directory
  *                                                 itself are gone
  *
  * A lock file keeps a second run out of a directory that is in use; what a killed run left in it is
  * removed at opening. A supervisor of one role ("capture") shares the directory with those of the
- * other roles: it has a lock of its own ("lock-capture"), and removes what its processes make.
+ * other roles: it has a lock of its own ("lock-capture"), and removes what its processes make only
+ * while it is in the run: before, the exporter's may have processes of every role there.
  * Mode 0750. Not thread-safe. */
 #ifndef WANMETER_CLI_RUN_DIRECTORY_H
 #define WANMETER_CLI_RUN_DIRECTORY_H
@@ -39,6 +41,9 @@ void run_directory_lock_path(const char *path, const char *role, char *lock_path
 /* Makes it the property of whom the processes become by 'config'. A directory that was there before
  * is given away only if it is empty, and root's alone. 0 or -errno (logged). */
 int run_directory_give(const struct run_directory *directory, const struct config *config);
+
+/* Removes the sockets and reports of that role's processes; NULL: of all. */
+void run_directory_clear(const struct run_directory *directory, const char *role);
 
 void run_directory_close(struct run_directory *directory);
 

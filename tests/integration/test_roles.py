@@ -2,6 +2,7 @@
 dies or is stopped."""
 
 import itertools
+import os
 import signal
 import sqlite3
 import time
@@ -114,6 +115,34 @@ def test_what_killed_parts_have_left_is_brought_in_before_another_configuration(
     assert all(row[:2] == ("capture", "worker_died") for row in exact), lost
     counted = case.wanmeter.total()
     assert tuple(n + sum(row[i] for row in exact) for n, i in zip(counted, (3, 4, 5), strict=True)) == traffic.total(run.sent)
+    assert case.query("SELECT count(*), count(finished_ns) FROM run") == [(2, 2)]
+
+
+def test_parts_that_come_while_the_exporter_s_brings_in_what_was_left_do_not_touch_it(case):
+    run = JointRun(case, "--set", "tracker.shards=2")
+    run.start_all()
+    run.send(1)
+    for role in ROLES:
+        run.end(role, signal.SIGKILL)
+    sockets = [run.directory / f"{name}.sock" for name in ("exporter", "tracker-0", "tracker-1")]
+    for path in sockets:
+        path.unlink()
+    run.options = ["--set", "tracker.shards=1"]
+    run.start("exporter")
+    pid, = run.parts["exporter"].wait_for("capture-0")
+    os.kill(pid, signal.SIGSTOP)
+    wait("listening", lambda: all(path.exists() for path in sockets))
+    for role in ("tracker", "capture"):
+        for _ in range(2):
+            run.start(role)
+            run.parts[role].wait_until_said("waiting for the exporter")
+            run.parts[role].stop()
+    assert all(path.exists() for path in sockets), "somebody has removed them"
+    os.kill(pid, signal.SIGCONT)
+    run.start("tracker")
+    run.start("capture")
+    run.wait_until_capturing()
+    run.stop_in_order(exporter_statuses={0, 3})
     assert case.query("SELECT count(*), count(finished_ns) FROM run") == [(2, 2)]
 
 
