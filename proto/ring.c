@@ -158,12 +158,12 @@ static bool allocate(struct ring *ring, uint64_t end)
 }
 
 /* Before anything of it is touched: the first touch reads ahead, on some machines 8 MiB, and what
- * is in the page cache by then stays there in small pages. Nor is more than a huge page read ahead.
- */
+ * is in the page cache by then stays there in small pages. Nor is more than a huge page read ahead;
+ * where there is none, page by page would cost more. */
 static void expect_all(void *mapping, size_t file_bytes)
 {
-    (void)madvise(mapping, file_bytes, MADV_HUGEPAGE);
-    (void)madvise(mapping, file_bytes, MADV_RANDOM);
+    if (madvise(mapping, file_bytes, MADV_HUGEPAGE) == 0)
+        (void)madvise(mapping, file_bytes, MADV_RANDOM);
 }
 
 static bool map(struct ring *ring, const struct ring_options *options, size_t file_bytes)

@@ -67,6 +67,8 @@ static void test_opening_a_ring_reads_no_more_of_it_than_a_huge_page(void **stat
     static unsigned char is_there[DATA_BYTES / PAGE_BYTES];
     struct ring *ring = open_ring("/tmp", DATA_BYTES, true);
     size_t n_there = 0;
+    if (madvise(ring->header, DATA_BYTES, MADV_HUGEPAGE) < 0)
+        skip(); /* a kernel without huge pages reads ahead what it likes */
     assert_int_equal(mincore(ring->header, DATA_BYTES, is_there), 0);
     for (size_t i = 0; i < sizeof is_there; i++)
         n_there += is_there[i] & 1;
