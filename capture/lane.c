@@ -15,6 +15,7 @@ enum {
     SOURCES_MAX = 1024,
     BATCHES_A_WINDOW = 4,
     READING_BYTES = 768 * 1024, /* of files: what is read until somebody asks for room again */
+    WRITING_AHEAD = 512,        /* bytes of a batch that are asked for before they are written */
     SETTLED_BYTES = 3 * CRC32C_PIECE, /* of packets: so much stays in the first cache */
     PASSING_BYTES = 1024 * 1024, /* of batches that may pass the window: loss lines, totals, ends */
 };
@@ -280,7 +281,9 @@ static inline void put(struct lane *lane, const struct packet *packet)
     int64_t time_ns = packet->time_ns;
     if (lane->n_packets == 0)
         begin_packets(lane, packet);
-    lane->packets_size += packet_encode(packet, lane->packets + lane->packets_size);
+    uint8_t *room = lane->packets + lane->packets_size;
+    __builtin_prefetch(room + WRITING_AHEAD, 1);
+    lane->packets_size += packet_encode(packet, room);
     lane->n_packets++;
     lane->last_clock_ns = packet->clock_ns;
     if (time_ns > lane->last_ns)
